@@ -1,0 +1,28 @@
+#pragma once
+
+#include <stdint.h>
+
+/**
+ * The only place that asks the system for the time.
+ *
+ * Builds with STAGEPASS_TEST_CLOCK let tests move both clocks; release builds have no such code.
+ *
+ * Threads: any
+ */
+
+/** Wall-clock time, seconds since the epoch. */
+int64_t clock_wall_s(void);
+
+/** Wall-clock time, milliseconds since the epoch. */
+int64_t clock_wall_ms(void);
+
+/** Time for intervals, milliseconds since some start; never goes back. */
+int64_t clock_monotonic_ms(void);
+
+/** CPU-cheap nanoseconds for measuring durations; never moved by tests. */
+int64_t clock_monotonic_ns(void);
+
+#ifdef STAGEPASS_TEST_CLOCK
+/** Move both clocks ahead by `seconds` (0 or more; summed over calls). */
+void clock_test_advance(int64_t seconds);
+#endif

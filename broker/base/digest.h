@@ -1,0 +1,19 @@
+#pragma once
+
+#include <stdint.h>
+
+#include "base/str.h"
+
+#define SHA256_LEN 32
+#define SHA512_LEN 64
+
+/** SHA-256. Never fails: aborts if libcrypto has no SHA-256 at all. Threads: any. */
+void sha256(struct str bytes, uint8_t out[SHA256_LEN]);
+
+/** SHA-256 of two pieces, one behind the other. */
+void sha256_2(struct str first, struct str second, uint8_t out[SHA256_LEN]);
+
+void sha512(struct str bytes, uint8_t out[SHA512_LEN]);
+
+/** CRC-32C (Castagnoli), for frames on disk, not against attackers. */
+uint32_t crc32c(uint32_t seed, struct str bytes);

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/macros.h"
+#include "base/str.h"
+
+struct error;
+
+/** Read a regular file of at most `max_bytes` into the arena. */
+bool file_read(struct arena *arena, const char *path, size_t max_bytes, struct str *out,
+               struct error *error) MUST_USE;
+
+/**
+ * Replace a file so that a crash leaves the old or the new one: temporary file, fsync, rename, fsync
+ * of the folder.
+ */
+bool file_replace(const char *path, struct str content, unsigned mode, struct error *error)
+    MUST_USE;
+
+/** Create a folder and its parents where they are missing, with `mode`. */
+bool file_make_folder(const char *path, unsigned mode, struct error *error) MUST_USE;
+
+/** "folder/name" in the arena, NUL-terminated; NULL on failure. */
+const char *file_join(struct arena *arena, const char *folder, const char *name);

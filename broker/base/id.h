@@ -1,0 +1,20 @@
+#pragma once
+
+#include <stdint.h>
+
+#include "base/macros.h"
+#include "base/str.h"
+
+struct error;
+
+/** Characters of a ULID, without a NUL. */
+#define ID_LEN 26
+
+/**
+ * A new ULID: 48 bits of milliseconds and 80 random bits, Crockford's base 32, upper case.
+ *
+ * For decisions, leases, credentials' ids. Not a secret. `out` is NUL-terminated.
+ */
+bool id_new(int64_t wall_ms, char out[ID_LEN + 1], struct error *error) MUST_USE;
+
+bool id_is_valid(struct str text);

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/macros.h"
+#include "base/str.h"
+
+struct error;
+
+/** What a JSON text may be at most. */
+struct json_limits {
+    size_t bytes;
+    size_t depth;
+    size_t members; /* of all objects and arrays together */
+};
+
+#define JSON_LIMITS_REQUEST ((struct json_limits){ 64 * 1024, 32, 1000 })
+#define JSON_LIMITS_JWKS ((struct json_limits){ 512 * 1024, 16, 4000 })
+
+/**
+ * Parse one JSON object or array strictly.
+ *
+ * Refused: duplicate members (behind escapes too), NaN, numbers out of range, NUL, lone surrogates,
+ * overlong UTF-8, a BOM, comments, trailing text, and what passes a limit. Depth and members are
+ * checked before jansson builds anything. The text is untrusted; errors never quote it.
+ *
+ * Errors: ERROR_SYNTAX, ERROR_LIMIT, ERROR_MEMORY
+ * Owns:   `*out` is the caller's (json_decref)
+ */
+bool json_parse(struct str text, struct json_limits limits, json_t **out, struct error *error)
+    MUST_USE;
+
+/** json_parse for a text that must be an object. */
+bool json_parse_object(struct str text, struct json_limits limits, json_t **out,
+                       struct error *error) MUST_USE;
+
+static inline void json_owned(json_t **json)
+{
+    json_decref(*json);
+}
+/** A json_t reference that ends with its scope: `JSON_OWNED json_t *claims = NULL;`. */
+#define JSON_OWNED __attribute__((cleanup(json_owned)))
+
+/** Hand the reference to the arena: json_decref when it is freed. */
+bool json_keep(struct arena *arena, json_t *take_json, struct error *error) MUST_USE;
+
+/** Append the compact form with sorted keys and raw UTF-8: our canonical form. */
+void buf_add_json(struct buf *buf, const json_t *json);
+
+/** The canonical form in the arena; `data` is NULL on failure. */
+struct str json_text(struct arena *arena, const json_t *json);
+
+/** A string member, borrowed from `object`; false where it is absent or not a string. */
+bool json_get_str(const json_t *object, const char *name, struct str *value) MUST_USE;
+
+/** A new JSON string from a piece of text, NULL when it is not UTF-8 or there is no memory. */
+json_t *json_from_str(struct str text) MUST_USE;
+
+/** The value of a JSON string. */
+struct str json_str(const json_t *string);
+
+/**
+ * Set members in a row: `json_put(object, "type", json_from_str(type))`. A NULL value or a failed
+ * set makes it false; the value's reference is always taken.
+ */
+bool json_put(json_t *object, const char *name, json_t *take_value) MUST_USE;
+
+/** Sizeable ints: a JSON integer, or a real rounded down, within int64; false for all else. */
+bool json_get_time(const json_t *object, const char *name, int64_t *value) MUST_USE;
