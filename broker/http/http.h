@@ -1,0 +1,145 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/macros.h"
+#include "base/network.h"
+#include "base/progress.h"
+#include "base/str.h"
+
+struct error;
+
+/**
+ * The HTTP server: one single-threaded libmicrohttpd daemon a core on one port.
+ *
+ * Framing, limits, deadlines, exact routing and TLS are done here; a handler sees whole requests
+ * that fit their route. Nothing in a handler blocks: what must wait returns PROGRESS_WAIT and is
+ * entered again, on the same thread, after http_resume().
+ *
+ * Source: design.md 4 "Threads", security-rules.md 1
+ */
+struct http_server;
+struct http_request;
+
+/** Which body a route takes. */
+enum http_body {
+    HTTP_BODY_NONE, /* a body is refused */
+    HTTP_BODY_FORM, /* application/x-www-form-urlencoded, charset utf-8 allowed */
+    HTTP_BODY_JSON, /* application/json */
+};
+
+/**
+ * Answer a request: fill `request->response` (see http_answer_*) and return PROGRESS_DONE; or start
+ * something, remember it in `request->state`, and return PROGRESS_WAIT.
+ *
+ * Entered for the first time with `state` NULL, and again after every http_resume(). With
+ * `request->is_abandoned` the peer is gone or the deadline passed: let go of what waits, return
+ * PROGRESS_DONE if nothing holds the request any more, PROGRESS_WAIT while something does.
+ * PROGRESS_FAILED is a programming error here.
+ *
+ * Threads: one of the server's threads, always the same for one request
+ */
+typedef enum progress (*http_handle)(struct http_request *request, void *context);
+
+/** A row of the route table. */
+struct http_route {
+    const char *method;
+    const char *path; /* exact; or a prefix that ends in "/" + "*", whose rest is `request->rest` */
+    size_t body_max_bytes;
+    enum http_body body;
+    http_handle handle;
+};
+
+#define HTTP_HEADERS_MAX 8
+
+struct http_header {
+    const char *name; /* static */
+    struct str value; /* in the request's arena, or static */
+};
+
+struct http_response {
+    int status;
+    const char *content_type; /* static */
+    struct str body;          /* in the request's arena, or static */
+    struct http_header headers[HTTP_HEADERS_MAX];
+    size_t header_count;
+    bool is_cacheable; /* else Cache-Control: no-store is added */
+};
+
+struct http_request {
+    struct arena *arena; /* freed after the answer was sent; wiped */
+    struct str method;
+    struct str path; /* raw, as on the request line, without the query */
+    struct str query; /* raw; routes refuse one unless they look at it: see `has_query` */
+    struct str rest; /* what a prefix route's "*" stands for */
+    struct str body;
+    struct address peer;
+    struct http_response response;
+    void *state;       /* the handler's */
+    bool is_abandoned; /* see http_handle */
+    int64_t started_ns; /* clock_monotonic_ns() */
+};
+
+/** How a server is set up; zero numbers take the defaults of security-rules.md 1. */
+struct http_options {
+    struct str address; /* "127.0.0.1", "::1", "0.0.0.0" */
+    uint16_t port;      /* 0 takes a free one */
+    unsigned thread_count;
+    const struct http_route *routes;
+    size_t route_count;
+    void *context;                /* for the handlers */
+    const char *certificate_file; /* PEM chain; NULL is plain HTTP */
+    const char *key_file;
+    const char *client_ca_file; /* client certificates are asked for; NULL: not */
+    unsigned connections_max;
+    unsigned header_timeout_ms, body_timeout_ms, idle_timeout_ms, request_timeout_ms;
+    unsigned requests_per_connection_max;
+};
+
+/**
+ * Bind and start.
+ *
+ * Errors: ERROR_IO (port in use, address; the cause names it), ERROR_CONFIG (certificate or key)
+ * Owns:   `*server`; borrows what `options` points at until http_stop()
+ */
+bool http_start(const struct http_options *options, struct http_server **server,
+                struct error *error) MUST_USE;
+
+/** The port it listens on. */
+uint16_t http_port(const struct http_server *server);
+
+/** Load certificate and key anew for new connections; a broken pair keeps the old. Threads: any. */
+bool http_reload_certificate(struct http_server *server, struct error *error) MUST_USE;
+
+/** Accept no more, let what is under way finish for at most `timeout_ms`. */
+void http_drain(struct http_server *server, unsigned timeout_ms);
+
+/** End: after it no handler runs. */
+void http_stop(struct http_server *server);
+
+/** Have the handler of a waiting request entered again. Threads: any. */
+void http_resume(struct http_request *request);
+
+/** http_resume() as a `struct waker`. */
+struct waker http_waker(struct http_request *request);
+
+/** How many header fields of that name came; `*value` is the first. Names without case. */
+size_t http_header_get(const struct http_request *request, const char *name, struct str *value);
+
+/** SHA-256 of the verified client certificate; false where none came or TLS is not ours. */
+bool http_client_certificate(const struct http_request *request, uint8_t sha256[32]) MUST_USE;
+
+/** Add a header field to the answer; what does not fit in HTTP_HEADERS_MAX is a program error. */
+void http_add_header(struct http_request *request, const char *name, struct str value);
+
+/** Fill in the answer: these return PROGRESS_DONE, so that a handler can end with them. */
+enum progress http_answer_json(struct http_request *request, int status, json_t *take_json);
+enum progress http_answer_text(struct http_request *request, int status, const char *content_type,
+                               struct str body);
+/** application/problem+json of an error's row (RFC 9457). */
+enum progress http_answer_problem(struct http_request *request, const struct error *error);
