@@ -1,0 +1,53 @@
+# For people: each target is a line or two of cmake, ctest or a script. `make` builds what production
+# runs, with the programs in build/bin.
+
+SOURCES = git ls-files '*.c' '*.h'
+
+.PHONY: all dev test asan tsan fuzz bench fmt lint check clean
+all: release-configured
+	@cmake --build --preset release
+
+%-configured:
+	@mkdir -p build
+	@cmake --preset $* >build/$*.log 2>&1 || { cat build/$*.log >&2; exit 1; }
+
+dev: dev-configured
+	@cmake --build --preset dev
+
+test:
+	@tests/run
+
+asan:
+	@tests/run unit
+
+tsan: tsan-configured
+	@cmake --build --preset tsan
+	@TSAN_OPTIONS=halt_on_error=1 ctest --test-dir build/tsan --output-on-failure
+
+# FUZZ=name picks one target, SECONDS=n is how long each runs.
+FUZZ ?= *
+SECONDS ?= 60
+fuzz: fuzz-configured
+	@cmake --build --preset fuzz
+	@for target in build/fuzz/tests/fuzz/fuzz_$(FUZZ); do \
+		name=$${target##*/fuzz_}; mkdir -p build/corpus/$$name; \
+		$$target -max_total_time=$(SECONDS) -artifact_prefix=build/corpus/crash-$$name- \
+			build/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+bench: all
+	@tests/bench/run
+
+fmt:
+	@$(SOURCES) | xargs clang-format -i
+
+lint: dev-configured
+	@$(SOURCES) | xargs clang-format --dry-run --Werror
+	@tests/check_includes
+	@git ls-files '*.c' | xargs -n 8 -P "$$(nproc)" clang-tidy --quiet -p build/dev
+
+check:
+	@.ci/run
+
+clean:
+	@cmake -E rm -rf build/release build/dev build/asan build/tsan build/fuzz build/coverage build/bin
