@@ -1,0 +1,120 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/claim.h"
+#include "base/digest.h"
+#include "base/macros.h"
+#include "base/network.h"
+#include "base/progress.h"
+#include "base/str.h"
+
+struct error;
+struct profile;
+struct upstream;
+
+/** The longest token, bytes. */
+#define TOKEN_MAX ((size_t)16 * 1024)
+
+/** One issuer as configured. Everything is borrowed and must outlive the identity. */
+struct issuer_options {
+    struct str name; /* [a-z0-9-]{1,40} */
+    const struct profile *profile;
+    struct str url;             /* compared with `iss` byte for byte */
+    struct str audience;        /* every audience of a token must be this */
+    unsigned algorithms;        /* 0: the profile's */
+    int64_t max_age_s;          /* 0: the profile's */
+    int64_t max_lifetime_s;     /* 0: the profile's */
+    const json_t *only;         /* claim -> string: what its tokens must carry; NULL: nothing */
+    struct claim_table claims;  /* the profile's, and the configuration's `claims` and `ids` */
+    const char *ca_file;        /* NULL: the system's */
+    const char *jwks_file;      /* a static key set instead of discovery; NULL: discovery */
+    const struct str *key_hosts; /* further hosts that `jwks_uri` may be on */
+    size_t key_host_count;
+    const struct network *networks; /* `allow_networks` */
+    size_t network_count;
+    bool may_use_http;
+};
+
+struct identity_options {
+    const struct issuer_options *issuers;
+    size_t issuer_count; /* at most IDENTITY_ISSUERS_MAX */
+    int64_t leeway_s;
+};
+
+#define IDENTITY_ISSUERS_MAX 1000
+
+/**
+ * The issuers we trust and their key sets: the strict envelope, the claims' rules, the profiles.
+ *
+ * Key sets are fetched when first needed and refreshed in the background; they are immutable snapshots
+ * with a reference count. A hanging issuer delays no other.
+ *
+ * Threads: shared; reference-counted
+ * Source:  security-rules.md 2, 3, 4; RFC 7515, 7519, 8725
+ */
+struct identity;
+
+/**
+ * Make one. `previous` (may be NULL) gives its key sets for issuers whose URL, CA and hosts stayed.
+ *
+ * Errors: ERROR_CONFIG, ERROR_MEMORY
+ */
+bool identity_new(const struct identity_options *options, struct upstream *upstream,
+                  const struct identity *previous, struct identity **identity, struct error *error)
+    MUST_USE;
+struct identity *identity_ref(struct identity *identity);
+void identity_unref(struct identity *identity);
+
+OWNED_POINTER(identity_unref, struct identity)
+
+/** A token that verified, with what follows from it. In the arena of the verification. */
+struct verified_token {
+    const struct issuer_options *issuer;
+    const json_t *claims; /* the whole payload */
+    const json_t *ci;     /* the same under one set of names; null is "the issuer cannot say" */
+    struct str subject;
+    struct str kid;       /* empty where the token has none */
+    int64_t issued_s;
+    int64_t expires_s;
+    uint8_t mark[SHA256_LEN];   /* of single use: hash over issuer and jti, or header.payload */
+    uint8_t sha256[SHA256_LEN]; /* of the token's text */
+};
+
+/**
+ * Verify a subject token.
+ *
+ * Where the issuer's keys must be fetched first: PROGRESS_WAIT, and `waker` is called when to enter
+ * again with the same arguments; `*state` (start with NULL) carries on between the calls. Nothing of a
+ * token steers a fetch but the choice among the configured issuers.
+ *
+ * Errors: ERROR_TOKEN; only once it verified and meets `only`: ERROR_TOKEN_EXPIRED,
+ *         ERROR_TOKEN_TOO_OLD, ERROR_TOKEN_AUDIENCE; ERROR_KEYS_UNAVAILABLE; ERROR_MEMORY
+ */
+enum progress identity_verify(struct identity *identity, struct str token, int64_t now_s,
+                              struct arena *arena, struct waker waker, void **state,
+                              struct verified_token *verified, struct error *error);
+
+/**
+ * Forget a waker that a verification took; true when it will not be called any more. For waiting
+ * requests whose peer is gone.
+ */
+bool identity_forget(struct identity *identity, const void *waker_context);
+
+/** What is amiss with the issuers' keys, for readiness: NULL where all is well, else a name. */
+const char *identity_degraded(const struct identity *identity);
+
+/**
+ * Verify a token against one key set without network: `token verify --jwks FILE`.
+ *
+ * The same code as identity_verify(), with `issuer` as the only one. Errors say the exact reason in the
+ * cause.
+ */
+bool identity_verify_offline(const struct issuer_options *issuer, struct str jwks, struct str token,
+                             int64_t now_s, int64_t leeway_s, struct arena *arena,
+                             struct verified_token *verified, struct error *error) MUST_USE;

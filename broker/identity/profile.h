@@ -1,0 +1,50 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/claim.h"
+#include "base/macros.h"
+#include "base/str.h"
+
+/** What single use is counted by. */
+enum profile_replay {
+    PROFILE_REPLAY_JTI,    /* (issuer, jti); the claim is mandatory */
+    PROFILE_REPLAY_DIGEST, /* SHA-256 of header.payload */
+};
+
+/**
+ * What we know of a CI platform. profile.c has the table; a platform whose facts need code has a file.
+ *
+ * Source: reference of CI issuers
+ */
+struct profile {
+    const char *name;
+    const char *default_url; /* NULL: the configuration must say it */
+    bool is_shared;          /* many organisations share it: `only` on an owner id is mandatory */
+    unsigned algorithms;     /* enum jose_algorithm bits, by default */
+    enum profile_replay replay;
+    unsigned uses;          /* presentations of one token by the same proof key */
+    int64_t max_age_s;      /* now - iat, by default */
+    int64_t max_lifetime_s; /* exp - iat, by default */
+    struct claim_table claims;
+    /**
+     * Fill `ci` (an object) from verified claims. What the issuer cannot say is JSON null; what it says
+     * is not so (no environment) is left out. False without memory.
+     */
+    bool (*fill_ci)(const json_t *claims, json_t *ci);
+};
+
+const struct profile *profile_find(struct str name);
+/** The names of all profiles, ended by NULL, for messages. */
+const char *const *profile_names(void);
+
+/**
+ * All `ci.*` facts with their types (names without "ci."): run attempt job repository repository_id
+ * owner owner_id ref ref_type ref_protected commit workflow workflow_repository workflow_path
+ * workflow_ref workflow_commit environment environment_protected actor actor_id event pull_request fork
+ * debug runner.
+ */
+extern const struct claim_table profile_ci_facts;

@@ -1,0 +1,202 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/claim.h"
+#include "base/diagnostic.h"
+#include "base/digest.h"
+#include "base/macros.h"
+#include "base/network.h"
+#include "base/str.h"
+#include "base/yaml.h"
+
+struct error;
+
+#define POLICY_FILES_MAX 100000
+#define POLICY_STAGE_GRANTS_MAX 16
+#define POLICY_ALTERNATIVES_MAX 16 /* maps in a list of maps */
+
+/* What the world looks like to a policy: given by whoever loads it. */
+
+/** An issuer that policies may name. */
+struct policy_issuer {
+    struct str name;
+    struct claim_table claims;
+    /** Fill `ci` from claims, for policy tests. */
+    bool (*fill_ci)(const json_t *claims, json_t *ci);
+};
+
+/** A target that grants may name. */
+struct policy_target {
+    struct str name;
+    struct str type;        /* the grant kind it serves */
+    struct str environment; /* empty where it has none */
+    const struct str *tenants;
+    size_t tenant_count;    /* 0: every tenant */
+    const void *settings;   /* for the kind's check */
+};
+
+/** A grant as its kind's check sees it. */
+struct policy_grant_view {
+    struct str name;
+    const json_t *fields;               /* what stands under the kind */
+    const struct policy_target *target; /* NULL where the kind takes none */
+    int64_t ttl_s;
+};
+
+/** A kind of grant: what a target's file tells the policy language. */
+struct policy_grant_kind {
+    const char *name;
+    const char *const *fields; /* keys that may stand under it, ended by NULL */
+    bool has_target;           /* `target` is mandatory; else it is refused */
+    int64_t ttl_min_s;         /* the floor; a shorter `ttl` is an error with the number */
+    int64_t ttl_max_s;
+    /** Check the fields; report through the reader. */
+    void (*check)(const struct yaml_reader *reader, const struct policy_grant_view *grant);
+    /** Fields (names, ended by NULL) whose text may hold `${name}`. */
+    const char *const *fields_with_holes;
+};
+
+struct policy_world {
+    const struct policy_issuer *issuers;
+    size_t issuer_count;
+    const struct claim_table *ci_facts;
+    const struct policy_target *targets;
+    size_t target_count;
+    const struct policy_grant_kind *const *kinds;
+    size_t kind_count;
+    int64_t default_ttl_s;
+};
+
+/* A loaded policy: immutable, reference-counted. */
+
+enum policy_stage_kind {
+    POLICY_BUILD,
+    POLICY_TEST,
+    POLICY_RELEASE,
+    POLICY_DEPLOY,
+    POLICY_MAINTENANCE,
+    POLICY_AGENT,
+};
+
+const char *policy_stage_kind_name(enum policy_stage_kind kind);
+
+struct policy_grant {
+    struct str name;
+    const struct policy_grant_kind *kind;
+    const struct policy_target *target; /* NULL where the kind takes none */
+    const json_t *fields;
+    int64_t ttl_s;
+};
+
+struct policy_stage {
+    struct str id;   /* "acme/payments:deploy-prod" */
+    struct str name; /* "deploy-prod" */
+    struct str pipeline;
+    struct str tenant;
+    struct str owner;
+    struct str environment;
+    enum policy_stage_kind kind;
+    const struct policy_grant *grants;
+    size_t grant_count;
+    uint8_t rule_sha256[SHA256_LEN]; /* of this pipeline's document */
+};
+
+struct policy;
+
+/**
+ * Load and compile every *.yaml of a folder and its sub-folders.
+ *
+ * All mistakes of all files go to `diagnostics`, with position and the nearest name; any error, and a
+ * folder without a pipeline, makes it false. Files: regular, symlinks only to inside the folder, neither
+ * they nor their folders writable by others, <= 1 MiB.
+ *
+ * Errors: ERROR_CONFIG (see diagnostics), ERROR_IO, ERROR_MEMORY
+ * Owns:   `*policy` has one reference; borrows `world` and all it points at
+ */
+bool policy_load(const char *folder, const struct policy_world *world,
+                 struct diagnostics *diagnostics, struct policy **policy, struct error *error)
+    MUST_USE;
+struct policy *policy_ref(struct policy *policy);
+void policy_unref(struct policy *policy);
+
+OWNED_POINTER(policy_unref, struct policy)
+
+/** SHA-256 over all files' names and bytes, sorted by name. */
+const uint8_t *policy_sha256(const struct policy *policy);
+size_t policy_pipeline_count(const struct policy *policy);
+size_t policy_stage_count(const struct policy *policy);
+
+/* Deciding. */
+
+/** What is known of a request, all verified. */
+struct policy_facts {
+    struct str issuer;
+    const json_t *claims;
+    const json_t *ci;
+    const struct address *address; /* of the request; NULL: unknown */
+};
+
+struct policy_request {
+    struct str stage;           /* short or full; empty: the only one that fits */
+    const struct str *grants;   /* names; count 0: all */
+    size_t grant_count;
+    struct str audience;        /* of a jwt grant: then only this grant; empty: none */
+    int64_t ttl_s;              /* only ever shortens; 0: not asked */
+};
+
+/** One grant as decided: holes filled, life bounded. */
+struct policy_granted {
+    const struct policy_grant *grant;
+    const json_t *fields; /* with holes filled */
+    int64_t ttl_s;
+};
+
+#define POLICY_FAILED_MAX 32
+
+struct policy_decision {
+    const struct policy_stage *stage; /* decided on; or the one that was named or came nearest */
+    struct policy_granted grants[POLICY_STAGE_GRANTS_MAX];
+    size_t grant_count;
+    struct str failed[POLICY_FAILED_MAX]; /* names of the conditions that did not hold, sorted, once each */
+    size_t failed_count;
+};
+
+/**
+ * Decide what a job may get. Everything not written is denied.
+ *
+ * Where it fails with ERROR_CONDITION `decision` has the stage and the failed conditions' names (a
+ * claim's name as written; those of `unless` too).
+ *
+ * Errors: ERROR_NO_PIPELINE (fits no pipeline's `identity`, or an unknown pipeline was named: tell
+ *         nothing), ERROR_CONDITION, ERROR_STAGE (several fit, none is named), ERROR_SCOPE (a grant that
+ *         the stage does not have), ERROR_TARGET (audience), ERROR_MEMORY
+ * Owns:   `decision` borrows from `policy` and `facts`, and lives in `arena`
+ * Threads: any; pure: no clock, no I/O
+ */
+bool policy_decide(const struct policy *policy, const struct policy_facts *facts,
+                   const struct policy_request *request, int64_t now_s, struct arena *arena,
+                   struct policy_decision *decision, struct error *error) MUST_USE;
+
+/* Testing. */
+
+/** One row of a `tests:` list, as it came out. */
+struct policy_test_result {
+    struct str name;
+    struct position at;
+    bool has_passed;
+    struct str detail; /* what was expected and what came; empty where it passed */
+};
+
+/**
+ * Run all `tests:`; claims files are looked up beside the policy file, then under `claims_folder` (may
+ * be NULL).
+ */
+bool policy_run_tests(const struct policy *policy, const char *claims_folder, struct arena *arena,
+                      struct policy_test_result **results, size_t *count, struct error *error)
+    MUST_USE;
