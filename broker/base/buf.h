@@ -18,7 +18,7 @@
  * Threads: confined
  */
 struct buf {
-    char *data;      /* `len` bytes, followed by a NUL that is not counted */
+    char *data; /* `len` bytes, followed by a NUL that is not counted */
     size_t len;
     size_t capacity; /* private */
     size_t max;      /* private: `len` never passes it */
@@ -39,11 +39,14 @@ struct str buf_str(const struct buf *buf);
 /** Forget the content (wiped), keep the memory and the limit. */
 void buf_clear(struct buf *buf);
 
+/** Append `len` bytes for the caller to fill at once; NULL when they do not fit. */
+char *buf_extend(struct buf *buf, size_t len) MUST_USE;
+
 void buf_add(struct buf *buf, struct str bytes);
 void buf_add_text(struct buf *buf, const char *text);
 void buf_add_byte(struct buf *buf, uint8_t byte);
-void buf_add_u32(struct buf *buf, uint32_t value); /* big-endian */
-void buf_add_u64(struct buf *buf, uint64_t value); /* big-endian */
+void buf_add_u32(struct buf *buf, uint32_t value);   /* big-endian */
+void buf_add_u64(struct buf *buf, uint64_t value);   /* big-endian */
 void buf_add_hex(struct buf *buf, struct str bytes); /* lower-case */
 
 /** A big-endian u32 length and the bytes: the `string` of SSH's wire format (RFC 4251 5). */

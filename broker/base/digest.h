@@ -7,7 +7,12 @@
 #define SHA256_LEN 32
 #define SHA512_LEN 64
 
-/** SHA-256. Never fails: aborts if libcrypto has no SHA-256 at all. Threads: any. */
+/**
+ * SHA-256. Never fails: aborts if libcrypto has no SHA-256 at all, or no memory for a thread's
+ * first digest.
+ *
+ * Threads: any
+ */
 void sha256(struct str bytes, uint8_t out[SHA256_LEN]);
 
 /** SHA-256 of two pieces, one behind the other. */
@@ -15,5 +20,9 @@ void sha256_2(struct str first, struct str second, uint8_t out[SHA256_LEN]);
 
 void sha512(struct str bytes, uint8_t out[SHA512_LEN]);
 
-/** CRC-32C (Castagnoli), for frames on disk, not against attackers. */
+/**
+ * CRC-32C (Castagnoli), for frames on disk, not against attackers.
+ *
+ * `seed` is 0, or the result so far where the bytes come in pieces.
+ */
 uint32_t crc32c(uint32_t seed, struct str bytes);

@@ -33,23 +33,23 @@ enum error_code {
     ERROR_BUSY,         /* budgets: 429 */
 
     /* the token endpoint, before policy */
-    ERROR_REQUEST,        /* malformed */
-    ERROR_GRANT_TYPE,     /* unsupported_grant_type */
-    ERROR_TOKEN,          /* an unacceptable subject token: one constant answer */
-    ERROR_TOKEN_USED,     /* the four that a verified token's bearer is told */
+    ERROR_REQUEST,    /* malformed */
+    ERROR_GRANT_TYPE, /* unsupported_grant_type */
+    ERROR_TOKEN,      /* an unacceptable subject token: one constant answer */
+    ERROR_TOKEN_USED, /* the four that a verified token's bearer is told */
     ERROR_TOKEN_EXPIRED,
     ERROR_TOKEN_TOO_OLD,
     ERROR_TOKEN_AUDIENCE,
-    ERROR_DPOP,           /* invalid_dpop_proof */
-    ERROR_STAGE,          /* several stages fit and none is named */
+    ERROR_DPOP,  /* invalid_dpop_proof */
+    ERROR_STAGE, /* several stages fit and none is named */
 
     /* policy */
     ERROR_NO_PIPELINE, /* tell the caller nothing */
     ERROR_CONDITION,
     ERROR_GUARDRAIL,
     ERROR_SCOPE,
-    ERROR_TARGET,      /* invalid_target: an audience that the stage does not have */
-    ERROR_DETAILS,     /* invalid_authorization_details */
+    ERROR_TARGET,  /* invalid_target: an audience that the stage does not have */
+    ERROR_DETAILS, /* invalid_authorization_details */
 
     /* those we depend on: 503, nothing was released */
     ERROR_KEYS_UNAVAILABLE, /* the issuer's keys are not to be had */
@@ -90,7 +90,7 @@ const struct error_kind *error_kind(enum error_code code);
 /**
  * Set the error and return false. The first failure stays: a second call changes nothing.
  *
- * The cause is cut at its limit, and control characters in it become '?'.
+ * The cause is cut at its limit; control characters in it, and what is not UTF-8, become '?'.
  */
 bool error_set(struct error *error, enum error_code code, const char *format, ...)
     PRINTF_LIKE(3, 4);
@@ -98,7 +98,11 @@ bool error_set(struct error *error, enum error_code code, const char *format, ..
 /** Put "prefix: " in front of the cause; false, so that it can be returned. */
 bool error_wrap(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/** Say more to the caller than the fixed sentence: only once the identity has matched. */
+/**
+ * Say more to the caller than the fixed sentence: only once the identity has matched.
+ *
+ * What RFC 6749 5.2 does not let into an error_description becomes '?'.
+ */
 void error_tell(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /** Set ERROR_IO with what errno says: "what: No such file or directory". False. */

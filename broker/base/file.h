@@ -8,18 +8,24 @@
 
 struct error;
 
-/** Read a regular file of at most `max_bytes` into the arena. */
+/**
+ * Read a regular file of at most `max_bytes` into the arena, followed by a NUL that is not counted.
+ *
+ * Errors: ERROR_IO, ERROR_LIMIT, ERROR_MEMORY
+ */
 bool file_read(struct arena *arena, const char *path, size_t max_bytes, struct str *out,
                struct error *error) MUST_USE;
 
 /**
- * Replace a file so that a crash leaves the old or the new one: temporary file, fsync, rename, fsync
- * of the folder.
+ * Replace a file so that a crash leaves the old or the new one: temporary file, fsync, rename,
+ * fsync of the folder. A crash may leave the temporary file too: its name has ".new" at the end.
+ *
+ * Errors: ERROR_IO, ERROR_CRYPTO (no random bytes for the temporary name)
  */
 bool file_replace(const char *path, struct str content, unsigned mode, struct error *error)
     MUST_USE;
 
-/** Create a folder and its parents where they are missing, with `mode`. */
+/** Create a folder and its parents where they are missing, with `mode`; each survives a crash. */
 bool file_make_folder(const char *path, unsigned mode, struct error *error) MUST_USE;
 
 /** "folder/name" in the arena, NUL-terminated; NULL on failure. */

@@ -15,18 +15,21 @@ enum log_level {
     LOG_LEVEL_DEBUG,
 };
 
-/** The longest line; what passes it is cut at a whole value. */
+/** The longest line; a value that would pass it is left out, and the line ends with `cut=true`. */
 #define LOG_LINE_MAX ((size_t)4096)
 
 /**
  * One line under construction: `level=info event=broker.ready url=https://...`.
  *
- * Values with spaces, quotes, '=' or anything unprintable are quoted and escaped, so that foreign
- * text cannot make a line or a key. Used by http, main and the client only.
+ * Values with spaces, quotes, '=' or anything but printable ASCII are quoted and escaped, so that
+ * foreign text cannot make a line or a key. Used by http, main and the client only.
+ *
+ * Threads: confined
  */
 struct log_line {
     struct buf text; /* private */
     bool is_off;     /* private */
+    bool is_cut;     /* private */
 };
 
 void log_begin(struct log_line *line, enum log_level level, const char *event);

@@ -12,7 +12,7 @@
 enum metric {
     METRIC_EXCHANGES_ISSUED,
     METRIC_EXCHANGES_DENIED,
-    METRIC_EXCHANGES_REFUSED,     /* unacceptable token or request */
+    METRIC_EXCHANGES_REFUSED, /* unacceptable token or request */
     METRIC_EXCHANGES_REPLAYED,
     METRIC_EXCHANGES_UNAVAILABLE, /* 503 */
     METRIC_LEASES_RELEASED,
@@ -27,8 +27,8 @@ enum metric {
     METRIC_LEDGER_PUBLISHED_SIZE, /* gauge */
     METRIC_LEASES_LIVE,           /* gauge */
     METRIC_HTTP_REQUESTS,
-    METRIC_HTTP_REFUSED,          /* malformed */
-    METRIC_HTTP_CONNECTIONS,      /* gauge */
+    METRIC_HTTP_REFUSED,     /* malformed */
+    METRIC_HTTP_CONNECTIONS, /* gauge */
     METRIC_RELOADS,
     METRIC_RELOAD_FAILURES,
     METRIC_COUNT

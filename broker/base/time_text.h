@@ -17,7 +17,8 @@ void time_text_ms(int64_t wall_ms, char out[TIME_TEXT_MS_LEN + 1]);
 /** Write RFC 3339 UTC with whole seconds; NUL-terminated. */
 void time_text_s(int64_t wall_s, char out[TIME_TEXT_S_LEN + 1]);
 
-/** Read "2026-11-22T10:00:00Z", with or without milliseconds, or a date "2026-11-22" (its start). */
+/** Read "2026-11-22T10:00:00Z", with or without milliseconds, or a date "2026-11-22" (its start).
+ */
 bool time_text_parse(struct str text, int64_t *wall_ms) MUST_USE;
 
 /**

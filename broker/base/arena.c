@@ -1,0 +1,178 @@
+#include "base/arena.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/secret.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PIECE_IS_CHUNK
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define PIECE_IS_CHUNK
+#endif
+
+#ifdef PIECE_IS_CHUNK
+/* Every piece is a chunk of its own, of its exact size. */
+#define CHUNK_FIRST 0
+#define CHUNK_MAX 0
+#else
+#define CHUNK_FIRST ((size_t)4 * 1024)
+#define CHUNK_MAX ((size_t)64 * 1024)
+#endif
+
+#define ALIGNMENT _Alignof(max_align_t)
+
+struct chunk {
+    struct chunk *next; /* the older one */
+    size_t capacity;
+    size_t used;
+    _Alignas(max_align_t) uint8_t data[];
+};
+
+struct deferred {
+    struct deferred *next; /* the older one */
+    void (*function)(void *object);
+    void *object;
+};
+
+struct arena {
+    struct chunk *newest;
+    struct deferred *deferred;
+    size_t chunk_bytes; /* what the next chunk has at least */
+    size_t left_bytes;  /* of the limit */
+};
+
+struct arena *arena_new(size_t max_bytes)
+{
+    struct arena *arena = malloc(sizeof(*arena));
+
+    if (arena != NULL)
+        *arena = (struct arena){ .chunk_bytes = CHUNK_FIRST, .left_bytes = max_bytes };
+    return arena;
+}
+
+static void run_deferred(struct arena *arena)
+{
+    while (arena->deferred != NULL) {
+        struct deferred *deferred = arena->deferred;
+
+        arena->deferred = deferred->next;
+        deferred->function(deferred->object);
+    }
+}
+
+void arena_free(struct arena *arena)
+{
+    if (arena == NULL)
+        return;
+    run_deferred(arena);
+    while (arena->newest != NULL) {
+        struct chunk *chunk = arena->newest;
+
+        arena->newest = chunk->next;
+        secret_wipe(chunk->data, chunk->used);
+        free(chunk);
+    }
+    free(arena);
+}
+
+static size_t round_up(size_t size)
+{
+    return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+}
+
+/* calloc(): a piece is zeroed because its chunk was, and no piece is ever reused. */
+static struct chunk *arena_add_chunk(struct arena *arena, size_t size)
+{
+    size_t capacity = size > arena->chunk_bytes ? size : arena->chunk_bytes;
+    struct chunk *chunk = calloc(1, sizeof(*chunk) + capacity);
+
+    if (chunk == NULL)
+        return NULL;
+    chunk->capacity = capacity;
+    chunk->next = arena->newest;
+    arena->newest = chunk;
+    if (arena->chunk_bytes <= CHUNK_MAX / 2)
+        arena->chunk_bytes *= 2;
+    return chunk;
+}
+
+static bool chunk_has_room(const struct chunk *chunk, size_t size)
+{
+    size_t start = round_up(chunk->used);
+
+    return start <= chunk->capacity && size <= chunk->capacity - start;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    size_t exact = size == 0 ? 1 : size;
+    struct chunk *chunk = arena->newest;
+    void *piece;
+
+    if (exact > arena->left_bytes || round_up(exact) > arena->left_bytes)
+        return NULL;
+    if (chunk == NULL || !chunk_has_room(chunk, exact))
+        chunk = arena_add_chunk(arena, exact);
+    if (chunk == NULL)
+        return NULL;
+    piece = chunk->data + round_up(chunk->used);
+    chunk->used = round_up(chunk->used) + exact;
+    arena->left_bytes -= round_up(exact);
+    return piece;
+}
+
+void *arena_alloc_array(struct arena *arena, size_t count, size_t size)
+{
+    size_t bytes;
+
+    return __builtin_mul_overflow(count, size, &bytes) ? NULL : arena_alloc(arena, bytes);
+}
+
+struct str arena_copy(struct arena *arena, struct str string)
+{
+    char *copy = string.len == SIZE_MAX ? NULL : arena_alloc(arena, string.len + 1);
+
+    if (copy == NULL)
+        return (struct str){ 0 };
+    if (string.len > 0)
+        memcpy(copy, string.data, string.len);
+    return (struct str){ copy, string.len };
+}
+
+struct str arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list values;
+    char *text;
+    int len;
+
+    va_start(values, format);
+    len = vsnprintf(NULL, 0, format, values);
+    va_end(values);
+    text = len < 0 ? NULL : arena_alloc(arena, (size_t)len + 1);
+    if (text == NULL)
+        return (struct str){ 0 };
+    va_start(values, format);
+    (void)vsnprintf(text, (size_t)len + 1, format, values); /* measured above */
+    va_end(values);
+    return (struct str){ text, (size_t)len };
+}
+
+bool arena_defer(struct arena *arena, void (*function)(void *object), void *object)
+{
+    struct deferred *deferred = arena_alloc(arena, sizeof(*deferred));
+
+    if (deferred == NULL) {
+        function(object);
+        return false;
+    }
+    *deferred = (struct deferred){ arena->deferred, function, object };
+    arena->deferred = deferred;
+    return true;
+}

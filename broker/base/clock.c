@@ -1,0 +1,63 @@
+#include "base/clock.h"
+
+#include <assert.h>
+#include <time.h>
+
+#ifdef STAGEPASS_TEST_CLOCK
+#include <stdatomic.h>
+
+static _Atomic int64_t test_offset_s;
+
+static int64_t offset_ms(void)
+{
+    return atomic_load_explicit(&test_offset_s, memory_order_relaxed) * 1000;
+}
+
+void clock_test_advance(int64_t seconds)
+{
+    assert(seconds >= 0);
+    atomic_fetch_add_explicit(&test_offset_s, seconds, memory_order_relaxed);
+}
+#else
+static int64_t offset_ms(void)
+{
+    return 0;
+}
+#endif
+
+static struct timespec read_clock(clockid_t id)
+{
+    struct timespec now;
+    int outcome = clock_gettime(id, &now);
+
+    assert(outcome == 0); /* both clocks exist on every Linux */
+    (void)outcome;
+    return now;
+}
+
+static int64_t to_ms(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+int64_t clock_wall_s(void)
+{
+    return clock_wall_ms() / 1000;
+}
+
+int64_t clock_wall_ms(void)
+{
+    return to_ms(read_clock(CLOCK_REALTIME)) + offset_ms();
+}
+
+int64_t clock_monotonic_ms(void)
+{
+    return to_ms(read_clock(CLOCK_MONOTONIC)) + offset_ms();
+}
+
+int64_t clock_monotonic_ns(void)
+{
+    struct timespec now = read_clock(CLOCK_MONOTONIC);
+
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}

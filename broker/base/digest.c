@@ -1,0 +1,163 @@
+/*
+ * Fetching an algorithm takes a lock and allocating a context takes time, so each algorithm is
+ * fetched once for the process and each thread keeps one context an algorithm.
+ */
+#include "base/digest.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/evp.h>
+
+enum algorithm {
+    ALGORITHM_SHA256,
+    ALGORITHM_SHA512,
+    ALGORITHM_COUNT
+};
+
+static const char *const algorithm_names[ALGORITHM_COUNT] = {
+    [ALGORITHM_SHA256] = "SHA256",
+    [ALGORITHM_SHA512] = "SHA512",
+};
+
+static pthread_once_t digest_once = PTHREAD_ONCE_INIT;
+static EVP_MD *algorithms[ALGORITHM_COUNT]; /* set under digest_once, immutable afterwards */
+static pthread_key_t contexts_key;          /* a thread's contexts, freed when it ends */
+
+/* A thread's contexts. */
+struct contexts {
+    EVP_MD_CTX *of[ALGORITHM_COUNT];
+};
+
+/* Without SHA-256 there is no broker, and nothing that a caller could do. */
+static _Noreturn void give_up(const char *what)
+{
+    (void)fprintf(stderr, "level=error event=digest.failed cause=\"%s\"\n", what);
+    abort();
+}
+
+static void contexts_free(void *object)
+{
+    struct contexts *contexts = object;
+
+    for (size_t i = 0; i < ALGORITHM_COUNT; i++)
+        EVP_MD_CTX_free(contexts->of[i]);
+    free(contexts);
+}
+
+static void digest_start(void)
+{
+    for (size_t i = 0; i < ALGORITHM_COUNT; i++) {
+        algorithms[i] = EVP_MD_fetch(NULL, algorithm_names[i], NULL);
+        if (algorithms[i] == NULL)
+            give_up("libcrypto has no SHA-2");
+    }
+    if (pthread_key_create(&contexts_key, contexts_free) != 0)
+        give_up("no thread key is left");
+}
+
+static struct contexts *contexts_new(void)
+{
+    struct contexts *contexts = calloc(1, sizeof(*contexts));
+
+    if (contexts == NULL)
+        give_up("no memory");
+    for (size_t i = 0; i < ALGORITHM_COUNT; i++) {
+        contexts->of[i] = EVP_MD_CTX_new();
+        if (contexts->of[i] == NULL)
+            give_up("no memory");
+    }
+    if (pthread_setspecific(contexts_key, contexts) != 0)
+        give_up("no memory");
+    return contexts;
+}
+
+static EVP_MD_CTX *own_context(enum algorithm algorithm)
+{
+    struct contexts *contexts;
+
+    if (pthread_once(&digest_once, digest_start) != 0)
+        give_up("pthread_once");
+    contexts = pthread_getspecific(contexts_key);
+    if (contexts == NULL)
+        contexts = contexts_new();
+    return contexts->of[algorithm];
+}
+
+static void digest(enum algorithm algorithm, struct str first, struct str second, uint8_t *out)
+{
+    EVP_MD_CTX *context = own_context(algorithm);
+
+    if (EVP_DigestInit_ex2(context, algorithms[algorithm], NULL) != 1 ||
+        EVP_DigestUpdate(context, first.data, first.len) != 1 ||
+        EVP_DigestUpdate(context, second.data, second.len) != 1 ||
+        EVP_DigestFinal_ex(context, out, NULL) != 1)
+        give_up("libcrypto failed");
+}
+
+void sha256(struct str bytes, uint8_t out[SHA256_LEN])
+{
+    digest(ALGORITHM_SHA256, bytes, STR(""), out);
+}
+
+void sha256_2(struct str first, struct str second, uint8_t out[SHA256_LEN])
+{
+    digest(ALGORITHM_SHA256, first, second, out);
+}
+
+void sha512(struct str bytes, uint8_t out[SHA512_LEN])
+{
+    digest(ALGORITHM_SHA512, bytes, STR(""), out);
+}
+
+/* CRC-32C: the polynomial, its bits reversed. */
+#define CRC32C_POLYNOMIAL 0x82f63b78u
+
+/* crc_table[k][b]: what byte `b` adds when k more bytes follow it in the same step of eight. */
+static uint32_t crc_table[8][256]; /* set under crc_once, immutable afterwards */
+static pthread_once_t crc_once = PTHREAD_ONCE_INIT;
+
+static void crc_start(void)
+{
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t crc = byte;
+
+        for (size_t bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ ((crc & 1) != 0 ? CRC32C_POLYNOMIAL : 0);
+        crc_table[0][byte] = crc;
+    }
+    for (size_t k = 1; k < 8; k++) {
+        for (size_t byte = 0; byte < 256; byte++) {
+            uint32_t before = crc_table[k - 1][byte];
+
+            crc_table[k][byte] = before >> 8 ^ crc_table[0][before & 0xff];
+        }
+    }
+}
+
+static uint32_t crc_eight(uint32_t crc, const uint8_t *bytes)
+{
+    uint8_t mixed[4];
+
+    for (size_t i = 0; i < sizeof(mixed); i++)
+        mixed[i] = (uint8_t)(bytes[i] ^ crc >> (8 * i));
+    return crc_table[7][mixed[0]] ^ crc_table[6][mixed[1]] ^ crc_table[5][mixed[2]] ^
+           crc_table[4][mixed[3]] ^ crc_table[3][bytes[4]] ^ crc_table[2][bytes[5]] ^
+           crc_table[1][bytes[6]] ^ crc_table[0][bytes[7]];
+}
+
+uint32_t crc32c(uint32_t seed, struct str bytes)
+{
+    const uint8_t *at = (const uint8_t *)bytes.data;
+    size_t left = bytes.len;
+    uint32_t crc = ~seed;
+
+    if (pthread_once(&crc_once, crc_start) != 0)
+        give_up("pthread_once");
+    for (; left >= 8; left -= 8, at += 8)
+        crc = crc_eight(crc, at);
+    for (; left > 0; left--, at++)
+        crc = crc >> 8 ^ crc_table[0][(uint8_t)(crc ^ *at)];
+    return ~crc;
+}
