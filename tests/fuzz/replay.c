@@ -52,6 +52,7 @@ static int replay_folder(const char *folder)
 
     if (directory == NULL)
         return -1;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
     while (count >= 0 && (entry = readdir(directory)) != NULL) {
         int len = snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
 
