@@ -13,9 +13,9 @@
  * Every HTTP request that we make, on one thread, with its limits.
  *
  * HTTPS only (plain HTTP where the peer's configuration allows it, and then on loopback only); no
- * redirects, proxies, netrc, cookies or content encoding; TLS 1.2+ with AEAD and ECDHE. Addresses are
- * checked after resolution, when the socket is opened: what is not public is refused unless the peer's
- * `networks` contain it. Connections are reused.
+ * redirects, proxies, netrc, cookies or content encoding; TLS 1.2+ with AEAD and ECDHE. Addresses
+ * are checked after resolution, when the socket is opened: what is not public is refused unless the
+ * peer's `networks` contain it. Connections are reused.
  *
  * Threads: shared
  * Source:  security-rules.md 3.2, 8.3; libraries.md 5
@@ -71,9 +71,9 @@ bool upstream_start(struct upstream **upstream, struct error *error) MUST_USE;
 void upstream_stop(struct upstream *upstream);
 
 /**
- * Send a request; everything but `peer` and `context` is copied.
+ * Send a request (GET, POST, PUT, PATCH or DELETE); everything but `peer` and `context` is copied.
  *
- * Errors: ERROR_MEMORY, ERROR_BUSY (queue full), ERROR_CONFIG (URL); then `done` is never called
+ * Errors: ERROR_MEMORY, ERROR_BUSY (queue full, or stopping), ERROR_CONFIG (URL, method, header); then `done` is never called
  */
 bool upstream_submit(struct upstream *upstream, const struct upstream_request *request,
                      struct error *error) MUST_USE;

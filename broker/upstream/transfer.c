@@ -1,0 +1,356 @@
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+#include "upstream/cache_control_internal.h"
+#include "upstream/transfer_internal.h"
+
+#define CONNECT_TIMEOUT_DEFAULT_MS 2000
+#define TOTAL_TIMEOUT_DEFAULT_MS 5000
+#define RESPONSE_DEFAULT_BYTES ((size_t)512 * 1024)
+#define REQUEST_MAX_BYTES ((size_t)1024 * 1024)
+#define HEAD_MAX_BYTES ((size_t)64 * 1024) /* of all answers to one request, interim ones too */
+#define URL_MAX_BYTES ((size_t)4096)
+#define HEADER_MAX_BYTES ((size_t)16 * 1024)
+/* Shorter than what servers keep idle connections for, so that few die in our hands. */
+#define IDLE_CONNECTION_MAX_S 30L
+
+/* TLS 1.2 suites; those of TLS 1.3 are all of this kind. */
+#define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+struct method {
+    const char *name;
+    bool is_idempotent; /* curl may send it again where a kept connection turns out dead */
+    bool has_body;
+};
+
+static const struct method methods[] = {
+    /* name   idempotent  body */
+    { "GET", true, false },   { "POST", false, true },   { "PUT", true, true },
+    { "PATCH", false, true }, { "DELETE", true, false },
+};
+
+static const struct method *method_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT(methods); i++)
+        if (str_eq(str_from(methods[i].name), str_from(name)))
+            return &methods[i];
+    return NULL;
+}
+
+/* Callbacks of curl, all on the upstream thread. */
+
+static bool address_is_allowed(const struct transfer *transfer, const struct address *address)
+{
+    if (transfer->is_plain_http)
+        return address_is_loopback(address);
+    if (address_is_public(address))
+        return true;
+    for (size_t i = 0; i < transfer->peer.network_count; i++)
+        if (network_contains(&transfer->peer.networks[i], address))
+            return true;
+    return false;
+}
+
+static bool refuse(struct transfer *transfer, const char *reason)
+{
+    if (transfer->refused == NULL)
+        transfer->refused = reason;
+    return false;
+}
+
+static bool check_address(struct transfer *transfer, const struct address *address)
+{
+    if (address_is_allowed(transfer, address))
+        return true;
+    return refuse(transfer, transfer->is_plain_http
+                                ? "plain http is for loopback addresses only"
+                                : "its address is not public and not in allow_networks");
+}
+
+/* Every address that the name resolved to comes by here before a socket is made for it. */
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct transfer *transfer = context;
+    struct address address;
+
+    if (purpose != CURLSOCKTYPE_IPCXN || !address_from_sockaddr(&to->addr, &address)) {
+        refuse(transfer, "its address is not an internet address");
+        return CURL_SOCKET_BAD;
+    }
+    if (!check_address(transfer, &address))
+        return CURL_SOCKET_BAD;
+    transfer->refused = NULL; /* of several addresses, one is good */
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+static bool has_left(struct transfer *transfer)
+{
+    long bytes = 0;
+
+    if (!transfer->is_ready)
+        return false;
+    return curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &bytes) != CURLE_OK ||
+           bytes != 0;
+}
+
+/*
+ * A connection is there, new or kept, and nothing has been sent on it. A kept one may have been
+ * opened for a peer with other networks, so its address is checked again. And curl comes by here a
+ * second time when a kept connection died under the request: what may have been acted on is not
+ * sent twice.
+ */
+static int before_request(void *context, char *remote_address, char *local_address, int remote_port,
+                          int local_port)
+{
+    struct transfer *transfer = context;
+    struct address address;
+
+    (void)local_address;
+    (void)remote_port;
+    (void)local_port;
+    if (!address_parse(str_from(remote_address), &address) || !check_address(transfer, &address))
+        return CURL_PREREQFUNC_ABORT;
+    if (!transfer->is_idempotent && has_left(transfer)) {
+        refuse(transfer, "the connection closed under the request");
+        return CURL_PREREQFUNC_ABORT;
+    }
+    transfer->is_ready = true;
+    return CURL_PREREQFUNC_OK;
+}
+
+static size_t take_body(char *data, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    size_t len = size * count; /* curl: at most 16 KiB, size is 1 */
+
+    buf_add(&transfer->answer, (struct str){ data, len });
+    return buf_is_ok(&transfer->answer) ? len : CURL_WRITEFUNC_ERROR;
+}
+
+static size_t take_head(char *data, size_t size, size_t count, void *context)
+{
+    struct transfer *transfer = context;
+    struct str line = { data, size * count };
+    struct str name;
+    struct str value;
+
+    transfer->head_bytes += line.len;
+    if (transfer->head_bytes > HEAD_MAX_BYTES) {
+        refuse(transfer, "the answer's head is too large");
+        return 0;
+    }
+    if (str_starts_with(line, STR("HTTP/")))
+        transfer->max_age_s = -1; /* an interim answer's counts no more */
+    if (str_cut(line, ':', &name, &value) && str_eq_ignore_case(name, STR("Cache-Control"))) {
+        int64_t max_age_s = cache_control_max_age_s(value);
+
+        if (max_age_s >= 0 && (transfer->max_age_s < 0 || max_age_s < transfer->max_age_s))
+            transfer->max_age_s = max_age_s;
+    }
+    return line.len;
+}
+
+/* Options: false when curl refuses one (no memory, or built without what we need). */
+
+#define SET(easy, option, value) (curl_easy_setopt((easy), (option), (value)) == CURLE_OK)
+
+static bool set_limits(CURL *easy, const struct upstream_request *request)
+{
+    long connect_ms = request->connect_timeout_ms > 0 ? (long)request->connect_timeout_ms
+                                                      : CONNECT_TIMEOUT_DEFAULT_MS;
+    long total_ms =
+        request->total_timeout_ms > 0 ? (long)request->total_timeout_ms : TOTAL_TIMEOUT_DEFAULT_MS;
+
+    return SET(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) &&
+           SET(easy, CURLOPT_TIMEOUT_MS, total_ms) && SET(easy, CURLOPT_NOSIGNAL, 1L) &&
+           SET(easy, CURLOPT_FOLLOWLOCATION, 0L) && SET(easy, CURLOPT_PROXY, "") &&
+           SET(easy, CURLOPT_NOPROXY, "*") && SET(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
+           SET(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
+           SET(easy, CURLOPT_HTTP09_ALLOWED, 0L) &&
+           SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
+           SET(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L) && SET(easy, CURLOPT_PATH_AS_IS, 1L) &&
+           SET(easy, CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_MAX_S) &&
+           /* a name server that hangs must not hold the thread when its request is given up */
+           SET(easy, CURLOPT_QUICK_EXIT, 1L);
+}
+
+static bool set_tls(CURL *easy, const struct transfer *transfer)
+{
+    if (!SET(easy, CURLOPT_PROTOCOLS_STR, transfer->is_plain_http ? "http" : "https") ||
+        !SET(easy, CURLOPT_SSL_VERIFYPEER, 1L) || !SET(easy, CURLOPT_SSL_VERIFYHOST, 2L) ||
+        !SET(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) ||
+        !SET(easy, CURLOPT_SSL_CIPHER_LIST, CIPHERS) || !SET(easy, CURLOPT_CA_CACHE_TIMEOUT, 60L))
+        return false;
+    if (transfer->peer.ca_file == NULL)
+        return true;
+    /* without the second, the system's folder of authorities would still count */
+    return SET(easy, CURLOPT_CAINFO, transfer->peer.ca_file) &&
+           SET(easy, CURLOPT_CAPATH, (char *)NULL);
+}
+
+static bool set_callbacks(CURL *easy, struct transfer *transfer)
+{
+    return SET(easy, CURLOPT_PRIVATE, transfer) &&
+           SET(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket) &&
+           SET(easy, CURLOPT_OPENSOCKETDATA, transfer) &&
+           SET(easy, CURLOPT_PREREQFUNCTION, before_request) &&
+           SET(easy, CURLOPT_PREREQDATA, transfer) && SET(easy, CURLOPT_WRITEFUNCTION, take_body) &&
+           SET(easy, CURLOPT_WRITEDATA, transfer) && SET(easy, CURLOPT_HEADERFUNCTION, take_head) &&
+           SET(easy, CURLOPT_HEADERDATA, transfer);
+}
+
+static bool set_request(CURL *easy, const struct transfer *transfer, const struct method *method)
+{
+    if (!SET(easy, CURLOPT_URL, transfer->url.data) ||
+        !SET(easy, CURLOPT_USERAGENT, "stagepass/" STAGEPASS_VERSION) ||
+        !SET(easy, CURLOPT_HTTPHEADER, transfer->headers))
+        return false;
+    if (method->has_body &&
+        (!SET(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->body.len) ||
+         !SET(easy, CURLOPT_POSTFIELDS, transfer->body.len > 0 ? transfer->body.data : "")))
+        return false;
+    return SET(easy, CURLOPT_CUSTOMREQUEST, method->name);
+}
+
+/* Making and freeing. */
+
+static bool add_header(struct transfer *transfer, const char *line, struct error *error)
+{
+    struct str text = str_from(line);
+    struct curl_slist *longer;
+
+    if (text.len > HEADER_MAX_BYTES || str_has_control(text) || str_find(text, ':') == 0 ||
+        str_find(text, ':') == text.len)
+        return error_set(error, ERROR_CONFIG, "a request header is not \"Name: value\"");
+    longer = curl_slist_append(transfer->headers, line);
+    if (longer == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for a request header");
+    transfer->headers = longer;
+    return true;
+}
+
+static bool copy_headers(struct transfer *transfer, const struct upstream_request *request,
+                         struct error *error)
+{
+    for (size_t i = 0; i < UPSTREAM_HEADERS_MAX && request->headers[i] != NULL; i++)
+        if (!add_header(transfer, request->headers[i], error))
+            return false;
+    return add_header(transfer, "Expect:", error); /* no waiting for 100 Continue */
+}
+
+static bool copy_request(struct transfer *transfer, const struct upstream_request *request,
+                         struct error *error)
+{
+    if (request->body.len > REQUEST_MAX_BYTES)
+        return error_set(error, ERROR_CONFIG, "the request body is larger than %zu bytes",
+                         REQUEST_MAX_BYTES);
+    buf_add_text(&transfer->url, request->url);
+    buf_add(&transfer->body, request->body);
+    if (!buf_is_ok(&transfer->url) || !buf_is_ok(&transfer->body))
+        return error_set(error, ERROR_MEMORY, "no memory for a request");
+    transfer->host = upstream_url_host(buf_str(&transfer->url));
+    transfer->is_plain_http = str_starts_with(buf_str(&transfer->url), STR("http://"));
+    transfer->peer = request->peer;
+    transfer->done = request->done;
+    transfer->context = request->context;
+    return copy_headers(transfer, request, error);
+}
+
+static struct transfer *transfer_allocate(size_t answer_max_bytes)
+{
+    struct transfer *transfer = calloc(1, sizeof(*transfer));
+
+    if (transfer == NULL)
+        return NULL;
+    transfer->max_age_s = -1;
+    buf_init(&transfer->url, URL_MAX_BYTES);
+    buf_init(&transfer->body, REQUEST_MAX_BYTES);
+    buf_init(&transfer->answer, answer_max_bytes > 0 ? answer_max_bytes : RESPONSE_DEFAULT_BYTES);
+    return transfer;
+}
+
+bool transfer_new(const struct upstream_request *request, struct transfer **transfer,
+                  struct error *error)
+{
+    const struct method *method = method_find(request->method);
+    OWNED(transfer_free) struct transfer *made = NULL;
+
+    if (!upstream_url_check(str_from(request->url), request->peer.may_use_http, error))
+        return false;
+    if (method == NULL || (!method->has_body && request->body.len > 0))
+        return error_set(error, ERROR_CONFIG, "the method is unknown, or takes no body");
+    made = transfer_allocate(request->response_max_bytes);
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for a request");
+    if (!copy_request(made, request, error))
+        return false;
+    made->is_idempotent = method->is_idempotent;
+    made->easy = curl_easy_init();
+    if (made->easy == NULL || !set_limits(made->easy, request) || !set_tls(made->easy, made) ||
+        !set_callbacks(made->easy, made) || !set_request(made->easy, made, method))
+        return error_set(error, ERROR_MEMORY, "curl cannot prepare a request");
+    *transfer = TAKE(made);
+    return true;
+}
+
+/* Headers carry credentials. */
+static void free_headers(struct curl_slist *headers)
+{
+    for (struct curl_slist *header = headers; header != NULL; header = header->next)
+        secret_wipe(header->data, strlen(header->data));
+    curl_slist_free_all(headers);
+}
+
+void transfer_free(struct transfer *transfer)
+{
+    if (transfer == NULL)
+        return;
+    curl_easy_cleanup(transfer->easy);
+    free_headers(transfer->headers);
+    buf_release(&transfer->url);
+    buf_release(&transfer->body);
+    buf_release(&transfer->answer);
+    free(transfer);
+}
+
+/* The end. */
+
+/* Only the host is named: paths and queries can be secret. */
+static void explain(struct transfer *transfer, CURLcode code, struct error *error)
+{
+    if (!buf_is_ok(&transfer->answer))
+        error_set(error, ERROR_LIMIT, STR_FMT ": the answer is larger than %zu bytes",
+                  STR_ARG(transfer->host), transfer->answer.max);
+    else if (transfer->refused != NULL)
+        error_set(error, ERROR_UNREACHABLE, STR_FMT ": %s", STR_ARG(transfer->host),
+                  transfer->refused);
+    else if (code == CURLE_OK)
+        error_set(error, ERROR_UNREACHABLE, STR_FMT ": no HTTP status came",
+                  STR_ARG(transfer->host));
+    else
+        error_set(error, ERROR_UNREACHABLE, STR_FMT ": %s", STR_ARG(transfer->host),
+                  curl_easy_strerror(code));
+}
+
+void transfer_finish(struct transfer *transfer, CURLcode code)
+{
+    struct upstream_response response = { .max_age_s = transfer->max_age_s };
+    const char *content_type = NULL;
+    long status = 0;
+
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &content_type);
+    response.status = (int)status;
+    if (code == CURLE_OK && status >= 100 && status <= 599) {
+        response.outcome = UPSTREAM_ANSWERED;
+        response.body = buf_str(&transfer->answer);
+        response.content_type = str_from(content_type);
+    } else {
+        response.outcome = has_left(transfer) ? UPSTREAM_UNKNOWN : UPSTREAM_UNSENT;
+        explain(transfer, code, &response.error);
+    }
+    transfer->done(&response, transfer->context);
+}

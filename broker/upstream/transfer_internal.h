@@ -1,0 +1,55 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <curl/curl.h>
+
+#include "base/buf.h"
+#include "base/macros.h"
+#include "upstream/upstream.h"
+
+/**
+ * One request on its way: curl's handle, what it sends, what came back, and whether it left.
+ *
+ * Threads: confined; made by the caller's thread, handed to the upstream thread
+ */
+struct transfer {
+    CURL *easy;
+    struct transfer *previous; /* in the list of the one who has it */
+    struct transfer *next;
+
+    /* what is sent */
+    struct buf url;
+    struct buf body;
+    struct curl_slist *headers;
+    struct upstream_peer peer;
+    struct str host; /* of `url`: all that a message says of it */
+    bool is_plain_http;
+    bool is_idempotent;
+
+    /* what happened */
+    const char *refused; /* why a callback of ours ended it, or NULL */
+    bool is_ready;       /* a connection was there: the request may have left */
+    struct buf answer;
+    size_t head_bytes;
+    int64_t max_age_s;
+
+    upstream_done done;
+    void *context;
+};
+
+/**
+ * Prepare a request; copies what the request says is copied.
+ *
+ * Errors: ERROR_CONFIG (URL, method, header), ERROR_MEMORY
+ */
+bool transfer_new(const struct upstream_request *request, struct transfer **transfer,
+                  struct error *error) MUST_USE;
+void transfer_free(struct transfer *transfer);
+
+OWNED_POINTER(transfer_free, struct transfer)
+
+/** Tell the end to whoever asked: `code` is curl's result. */
+void transfer_finish(struct transfer *transfer, CURLcode code);

@@ -1,0 +1,286 @@
+#include "upstream/upstream.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "upstream/transfer_internal.h"
+
+/* Waiting and under way together; a request holds at most its limits' worth of memory. */
+#define REQUESTS_MAX 1024
+#define CONNECTIONS_MAX 256L
+#define HOST_CONNECTIONS_MAX 32L /* so that one hanging peer never takes them all */
+#define IDLE_CONNECTIONS_MAX 64L
+#define POLL_MAX_MS 1000
+
+struct upstream {
+    CURLM *multi; /* the thread's own, but for curl_multi_wakeup() */
+    pthread_t thread;
+    struct transfer *active; /* the thread's own: those that curl works on */
+
+    pthread_mutex_t lock;
+    struct transfer *queued;      /* guarded by lock; oldest first */
+    struct transfer *queued_last; /* guarded by lock */
+    size_t request_count;         /* guarded by lock: queued and active */
+    bool is_stopping;             /* guarded by lock */
+};
+
+/* The thread's side. */
+
+static struct transfer *take_queue(struct upstream *upstream, bool *is_stopping)
+{
+    struct transfer *queued;
+
+    pthread_mutex_lock(&upstream->lock);
+    queued = upstream->queued;
+    upstream->queued = NULL;
+    upstream->queued_last = NULL;
+    *is_stopping = upstream->is_stopping;
+    pthread_mutex_unlock(&upstream->lock);
+    return queued;
+}
+
+static void end_transfer(struct upstream *upstream, struct transfer *transfer, CURLcode code)
+{
+    transfer_finish(transfer, code);
+    transfer_free(transfer);
+    pthread_mutex_lock(&upstream->lock);
+    upstream->request_count--;
+    pthread_mutex_unlock(&upstream->lock);
+}
+
+static void begin_transfer(struct upstream *upstream, struct transfer *transfer)
+{
+    if (curl_multi_add_handle(upstream->multi, transfer->easy) != CURLM_OK) {
+        end_transfer(upstream, transfer, CURLE_OUT_OF_MEMORY);
+        return;
+    }
+    transfer->previous = NULL;
+    transfer->next = upstream->active;
+    if (upstream->active != NULL)
+        upstream->active->previous = transfer;
+    upstream->active = transfer;
+}
+
+/* Out of curl's hands and out of the list. */
+static void withdraw(struct upstream *upstream, struct transfer *transfer)
+{
+    (void)curl_multi_remove_handle(upstream->multi, transfer->easy);
+    if (transfer->next != NULL)
+        transfer->next->previous = transfer->previous;
+    if (transfer->previous != NULL)
+        transfer->previous->next = transfer->next;
+    else
+        upstream->active = transfer->next;
+}
+
+static void begin_queued(struct upstream *upstream, struct transfer *queued)
+{
+    while (queued != NULL) {
+        struct transfer *next = queued->next;
+
+        begin_transfer(upstream, queued);
+        queued = next;
+    }
+}
+
+static void end_finished(struct upstream *upstream)
+{
+    const CURLMsg *message;
+    int left = 0;
+
+    while ((message = curl_multi_info_read(upstream->multi, &left)) != NULL) {
+        CURLcode code = message->data.result; /* the message dies with the handle's removal */
+        struct transfer *transfer = NULL;
+
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+        withdraw(upstream, transfer);
+        end_transfer(upstream, transfer, code);
+    }
+}
+
+static void end_all(struct upstream *upstream, struct transfer *queued)
+{
+    while (upstream->active != NULL) {
+        struct transfer *transfer = upstream->active;
+
+        withdraw(upstream, transfer);
+        end_transfer(upstream, transfer, CURLE_ABORTED_BY_CALLBACK);
+    }
+    while (queued != NULL) {
+        struct transfer *next = queued->next;
+
+        end_transfer(upstream, queued, CURLE_ABORTED_BY_CALLBACK);
+        queued = next;
+    }
+}
+
+static void *run(void *context)
+{
+    struct upstream *upstream = context;
+
+    for (;;) {
+        bool is_stopping = false;
+        struct transfer *queued = take_queue(upstream, &is_stopping);
+        int running = 0;
+
+        if (is_stopping) {
+            end_all(upstream, queued);
+            return NULL;
+        }
+        begin_queued(upstream, queued);
+        (void)curl_multi_perform(upstream->multi, &running); /* failures end their transfer */
+        end_finished(upstream);
+        (void)curl_multi_poll(upstream->multi, NULL, 0, POLL_MAX_MS, NULL);
+    }
+}
+
+/* The callers' side. */
+
+static void curl_start(void)
+{
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT); /* without it curl_multi_init() fails */
+}
+
+static void upstream_free(struct upstream *upstream)
+{
+    if (upstream == NULL)
+        return;
+    (void)curl_multi_cleanup(upstream->multi);
+    pthread_mutex_destroy(&upstream->lock);
+    free(upstream);
+}
+
+OWNED_POINTER(upstream_free, struct upstream)
+
+static struct upstream *upstream_allocate(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct upstream *upstream = calloc(1, sizeof(*upstream));
+
+    if (upstream == NULL)
+        return NULL;
+    pthread_mutex_init(&upstream->lock, NULL);
+    pthread_once(&once, curl_start);
+    upstream->multi = curl_multi_init();
+    if (upstream->multi == NULL) {
+        upstream_free(upstream);
+        return NULL;
+    }
+    (void)curl_multi_setopt(upstream->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, CONNECTIONS_MAX);
+    (void)curl_multi_setopt(upstream->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS_MAX);
+    (void)curl_multi_setopt(upstream->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS_MAX);
+    return upstream;
+}
+
+/* Signals are main's: this thread blocks them, SIGPIPE of a dead peer among them. */
+static int start_thread(struct upstream *upstream)
+{
+    sigset_t all;
+    sigset_t before;
+    int failure;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failure = pthread_create(&upstream->thread, NULL, run, upstream);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure;
+}
+
+bool upstream_start(struct upstream **upstream, struct error *error)
+{
+    OWNED(upstream_free) struct upstream *made = upstream_allocate();
+
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for the upstream thread");
+    if (start_thread(made) != 0)
+        return error_set(error, ERROR_IO, "the upstream thread does not start");
+    *upstream = TAKE(made);
+    return true;
+}
+
+void upstream_stop(struct upstream *upstream)
+{
+    if (upstream == NULL)
+        return;
+    pthread_mutex_lock(&upstream->lock);
+    upstream->is_stopping = true;
+    pthread_mutex_unlock(&upstream->lock);
+    (void)curl_multi_wakeup(upstream->multi);
+    pthread_join(upstream->thread, NULL);
+    upstream_free(upstream);
+}
+
+static bool enqueue(struct upstream *upstream, struct transfer *transfer)
+{
+    bool is_taken;
+
+    pthread_mutex_lock(&upstream->lock);
+    is_taken = !upstream->is_stopping && upstream->request_count < REQUESTS_MAX;
+    if (is_taken) {
+        if (upstream->queued_last != NULL)
+            upstream->queued_last->next = transfer;
+        else
+            upstream->queued = transfer;
+        upstream->queued_last = transfer;
+        upstream->request_count++;
+    }
+    pthread_mutex_unlock(&upstream->lock);
+    return is_taken;
+}
+
+bool upstream_submit(struct upstream *upstream, const struct upstream_request *request,
+                     struct error *error)
+{
+    OWNED(transfer_free) struct transfer *transfer = NULL;
+
+    if (!transfer_new(request, &transfer, error))
+        return false;
+    if (!enqueue(upstream, transfer))
+        return error_set(error, ERROR_BUSY, "too many requests to others are under way");
+    (void)TAKE(transfer); /* the thread's now */
+    (void)curl_multi_wakeup(upstream->multi);
+    return true;
+}
+
+/* A caller that waits for its request. */
+struct call {
+    upstream_done done;
+    void *context;
+
+    pthread_mutex_t lock;
+    pthread_cond_t has_ended;
+    bool is_ended; /* guarded by lock */
+};
+
+static void end_call(const struct upstream_response *response, void *context)
+{
+    struct call *call = context;
+
+    call->done(response, call->context);
+    pthread_mutex_lock(&call->lock);
+    call->is_ended = true;
+    pthread_cond_signal(&call->has_ended);
+    pthread_mutex_unlock(&call->lock);
+}
+
+bool upstream_call(struct upstream *upstream, const struct upstream_request *request,
+                   struct error *error)
+{
+    struct call call = { .done = request->done, .context = request->context };
+    struct upstream_request waited_for = *request;
+    bool is_submitted;
+
+    pthread_mutex_init(&call.lock, NULL);
+    pthread_cond_init(&call.has_ended, NULL);
+    waited_for.done = end_call;
+    waited_for.context = &call;
+    is_submitted = upstream_submit(upstream, &waited_for, error);
+    pthread_mutex_lock(&call.lock);
+    while (is_submitted && !call.is_ended)
+        pthread_cond_wait(&call.has_ended, &call.lock);
+    pthread_mutex_unlock(&call.lock);
+    pthread_cond_destroy(&call.has_ended);
+    pthread_mutex_destroy(&call.lock);
+    return is_submitted;
+}
