@@ -26,10 +26,13 @@ struct diagnostic {
     struct position at;
     struct str message; /* what is wrong and what was expected */
     struct str hint;    /* "did you mean 'when'?", or empty */
-    struct str source;  /* the source line, or empty */
+    struct str source;  /* the source line (of a long one the piece around the place), or empty */
+    size_t caret;       /* characters of `source` before the place */
 };
 
-#define DIAGNOSTICS_MAX 100 /* a run reports no more; the rest is counted */
+#define DIAGNOSTICS_MAX 100                 /* a run reports no more; the rest is counted */
+#define DIAGNOSTIC_TEXT_MAX ((size_t)512)   /* bytes of a message or a hint; more is cut */
+#define DIAGNOSTIC_SOURCE_MAX ((size_t)160) /* characters of a source line that are kept */
 
 /**
  * All that is wrong in one run over configuration or policy, in order of reporting.
@@ -47,10 +50,19 @@ struct diagnostics {
 /** Collect into memory of `arena`, which must outlive it. */
 void diagnostics_init(struct diagnostics *diagnostics, struct arena *arena);
 
-/** Add one; `hint` and `source` may be empty. Returns false for an error, true for a warning. */
+/**
+ * Add one; `hint` and `source` (the whole source line) may be empty. All texts are copied.
+ *
+ * Returns false for an error, true for a warning. Where there is no room the diagnostic is dropped,
+ * but counted all the same: `error_count` never forgets.
+ */
 bool diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity severity,
                      struct position at, struct str source, struct str hint, const char *format,
                      ...) PRINTF_LIKE(6, 7);
 
-/** "file:line:column: error: ...", the source line, a caret, the hint: as compilers print it. */
+/**
+ * "file:line:column: error: ...", the source line, a caret, the hint: as compilers print it.
+ *
+ * What the file says reaches a terminal here, so control characters in it are shown as '?'.
+ */
 void diagnostics_write(const struct diagnostics *diagnostics, struct buf *buf);

@@ -1,0 +1,134 @@
+#include "base/diagnostic.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/utf8.h"
+
+static const char *const severity_names[] = {
+    [DIAGNOSTIC_ERROR] = "error",
+    [DIAGNOSTIC_WARNING] = "warning",
+};
+
+void diagnostics_init(struct diagnostics *diagnostics, struct arena *arena)
+{
+    *diagnostics = (struct diagnostics){ .arena = arena };
+}
+
+/* Where the next one goes; NULL where there is no room or no memory for it. */
+static struct diagnostic *next_entry(struct diagnostics *diagnostics)
+{
+    if (diagnostics->list == NULL)
+        diagnostics->list =
+            arena_alloc_array(diagnostics->arena, DIAGNOSTICS_MAX, sizeof(diagnostics->list[0]));
+    if (diagnostics->list == NULL || diagnostics->count == DIAGNOSTICS_MAX)
+        return NULL;
+    return &diagnostics->list[diagnostics->count];
+}
+
+/* Keep of the source line what is shown. A line may be as long as its file. */
+static void keep_source(struct arena *arena, struct str line, struct diagnostic *entry)
+{
+    size_t before = entry->at.column > 0 ? entry->at.column - 1 : 0;
+    size_t first = before > DIAGNOSTIC_SOURCE_MAX / 2 ? before - DIAGNOSTIC_SOURCE_MAX / 2 : 0;
+    struct str piece;
+    bool is_cut;
+
+    if (utf8_count(line) <= DIAGNOSTIC_SOURCE_MAX)
+        first = 0;
+    piece = str_slice(line, utf8_offset(line, first), line.len);
+    is_cut = utf8_count(piece) > DIAGNOSTIC_SOURCE_MAX;
+    piece.len = utf8_offset(piece, DIAGNOSTIC_SOURCE_MAX);
+    entry->caret = before - first + (first > 0 ? 3 : 0);
+    entry->source = arena_printf(arena, "%s" STR_FMT "%s", first > 0 ? "..." : "", STR_ARG(piece),
+                                 is_cut ? "..." : "");
+}
+
+bool diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity severity,
+                     struct position at, struct str source, struct str hint, const char *format,
+                     ...)
+{
+    struct diagnostic *entry = next_entry(diagnostics);
+    struct arena *arena = diagnostics->arena;
+    char message[DIAGNOSTIC_TEXT_MAX];
+    va_list values;
+
+    if (severity == DIAGNOSTIC_ERROR)
+        diagnostics->error_count++;
+    if (entry == NULL) {
+        diagnostics->dropped_count++;
+        return severity != DIAGNOSTIC_ERROR;
+    }
+    va_start(values, format);
+    (void)vsnprintf(message, sizeof(message), format, values);
+    va_end(values);
+    *entry = (struct diagnostic){ .severity = severity, .at = at };
+    entry->at.file = arena_copy(arena, at.file);
+    entry->message = arena_copy(arena, str_from(message));
+    entry->hint = arena_copy(arena, str_slice(hint, 0, DIAGNOSTIC_TEXT_MAX));
+    if (source.len > 0)
+        keep_source(arena, source, entry);
+    diagnostics->count++;
+    return severity != DIAGNOSTIC_ERROR;
+}
+
+/* Add text from a file so that it cannot steer a terminal. */
+static void add_visible(struct buf *buf, struct str text)
+{
+    while (text.len > 0) {
+        struct str before = text;
+        uint32_t character = 0;
+        bool is_plain = utf8_take(&text, &character);
+
+        if (!is_plain)
+            text = str_slice(text, 1, text.len);
+        if (is_plain && (character == '\t' || utf8_is_plain(character)))
+            buf_add(buf, str_slice(before, 0, before.len - text.len));
+        else
+            buf_add_byte(buf, '?');
+    }
+}
+
+/* The line under the source: tabs stay tabs, so that the caret stands where the eye expects it. */
+static void write_caret(const struct diagnostic *entry, struct buf *buf)
+{
+    struct str before = str_slice(entry->source, 0, utf8_offset(entry->source, entry->caret));
+    uint32_t character = 0;
+
+    while (before.len > 0) {
+        if (!utf8_take(&before, &character))
+            before = str_slice(before, 1, before.len);
+        buf_add_byte(buf, character == '\t' ? '\t' : ' ');
+    }
+    buf_add_text(buf, "^\n");
+}
+
+static void write_one(const struct diagnostic *entry, struct buf *buf)
+{
+    add_visible(buf, entry->at.file);
+    if (entry->at.line > 0)
+        buf_printf(buf, ":%zu:%zu", entry->at.line, entry->at.column);
+    buf_printf(buf, ": %s: ", severity_names[entry->severity]);
+    add_visible(buf, entry->message);
+    buf_add_text(buf, "\n");
+    if (entry->source.len > 0) {
+        buf_printf(buf, "%5zu | ", entry->at.line);
+        add_visible(buf, entry->source);
+        buf_add_text(buf, "\n      | ");
+        write_caret(entry, buf);
+    }
+    if (entry->hint.len > 0) {
+        buf_add_text(buf, "  hint: ");
+        add_visible(buf, entry->hint);
+        buf_add_text(buf, "\n");
+    }
+}
+
+void diagnostics_write(const struct diagnostics *diagnostics, struct buf *buf)
+{
+    for (size_t i = 0; i < diagnostics->count; i++)
+        write_one(&diagnostics->list[i], buf);
+    if (diagnostics->dropped_count > 0)
+        buf_printf(buf, "and %zu more that are not shown\n", diagnostics->dropped_count);
+}
