@@ -1,6 +1,8 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -14,7 +16,7 @@ struct error;
 /** What a JSON text may be at most. */
 struct json_limits {
     size_t bytes;
-    size_t depth;
+    size_t depth;   /* of objects and arrays within each other; the outermost is 1 */
     size_t members; /* of all objects and arrays together */
 };
 
@@ -45,10 +47,21 @@ static inline void json_owned(json_t **json)
 /** A json_t reference that ends with its scope: `JSON_OWNED json_t *claims = NULL;`. */
 #define JSON_OWNED __attribute__((cleanup(json_owned)))
 
-/** Hand the reference to the arena: json_decref when it is freed. */
+/** The same value for jansson's iterators (json_object_foreach), which only read but lack const. */
+static inline json_t *json_iterable(const json_t *json)
+{
+    return (json_t *)(uintptr_t)json;
+}
+
+/** Hand the reference to the arena: json_decref when it is freed, or at once on failure. */
 bool json_keep(struct arena *arena, json_t *take_json, struct error *error) MUST_USE;
 
-/** Append the compact form with sorted keys and raw UTF-8: our canonical form. */
+/**
+ * Append the compact form with sorted keys and raw UTF-8: our canonical form.
+ *
+ * Where it cannot be written (no memory, NULL, too deep) the buffer is marked as failed. Recurses
+ * to the value's depth: for values that json_parse let in, or that we built.
+ */
 void buf_add_json(struct buf *buf, const json_t *json);
 
 /** The canonical form in the arena; `data` is NULL on failure. */
@@ -57,10 +70,10 @@ struct str json_text(struct arena *arena, const json_t *json);
 /** A string member, borrowed from `object`; false where it is absent or not a string. */
 bool json_get_str(const json_t *object, const char *name, struct str *value) MUST_USE;
 
-/** A new JSON string from a piece of text, NULL when it is not UTF-8 or there is no memory. */
+/** A new JSON string; NULL when the text is not UTF-8, holds a NUL, or there is no memory. */
 json_t *json_from_str(struct str text) MUST_USE;
 
-/** The value of a JSON string. */
+/** The value of a JSON string, borrowed from it; empty for any other value. */
 struct str json_str(const json_t *string);
 
 /**
@@ -69,5 +82,11 @@ struct str json_str(const json_t *string);
  */
 bool json_put(json_t *object, const char *name, json_t *take_value) MUST_USE;
 
-/** Sizeable ints: a JSON integer, or a real rounded down, within int64; false for all else. */
+/**
+ * A point in time: a JSON integer, or a real rounded down, within int64; false for all else.
+ *
+ * A real has gone through a double: 1700000000.9999999999 is 1700000001 by then.
+ *
+ * Source: RFC 7519 2 (NumericDate may have a fraction)
+ */
 bool json_get_time(const json_t *object, const char *name, int64_t *value) MUST_USE;

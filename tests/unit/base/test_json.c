@@ -1,0 +1,429 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "tests/test.h"
+
+/* A literal with its length, so that a NUL can stand in it. */
+#define TEXT(literal) literal, sizeof(literal) - 1
+
+static const struct json_limits wide = { 1024 * 1024, 32, 1000 };
+
+static bool parses(struct str text, struct json_limits limits, struct error *error)
+{
+    JSON_OWNED json_t *json = NULL;
+
+    *error = (struct error){ 0 };
+    return json_parse(text, limits, &json, error);
+}
+
+static void well_formed_json_is_accepted(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *text;
+        size_t len;
+    } cases[] = {
+        { "an empty object", TEXT("{}") },
+        { "an empty array", TEXT("[]") },
+        { "white space around", TEXT(" \t\r\n{ \"a\" : 1 } \n") },
+        { "a real", TEXT("[1.5e3]") },
+        { "the largest integer", TEXT("[9223372036854775807]") },
+        { "the smallest integer", TEXT("[-9223372036854775808]") },
+        { "a surrogate pair", TEXT("[\"\\ud83d\\ude00\"]") },
+        { "raw UTF-8", TEXT("[\"gr\xc3\xbc\xc3\x9f\"]") },
+        { "null, true, false", TEXT("[null,true,false]") },
+        { "brackets and commas in a string", TEXT("[\"]},[{,\\\"],\"]") },
+        { "same names in different objects", TEXT("[{\"a\":1},{\"a\":1}]") },
+        { "an empty name", TEXT("{\"\":1}") },
+    };
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        if (!parses((struct str){ cases[i].text, cases[i].len }, wide, &error))
+            fail_msg("%s: %s", cases[i].name, error.cause);
+    }
+}
+
+static void malformed_json_is_refused(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *text;
+        size_t len;
+    } cases[] = {
+        { "nothing", TEXT("") },
+        { "white space only", TEXT("  \n") },
+        { "a scalar", TEXT("1") },
+        { "a string", TEXT("\"a\"") },
+        { "null", TEXT("null") },
+        { "a duplicate member", TEXT("{\"a\":1,\"a\":2}") },
+        { "a duplicate behind an escape", TEXT("{\"a\":1,\"\\u0061\":2}") },
+        { "a duplicate deeper down", TEXT("{\"a\":[{\"b\":1,\"c\":2,\"b\":3}]}") },
+        { "1e400", TEXT("[1e400]") },
+        { "-1e400", TEXT("[-1e400]") },
+        { "NaN", TEXT("[NaN]") },
+        { "Infinity", TEXT("[Infinity]") },
+        { "2^63", TEXT("[9223372036854775808]") },
+        { "2^64", TEXT("[18446744073709551616]") },
+        { "-2^63 - 1", TEXT("[-9223372036854775809]") },
+        { "a leading zero", TEXT("[01]") },
+        { "a leading plus", TEXT("[+1]") },
+        { "hexadecimal", TEXT("[0x10]") },
+        { "a point without digits", TEXT("[1.]") },
+        { "an escaped NUL", TEXT("[\"a\\u0000b\"]") },
+        { "an escaped NUL in a name", TEXT("{\"a\\u0000b\":1}") },
+        { "a raw NUL in a string", TEXT("[\"a\0b\"]") },
+        { "a NUL between tokens", TEXT("[1,\0 2]") },
+        { "a NUL behind the end", TEXT("[1]\0") },
+        { "a NUL before the start", TEXT("\0[1]") },
+        { "a raw line feed in a string", TEXT("[\"a\nb\"]") },
+        { "a lone high surrogate", TEXT("[\"\\ud800\"]") },
+        { "a lone low surrogate", TEXT("[\"\\udc00\"]") },
+        { "two high surrogates", TEXT("[\"\\ud800\\ud800\"]") },
+        { "a surrogate in UTF-8", TEXT("[\"\xed\xa0\x80\"]") },
+        { "an overlong slash", TEXT("[\"\xc0\xaf\"]") },
+        { "an overlong NUL", TEXT("[\"\xc0\x80\"]") },
+        { "an overlong three bytes", TEXT("[\"\xe0\x80\xaf\"]") },
+        { "past U+10FFFF", TEXT("[\"\xf4\x90\x80\x80\"]") },
+        { "a stray continuation byte", TEXT("[\"\x80\"]") },
+        { "a cut sequence", TEXT("[\"\xc3\"]") },
+        { "a byte order mark", TEXT("\xef\xbb\xbf{}") },
+        { "a line comment", TEXT("[1] // one") },
+        { "a block comment", TEXT("[/* one */ 1]") },
+        { "trailing text", TEXT("{} x") },
+        { "a second value", TEXT("{}{}") },
+        { "a closing bracket too many", TEXT("[1]]") },
+        { "a trailing comma", TEXT("[1,]") },
+        { "a trailing comma in an object", TEXT("{\"a\":1,}") },
+        { "a missing comma", TEXT("[1 2]") },
+        { "single quotes", TEXT("{'a':1}") },
+        { "a bare name", TEXT("{a:1}") },
+        { "brackets that do not match", TEXT("[1}") },
+        { "an open string", TEXT("[\"a") },
+        { "an open escape", TEXT("[\"a\\") },
+        { "an open object", TEXT("{\"a\":1") },
+        { "an unknown escape", TEXT("[\"\\x41\"]") },
+        { "True", TEXT("[True]") },
+    };
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        if (parses((struct str){ cases[i].text, cases[i].len }, wide, &error))
+            fail_msg("%s was accepted", cases[i].name);
+        if (error.code != ERROR_SYNTAX)
+            fail_msg("%s: code %d", cases[i].name, (int)error.code);
+    }
+}
+
+/* `depth` arrays within each other. */
+static struct str nested(size_t depth, char *out)
+{
+    memset(out, '[', depth);
+    memset(out + depth, ']', depth);
+    return (struct str){ out, 2 * depth };
+}
+
+static void depth_32_is_accepted_and_33_refused(void **state)
+{
+    char text[128];
+    struct error error;
+
+    (void)state;
+    assert_true(parses(nested(32, text), wide, &error));
+    assert_false(parses(nested(33, text), wide, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+}
+
+static void closed_brackets_do_not_add_to_the_depth(void **state)
+{
+    struct json_limits limits = { 100, 2, 100 };
+    struct error error;
+
+    (void)state;
+    assert_true(parses(STR("[{},[],{\"a\":\"[[[\"},[1]]"), limits, &error));
+    assert_false(parses(STR("[{},{\"a\":[]}]"), limits, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+}
+
+/* An array of `count` ones, or an object of `count` members. */
+static struct str members(size_t count, bool is_object, struct buf *buf)
+{
+    buf_clear(buf);
+    buf_add_text(buf, is_object ? "{" : "[");
+    for (size_t i = 0; i < count; i++) {
+        buf_add_text(buf, i > 0 ? ", " : " ");
+        if (is_object)
+            buf_printf(buf, "\"%zu\":", i);
+        buf_add_text(buf, "1");
+    }
+    buf_add_text(buf, is_object ? " }" : " ]");
+    return buf_str(buf);
+}
+
+static void a_thousand_members_are_accepted_and_one_more_refused(void **state)
+{
+    OWNED(buf_release) struct buf buf = { 0 };
+    struct error error;
+
+    (void)state;
+    buf_init(&buf, 64 * 1024);
+    assert_true(parses(members(1000, false, &buf), wide, &error));
+    assert_true(parses(members(1000, true, &buf), wide, &error));
+    assert_false(parses(members(1001, false, &buf), wide, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_false(parses(members(1001, true, &buf), wide, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+}
+
+static void members_count_over_all_objects_and_arrays(void **state)
+{
+    struct json_limits limits = { 100, 8, 5 };
+    struct error error;
+
+    (void)state;
+    assert_true(parses(STR("{\"a\":[1,{},[ ]],\"b\":2}"), limits, &error));
+    assert_false(parses(STR("{\"a\":[1,{},[3]],\"b\":2}"), limits, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+}
+
+static void a_byte_past_the_limit_is_refused(void **state)
+{
+    struct json_limits limits = { 7, 8, 8 };
+    struct error error;
+
+    (void)state;
+    assert_true(parses(STR("[1,2,3]"), limits, &error));
+    assert_false(parses(STR("[1,2,3] "), limits, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+}
+
+static void an_error_never_quotes_the_input(void **state)
+{
+    static const char *const texts[] = {
+        "[\"hunter2\" hunter2]",
+        "{\"hunter2\":1,\"hunter2\":2}",
+        "[hunter2]",
+        "{\"hunter2\\u0000\":1}",
+        "[1] hunter2",
+        "[\"hunter2",
+        "[\"hunter2\\ud800\"]",
+    };
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        assert_false(parses(str_from(texts[i]), wide, &error));
+        assert_null(strstr(error.cause, "hunter2"));
+        assert_null(strstr(error.message, "hunter2"));
+    }
+}
+
+static void an_array_is_no_object(void **state)
+{
+    JSON_OWNED json_t *json = NULL;
+    struct error error = { 0 };
+
+    (void)state;
+    assert_false(json_parse_object(STR("[]"), wide, &json, &error));
+    assert_int_equal(error.code, ERROR_SYNTAX);
+    assert_null(json);
+    error = (struct error){ 0 };
+    assert_true(json_parse_object(STR("{}"), wide, &json, &error));
+    assert_true(json_is_object(json));
+}
+
+static void the_canonical_form_sorts_keys_and_keeps_utf8(void **state)
+{
+    JSON_OWNED json_t *json = NULL;
+    OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
+    struct error error = { 0 };
+    struct str text;
+
+    (void)state;
+    assert_true(json_parse(STR("{ \"b\": [1, 2.5, null], \"\xc3\xa9\": \"\\u00e9/\\u001f\", \"a\": "
+                               "{\"d\":1,\"c\":true} }"),
+                           wide, &json, &error));
+    text = json_text(arena, json);
+    assert_true(str_eq(text, STR("{\"a\":{\"c\":true,\"d\":1},\"b\":[1,2.5,null],"
+                                 "\"\xc3\xa9\":\"\xc3\xa9/\\u001F\"}")));
+}
+
+static void a_value_that_does_not_fit_the_buffer_marks_it_as_failed(void **state)
+{
+    JSON_OWNED json_t *json = json_pack("[iii]", 1, 2, 3);
+    OWNED(buf_release) struct buf exact = { 0 };
+    OWNED(buf_release) struct buf tight = { 0 };
+
+    (void)state;
+    buf_init(&exact, 7);
+    buf_add_json(&exact, json);
+    assert_true(buf_is_ok(&exact));
+    buf_init(&tight, 6);
+    buf_add_json(&tight, json);
+    assert_false(buf_is_ok(&tight));
+}
+
+static void no_value_marks_the_buffer_as_failed(void **state)
+{
+    OWNED(buf_release) struct buf buf = { 0 };
+    OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
+
+    (void)state;
+    buf_init(&buf, 100);
+    buf_add_json(&buf, NULL);
+    assert_false(buf_is_ok(&buf));
+    assert_null(json_text(arena, NULL).data);
+}
+
+static void a_string_member_is_borrowed_and_other_types_are_refused(void **state)
+{
+    JSON_OWNED json_t *json = json_pack("{s:s,s:i,s:n,s:s}", "a", "x", "b", 1, "c", "d", "");
+    struct str value = STR("untouched");
+
+    (void)state;
+    assert_false(json_get_str(json, "b", &value));
+    assert_false(json_get_str(json, "c", &value));
+    assert_false(json_get_str(json, "absent", &value));
+    assert_false(json_get_str(NULL, "a", &value));
+    assert_true(str_eq(value, STR("untouched")));
+    assert_true(json_get_str(json, "a", &value));
+    assert_true(str_eq(value, STR("x")));
+    assert_true(json_get_str(json, "d", &value));
+    assert_int_equal(value.len, 0);
+}
+
+static void a_json_string_is_made_of_utf8_without_nul_only(void **state)
+{
+    JSON_OWNED json_t *text = json_from_str(STR("gr\xc3\xbcn"));
+    JSON_OWNED json_t *empty = json_from_str((struct str){ 0 });
+
+    (void)state;
+    assert_true(str_eq(json_str(text), STR("gr\xc3\xbcn")));
+    assert_int_equal(json_str(empty).len, 0);
+    assert_true(json_is_string(empty));
+    assert_null(json_from_str(STR("a\0b")));
+    assert_null(json_from_str(STR("\xc3")));
+    assert_null(json_from_str(STR("\xed\xa0\x80")));
+    assert_null(json_str(NULL).data);
+}
+
+static void a_missing_value_fails_a_put(void **state)
+{
+    JSON_OWNED json_t *json = json_object();
+
+    (void)state;
+    assert_false(json_put(json, "a", NULL));
+    assert_false(json_put(json, "a", json_from_str(STR("\xff"))));
+    assert_false(json_put(NULL, "a", json_true()));
+    assert_int_equal(json_object_size(json), 0);
+    assert_true(json_put(json, "a", json_from_str(STR("x"))));
+    assert_int_equal(json_object_size(json), 1);
+}
+
+static void a_kept_value_ends_with_the_arena(void **state)
+{
+    json_t *json = json_array();
+    struct arena *arena = arena_new(ARENA_REQUEST_MAX);
+    struct error error = { 0 };
+
+    (void)state;
+    assert_true(json_keep(arena, json_incref(json), &error));
+    assert_int_equal(json->refcount, 2);
+    arena_free(arena);
+    assert_int_equal(json->refcount, 1);
+    json_decref(json);
+}
+
+static void a_value_that_cannot_be_kept_is_released(void **state)
+{
+    json_t *json = json_array();
+    OWNED(arena_free) struct arena *arena = arena_new(1);
+    struct error error = { 0 };
+
+    (void)state;
+    assert_false(json_keep(arena, json_incref(json), &error));
+    assert_int_equal(error.code, ERROR_MEMORY);
+    assert_int_equal(json->refcount, 1);
+    json_decref(json);
+}
+
+static void times_are_integers_or_reals_rounded_down(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t expected;
+    } cases[] = {
+        { "1700000000", 1700000000 },
+        { "1700000000.9", 1700000000 },
+        { "1.7e9", 1700000000 },
+        { "-0.5", -1 },
+        { "-2", -2 },
+        { "-2.0", -2 },
+        { "0.0", 0 },
+        { "9223372036854775807", INT64_MAX },
+        { "-9223372036854775808", INT64_MIN },
+        { "-9.223372036854775808e18", INT64_MIN },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        JSON_OWNED json_t *number = json_loads(cases[i].text, JSON_DECODE_ANY, NULL);
+        JSON_OWNED json_t *json = json_pack("{s:O}", "t", number);
+        int64_t value = 42;
+
+        assert_true(json_get_time(json, "t", &value));
+        assert_true(value == cases[i].expected);
+    }
+}
+
+static void what_is_no_time_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "\"1700000000\"",       "null", "true", "[1]", "{}", "9.3e18", "-9.3e18", "1e300",
+        "9223372036854775808.0"
+    };
+    JSON_OWNED json_t *empty = json_object();
+    int64_t value = 42;
+
+    (void)state;
+    assert_false(json_get_time(empty, "t", &value));
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        JSON_OWNED json_t *number = json_loads(texts[i], JSON_DECODE_ANY, NULL);
+        JSON_OWNED json_t *json = json_pack("{s:O}", "t", number);
+
+        if (json_get_time(json, "t", &value))
+            fail_msg("%s was accepted", texts[i]);
+    }
+    assert_int_equal(value, 42);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(well_formed_json_is_accepted),
+        cmocka_unit_test(malformed_json_is_refused),
+        cmocka_unit_test(depth_32_is_accepted_and_33_refused),
+        cmocka_unit_test(closed_brackets_do_not_add_to_the_depth),
+        cmocka_unit_test(a_thousand_members_are_accepted_and_one_more_refused),
+        cmocka_unit_test(members_count_over_all_objects_and_arrays),
+        cmocka_unit_test(a_byte_past_the_limit_is_refused),
+        cmocka_unit_test(an_error_never_quotes_the_input),
+        cmocka_unit_test(an_array_is_no_object),
+        cmocka_unit_test(the_canonical_form_sorts_keys_and_keeps_utf8),
+        cmocka_unit_test(a_value_that_does_not_fit_the_buffer_marks_it_as_failed),
+        cmocka_unit_test(no_value_marks_the_buffer_as_failed),
+        cmocka_unit_test(a_string_member_is_borrowed_and_other_types_are_refused),
+        cmocka_unit_test(a_json_string_is_made_of_utf8_without_nul_only),
+        cmocka_unit_test(a_missing_value_fails_a_put),
+        cmocka_unit_test(a_kept_value_ends_with_the_arena),
+        cmocka_unit_test(a_value_that_cannot_be_kept_is_released),
+        cmocka_unit_test(times_are_integers_or_reals_rounded_down),
+        cmocka_unit_test(what_is_no_time_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
