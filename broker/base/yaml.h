@@ -17,9 +17,10 @@ struct network;
 /**
  * A YAML document as jansson values with positions.
  *
- * Every scalar is a JSON string until a schema types it; maps keep their order. Refused, each with a
- * sentence that explains: anchors, aliases, tags, merge keys, a second document, what is not UTF-8,
- * duplicate keys, keys that are not scalars, empty values and nulls, depth past 16, files past 1 MiB.
+ * Every scalar is a JSON string until a schema types it; maps keep their order. Refused, each with
+ * a sentence that explains: anchors, aliases, tags, merge keys, a second document, what is not
+ * UTF-8, duplicate keys, keys that are not scalars, empty values and nulls, depth past 16, files
+ * past 1 MiB.
  *
  * Threads: confined while loaded, immutable afterwards
  */
@@ -37,9 +38,11 @@ struct yaml_document;
  */
 bool yaml_parse(struct str file, struct str text, struct diagnostics *diagnostics,
                 struct yaml_document **out) MUST_USE;
-void yaml_free(struct yaml_document *document);
 
-OWNED_POINTER(yaml_free, struct yaml_document)
+/** Not `yaml_free`: libyaml calls a function of that name, and would find ours. */
+void yaml_document_free(struct yaml_document *document);
+
+OWNED_POINTER(yaml_document_free, struct yaml_document)
 
 const json_t *yaml_root(const struct yaml_document *document);
 
@@ -53,6 +56,9 @@ struct position yaml_at_key(const struct yaml_document *document, const json_t *
 /** Whether a scalar was written plain, without quotes. */
 bool yaml_is_plain(const struct yaml_document *document, const json_t *scalar);
 
+/** A source line, counted from 1, without its end; empty where there is none. */
+struct str yaml_line(const struct yaml_document *document, size_t line);
+
 /**
  * Reads typed values out of a document and reports what does not fit, with position, source line,
  * what was expected, and the nearest name.
@@ -60,6 +66,8 @@ bool yaml_is_plain(const struct yaml_document *document, const json_t *scalar);
  * The getters return false and leave `*out` untouched where the key is absent or its value does not
  * fit; the second case is reported. So a reader goes on and finds all mistakes of a file; who asks
  * `diagnostics->error_count` at the end knows whether the file is good.
+ *
+ * Texts that the getters give are the document's; arrays are in the arena of `diagnostics`.
  */
 struct yaml_reader {
     const struct yaml_document *document;
@@ -69,20 +77,24 @@ struct yaml_reader {
 /** Report about a value; false. */
 bool yaml_complain(const struct yaml_reader *reader, const json_t *value, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/** Report about a value, with a hint; false. */
+bool yaml_complain_hint(const struct yaml_reader *reader, const json_t *value, struct str hint,
+                        const char *format, ...) PRINTF_LIKE(4, 5);
 /** Report about a member's key; false. `hint` may be empty. */
 bool yaml_complain_key(const struct yaml_reader *reader, const json_t *map, const char *key,
                        struct str hint, const char *format, ...) PRINTF_LIKE(5, 6);
 
 /** The value must be a map with these keys only (`names` ends with NULL); else reported. */
-bool yaml_expect_map(const struct yaml_reader *reader, const json_t *value, const char *const *names);
+bool yaml_expect_map(const struct yaml_reader *reader, const json_t *value,
+                     const char *const *names);
 
 /** Report where a mandatory key is missing. */
 bool yaml_require(const struct yaml_reader *reader, const json_t *map, const char *key);
 
 bool yaml_get_str(const struct yaml_reader *reader, const json_t *map, const char *key,
                   struct str *out);
-bool yaml_get_int(const struct yaml_reader *reader, const json_t *map, const char *key,
-                  int64_t min, int64_t max, int64_t *out);
+bool yaml_get_int(const struct yaml_reader *reader, const json_t *map, const char *key, int64_t min,
+                  int64_t max, int64_t *out);
 bool yaml_get_bool(const struct yaml_reader *reader, const json_t *map, const char *key, bool *out);
 bool yaml_get_duration_s(const struct yaml_reader *reader, const json_t *map, const char *key,
                          int64_t min_s, int64_t max_s, int64_t *out);
@@ -93,9 +105,9 @@ bool yaml_get_map(const struct yaml_reader *reader, const json_t *map, const cha
                   const json_t **out);
 bool yaml_get_list(const struct yaml_reader *reader, const json_t *map, const char *key,
                    const json_t **out);
-/** A list of strings, or one string as a list of one, into arena memory. */
+/** A list of strings, or one string as a list of one. */
 bool yaml_get_strs(const struct yaml_reader *reader, const json_t *map, const char *key,
                    struct str **out, size_t *count);
-/** A list of networks ("10.0.0.0/8"), into arena memory. */
+/** A list of networks ("10.0.0.0/8"), or one. */
 bool yaml_get_networks(const struct yaml_reader *reader, const json_t *map, const char *key,
                        struct network **out, size_t *count);

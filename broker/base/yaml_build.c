@@ -1,0 +1,406 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/yaml.h"
+#include "base/yaml_internal.h"
+
+#define HINT_MAX 160
+#define LEAVE_OUT_HINT "leave it out, or quote the whole text"
+#define EMPTY_HINT "write \"\" for an empty text, [] for an empty list, or leave it out"
+
+/* A map or list under construction. */
+struct frame {
+    json_t *container; /* borrowed: hangs in the tree from its start */
+    json_t *key;       /* owned; NULL where the next scalar is a key, and in lists */
+    yaml_mark_t key_mark;
+    bool is_repeated; /* the key is there already */
+};
+
+struct builder {
+    yaml_parser_t parser;
+    struct yaml_document *document;
+    struct diagnostics *diagnostics;
+    json_t *discarded; /* values of repeated keys: alive, so that places stay unique */
+
+    struct frame stack[YAML_DEPTH_MAX];
+    size_t depth; /* how many of `stack` are open */
+    bool has_document;
+    bool is_finished;
+};
+
+static struct str document_text(const struct builder *builder)
+{
+    return (struct str){ builder->document->text, builder->document->text_len };
+}
+
+/* Report, and go on while there is room for more reports. */
+static bool note(struct builder *builder, yaml_mark_t mark, struct str hint, const char *format,
+                 ...) PRINTF_LIKE(4, 5);
+static bool note(struct builder *builder, yaml_mark_t mark, struct str hint, const char *format,
+                 ...)
+{
+    struct position at = yaml_position(str_from(builder->document->file), mark);
+    char message[DIAGNOSTIC_TEXT_MAX];
+    va_list values;
+
+    va_start(values, format);
+    (void)vsnprintf(message, sizeof(message), format, values);
+    va_end(values);
+    (void)diagnostics_add(builder->diagnostics, DIAGNOSTIC_ERROR, at,
+                          yaml_text_line(document_text(builder), at.line), hint, "%s", message);
+    return builder->diagnostics->count < DIAGNOSTICS_MAX;
+}
+
+/* Report something behind which the rest of the file cannot be understood. */
+static bool stop(struct builder *builder, yaml_mark_t mark, const char *hint, const char *message)
+{
+    (void)note(builder, mark, str_from(hint), "%s", message);
+    return false;
+}
+
+static bool stop_without_memory(struct builder *builder)
+{
+    return stop(builder, builder->parser.mark, "", "no memory to read the file");
+}
+
+static struct frame *top(struct builder *builder)
+{
+    return builder->depth == 0 ? NULL : &builder->stack[builder->depth - 1];
+}
+
+static bool is_key_next(struct builder *builder)
+{
+    const struct frame *frame = top(builder);
+
+    return frame != NULL && json_is_object(frame->container) && frame->key == NULL;
+}
+
+static bool check_properties(struct builder *builder, const yaml_char_t *anchor,
+                             const yaml_char_t *tag, yaml_mark_t mark)
+{
+    if (anchor != NULL)
+        return note(builder, mark, STR(LEAVE_OUT_HINT),
+                    "a leading '&' makes this a YAML anchor, which is not allowed");
+    if (tag != NULL)
+        return note(builder, mark, STR(LEAVE_OUT_HINT),
+                    "a leading '!' makes this a YAML tag, which is not allowed");
+    return true;
+}
+
+/* Hang a value into the tree. Where that fails the tree does not hold it. */
+static bool attach(struct builder *builder, json_t *take_value)
+{
+    struct frame *frame = top(builder);
+
+    if (frame == NULL) {
+        builder->document->root = take_value;
+        return true;
+    }
+    if (json_is_array(frame->container))
+        return json_array_append_new(frame->container, take_value) == 0;
+    if (frame->is_repeated)
+        return json_array_append_new(builder->discarded, take_value) == 0;
+    return json_put(frame->container, json_string_value(frame->key), take_value);
+}
+
+static bool add_value(struct builder *builder, json_t *take_value, yaml_mark_t mark, bool is_plain)
+{
+    const struct frame *frame = top(builder);
+    struct yaml_place place = {
+        .value = take_value,
+        .line = (uint32_t)mark.line + 1,
+        .column = (uint32_t)mark.column + 1,
+        .is_plain = is_plain,
+    };
+
+    if (frame != NULL && frame->key != NULL) {
+        place.key_line = (uint32_t)frame->key_mark.line + 1;
+        place.key_column = (uint32_t)frame->key_mark.column + 1;
+    }
+    if (take_value == NULL || !attach(builder, take_value) ||
+        !yaml_places_put(&builder->document->places, place))
+        return stop_without_memory(builder);
+    return true;
+}
+
+/* The value of the current key is there. */
+static void end_member(struct builder *builder)
+{
+    struct frame *frame = top(builder);
+
+    if (frame == NULL) {
+        builder->has_document = true;
+        return;
+    }
+    json_decref(frame->key);
+    frame->key = NULL;
+}
+
+static bool open_container(struct builder *builder, json_t *take_container, yaml_mark_t mark)
+{
+    if (builder->depth == YAML_DEPTH_MAX) {
+        json_decref(take_container);
+        return stop(builder, mark, "", "nested deeper than 16 levels");
+    }
+    if (!add_value(builder, take_container, mark, false))
+        return false;
+    builder->stack[builder->depth] = (struct frame){ .container = take_container };
+    builder->depth++;
+    return true;
+}
+
+static bool on_container_end(struct builder *builder, const yaml_event_t *event)
+{
+    (void)event;
+    builder->depth--;
+    end_member(builder);
+    return true;
+}
+
+static bool on_sequence_start(struct builder *builder, const yaml_event_t *event)
+{
+    if (is_key_next(builder))
+        return stop(builder, event->start_mark, "quote it if it is text",
+                    "a key must be text, not a list");
+    if (!check_properties(builder, event->data.sequence_start.anchor,
+                          event->data.sequence_start.tag, event->start_mark))
+        return false;
+    return open_container(builder, json_array(), event->start_mark);
+}
+
+static bool on_mapping_start(struct builder *builder, const yaml_event_t *event)
+{
+    if (is_key_next(builder))
+        return stop(builder, event->start_mark,
+                    "'{{ ... }}' is the template syntax of other tools; quote it if it is text",
+                    "a key must be text, not a map");
+    if (!check_properties(builder, event->data.mapping_start.anchor, event->data.mapping_start.tag,
+                          event->start_mark))
+        return false;
+    return open_container(builder, json_object(), event->start_mark);
+}
+
+static struct str scalar_text(const yaml_event_t *event)
+{
+    return (struct str){ (const char *)event->data.scalar.value, event->data.scalar.length };
+}
+
+static bool is_plain_scalar(const yaml_event_t *event)
+{
+    return event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
+/* What YAML takes for nothing: an empty place, `~` and the spellings of null. */
+static bool is_null(const yaml_event_t *event)
+{
+    static const char *const nulls[] = { "", "~", "null", "Null", "NULL" };
+
+    for (size_t i = 0; i < COUNT(nulls); i++) {
+        if (is_plain_scalar(event) && str_eq(scalar_text(event), str_from(nulls[i])))
+            return true;
+    }
+    return false;
+}
+
+/* An escape can bring in what the file itself may not hold. */
+static bool has_unwanted_control(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char byte = text.data[i];
+
+        if (byte != '\n' && byte != '\t' && str_has_control((struct str){ &byte, 1 }))
+            return true;
+    }
+    return false;
+}
+
+static bool note_repeated(struct builder *builder, const json_t *earlier, const yaml_event_t *event)
+{
+    const struct yaml_place *place = yaml_places_find(&builder->document->places, earlier);
+
+    return note(builder, event->start_mark, STR("keep one of them"),
+                "'" STR_FMT "' is here a second time, the first is at line %" PRIu32,
+                STR_ARG(scalar_text(event)), place == NULL ? 0 : place->key_line);
+}
+
+static bool check_key(struct builder *builder, const yaml_event_t *event)
+{
+    if (is_null(event))
+        return note(builder, event->start_mark, STR("quote it if it is text"), "a key is missing");
+    if (is_plain_scalar(event) && str_eq(scalar_text(event), STR("<<")))
+        return note(builder, event->start_mark, STR("write the members out"),
+                    "'<<' makes this a YAML merge key, which is not allowed");
+    if (str_has_control(scalar_text(event)))
+        return note(builder, event->start_mark, STR(""), "a key holds a control character");
+    return true;
+}
+
+static bool take_key(struct builder *builder, const yaml_event_t *event)
+{
+    struct frame *frame = top(builder);
+    const json_t *earlier;
+
+    if (!check_key(builder, event))
+        return false;
+    frame->key = json_from_str(scalar_text(event));
+    if (frame->key == NULL)
+        frame->key = json_from_str(STR("?")); /* with a NUL: reported above */
+    if (frame->key == NULL)
+        return stop_without_memory(builder);
+    frame->key_mark = event->start_mark;
+    earlier = json_object_get(frame->container, json_string_value(frame->key));
+    frame->is_repeated = earlier != NULL;
+    return earlier == NULL || note_repeated(builder, earlier, event);
+}
+
+static bool note_empty(struct builder *builder, const yaml_event_t *event)
+{
+    const struct frame *frame = top(builder);
+    struct str key = frame == NULL ? STR("") : json_str(frame->key);
+
+    if (scalar_text(event).len > 0)
+        return note(builder, event->start_mark, STR("leave it out, or quote it if it is text"),
+                    "'" STR_FMT "' is YAML's null, which is not allowed",
+                    STR_ARG(scalar_text(event)));
+    if (frame == NULL)
+        return note(builder, event->start_mark, STR(""), "the file is empty");
+    if (frame->key == NULL)
+        return note(builder, event->start_mark, STR(EMPTY_HINT), "an item of this list is empty");
+    if (str_find(key, ':') < key.len)
+        return note(builder, frame->key_mark, STR("put a space behind the ':'"),
+                    "'" STR_FMT "' has no value", STR_ARG(key));
+    return note(builder, frame->key_mark, STR(EMPTY_HINT), "'" STR_FMT "' has no value",
+                STR_ARG(key));
+}
+
+static bool check_value(struct builder *builder, const yaml_event_t *event)
+{
+    if (is_null(event))
+        return note_empty(builder, event);
+    if (has_unwanted_control(scalar_text(event)))
+        return note(builder, event->start_mark, STR("only \\n and \\t are allowed"),
+                    "an escape stands for a control character");
+    return true;
+}
+
+static bool take_scalar(struct builder *builder, const yaml_event_t *event)
+{
+    json_t *value;
+
+    if (!check_value(builder, event))
+        return false;
+    value = json_from_str(scalar_text(event));
+    if (value == NULL)
+        value = json_from_str(STR("?")); /* with a NUL: reported above */
+    if (!add_value(builder, value, event->start_mark, is_plain_scalar(event)))
+        return false;
+    end_member(builder);
+    return true;
+}
+
+static bool on_scalar(struct builder *builder, const yaml_event_t *event)
+{
+    if (!check_properties(builder, event->data.scalar.anchor, event->data.scalar.tag,
+                          event->start_mark))
+        return false;
+    return is_key_next(builder) ? take_key(builder, event) : take_scalar(builder, event);
+}
+
+static bool on_alias(struct builder *builder, const yaml_event_t *event)
+{
+    struct str line = yaml_text_line(document_text(builder), event->start_mark.line + 1);
+    char hint[HINT_MAX];
+
+    if (!note(builder, event->start_mark,
+              yaml_quote_hint(line, event->start_mark.column + 1, hint, sizeof(hint)),
+              "a leading '*' makes this a YAML alias, which is not allowed"))
+        return false;
+    if (is_key_next(builder))
+        return false; /* what follows would be taken for keys */
+    if (!add_value(builder, json_from_str(STR("?")), event->start_mark, false))
+        return false;
+    end_member(builder);
+    return true;
+}
+
+static bool on_document_start(struct builder *builder, const yaml_event_t *event)
+{
+    if (builder->has_document)
+        return stop(builder, event->start_mark, "put it into a file of its own",
+                    "a second YAML document, where a file holds one");
+    return true;
+}
+
+static bool on_stream_end(struct builder *builder, const yaml_event_t *event)
+{
+    if (!builder->has_document)
+        return stop(builder, event->start_mark, "", "the file is empty");
+    builder->is_finished = true;
+    return true;
+}
+
+static bool on_nothing(struct builder *builder, const yaml_event_t *event)
+{
+    (void)builder;
+    (void)event;
+    return true;
+}
+
+/* Each takes one event; false stops the reading, and has been reported. */
+static bool (*const handlers[])(struct builder *, const yaml_event_t *) = {
+    [YAML_NO_EVENT] = on_nothing,
+    [YAML_STREAM_START_EVENT] = on_nothing,
+    [YAML_STREAM_END_EVENT] = on_stream_end,
+    [YAML_DOCUMENT_START_EVENT] = on_document_start,
+    [YAML_DOCUMENT_END_EVENT] = on_nothing,
+    [YAML_ALIAS_EVENT] = on_alias,
+    [YAML_SCALAR_EVENT] = on_scalar,
+    [YAML_SEQUENCE_START_EVENT] = on_sequence_start,
+    [YAML_SEQUENCE_END_EVENT] = on_container_end,
+    [YAML_MAPPING_START_EVENT] = on_mapping_start,
+    [YAML_MAPPING_END_EVENT] = on_container_end,
+};
+
+static bool take_event(struct builder *builder)
+{
+    yaml_event_t event;
+    bool go_on;
+
+    if (!yaml_parser_parse(&builder->parser, &event))
+        return yaml_explain(&builder->parser, str_from(builder->document->file),
+                            document_text(builder), builder->diagnostics);
+    go_on = handlers[event.type](builder, &event);
+    yaml_event_delete(&event);
+    return go_on;
+}
+
+static void builder_release(struct builder *builder)
+{
+    for (size_t i = 0; i < builder->depth; i++)
+        json_decref(builder->stack[i].key);
+    json_decref(builder->discarded);
+    yaml_parser_delete(&builder->parser);
+}
+
+bool yaml_build(struct yaml_document *document, struct diagnostics *diagnostics)
+{
+    struct builder builder = {
+        .document = document,
+        .diagnostics = diagnostics,
+        .discarded = json_array(),
+    };
+    size_t errors_before = diagnostics->error_count;
+
+    if (!yaml_parser_initialize(&builder.parser) || builder.discarded == NULL) {
+        builder_release(&builder);
+        return stop_without_memory(&builder);
+    }
+    yaml_parser_set_encoding(&builder.parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&builder.parser, (const unsigned char *)document->text,
+                                 document->text_len);
+    while (!builder.is_finished && take_event(&builder))
+        ;
+    builder_release(&builder);
+    return diagnostics->error_count == errors_before;
+}
