@@ -26,6 +26,15 @@ struct error;
 struct http_server;
 struct http_request;
 
+/** The largest head of a request: request line and header fields, bytes; else 431 or 414. */
+#define HTTP_HEAD_BYTES_MAX ((size_t)16 * 1024)
+
+/** The most header fields; else 431. */
+#define HTTP_FIELDS_MAX 100
+
+/** The longest request target, bytes (RFC 9112 3 asks for 8000 at least); else 414. */
+#define HTTP_TARGET_BYTES_MAX ((size_t)8000)
+
 /** Which body a route takes. */
 enum http_body {
     HTTP_BODY_NONE, /* a body is refused */
@@ -46,10 +55,15 @@ enum http_body {
  */
 typedef enum progress (*http_handle)(struct http_request *request, void *context);
 
-/** A row of the route table. */
+/**
+ * A row of the route table.
+ *
+ * A path is exact, or a prefix that ends in "/" + "*". What the "*" stands for is `request->rest`:
+ * segments of [A-Za-z0-9._~-] between single slashes, none of them "." or "..".
+ */
 struct http_route {
     const char *method;
-    const char *path; /* exact; or a prefix that ends in "/" + "*", whose rest is `request->rest` */
+    const char *path;
     size_t body_max_bytes;
     enum http_body body;
     http_handle handle;
@@ -74,14 +88,13 @@ struct http_response {
 struct http_request {
     struct arena *arena; /* freed after the answer was sent; wiped */
     struct str method;
-    struct str path; /* raw, as on the request line, without the query */
-    struct str query; /* raw; routes refuse one unless they look at it: see `has_query` */
+    struct str path; /* raw, as on the request line; a query is refused everywhere */
     struct str rest; /* what a prefix route's "*" stands for */
     struct str body;
     struct address peer;
     struct http_response response;
-    void *state;       /* the handler's */
-    bool is_abandoned; /* see http_handle */
+    void *state;        /* the handler's */
+    bool is_abandoned;  /* see http_handle */
     int64_t started_ns; /* clock_monotonic_ns() */
 };
 
@@ -95,9 +108,14 @@ struct http_options {
     void *context;                /* for the handlers */
     const char *certificate_file; /* PEM chain; NULL is plain HTTP */
     const char *key_file;
-    const char *client_ca_file; /* client certificates are asked for; NULL: not */
-    unsigned connections_max;
-    unsigned header_timeout_ms, body_timeout_ms, idle_timeout_ms, request_timeout_ms;
+    const char *client_ca_file;           /* client certificates are asked for; NULL: not */
+    unsigned connections_max;             /* shared evenly among the threads */
+    unsigned connections_per_address_max; /* on each thread; 0: no limit (CI runners share NATs) */
+    unsigned header_timeout_ms;           /* from the connection, or the next request line, on */
+    unsigned body_timeout_ms;
+    unsigned idle_timeout_ms;    /* between two requests */
+    unsigned request_timeout_ms; /* from the request line to the answer */
+    unsigned write_timeout_ms;   /* from the answer to its last byte */
     unsigned requests_per_connection_max;
 };
 
@@ -119,27 +137,50 @@ bool http_reload_certificate(struct http_server *server, struct error *error) MU
 /** Accept no more, let what is under way finish for at most `timeout_ms`. */
 void http_drain(struct http_server *server, unsigned timeout_ms);
 
-/** End: after it no handler runs. */
+/**
+ * End: after it no handler runs.
+ *
+ * Requests that wait are abandoned. What somebody else still holds is waited for without limit, so
+ * stop the server before the threads that call http_resume(). Accepts NULL.
+ */
 void http_stop(struct http_server *server);
 
-/** Have the handler of a waiting request entered again. Threads: any. */
+/**
+ * Have the handler of a waiting request entered again.
+ *
+ * It may come before the handler has returned PROGRESS_WAIT. It is the caller's last act with the
+ * request.
+ *
+ * Threads: any
+ */
 void http_resume(struct http_request *request);
 
-/** http_resume() as a `struct waker`. */
+/** http_resume() as a `struct waker`: `wake(context)` resumes `request`. */
 struct waker http_waker(struct http_request *request);
 
-/** How many header fields of that name came; `*value` is the first. Names without case. */
+/**
+ * How many header fields of that name came; `*value` is the first. Names without case.
+ *
+ * Owns: `*value` points into the request and lives as long
+ */
 size_t http_header_get(const struct http_request *request, const char *name, struct str *value);
 
 /** SHA-256 of the verified client certificate; false where none came or TLS is not ours. */
 bool http_client_certificate(const struct http_request *request, uint8_t sha256[32]) MUST_USE;
 
-/** Add a header field to the answer; what does not fit in HTTP_HEADERS_MAX is a program error. */
+/**
+ * Add a header field to the answer; what does not fit in HTTP_HEADERS_MAX is a program error.
+ *
+ * 429 and 503 get Retry-After, and all answers nosniff and no-store, without being asked.
+ */
 void http_add_header(struct http_request *request, const char *name, struct str value);
 
 /** Fill in the answer: these return PROGRESS_DONE, so that a handler can end with them. */
 enum progress http_answer_json(struct http_request *request, int status, json_t *take_json);
+
+/** An answer of any type; `body` is in the request's arena, or static. */
 enum progress http_answer_text(struct http_request *request, int status, const char *content_type,
                                struct str body);
-/** application/problem+json of an error's row (RFC 9457). */
+
+/** application/problem+json of an error's row and its message (RFC 9457). */
 enum progress http_answer_problem(struct http_request *request, const struct error *error);

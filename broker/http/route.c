@@ -1,0 +1,93 @@
+#include "http/route.h"
+
+#include "base/macros.h"
+
+#define REST_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-/"
+
+/* No empty segment, no "." or "..": nothing that anybody could want to normalise. */
+static bool is_clean_rest(struct str rest)
+{
+    if (rest.len == 0 || !str_is_made_of(rest, REST_CHARACTERS) || rest.data[rest.len - 1] == '/')
+        return false;
+    while (rest.len > 0) {
+        struct str segment;
+
+        (void)str_cut(rest, '/', &segment, &rest);
+        if (segment.len == 0 || str_eq(segment, STR(".")) || str_eq(segment, STR("..")))
+            return false;
+    }
+    return true;
+}
+
+static bool path_fits(const struct http_route *route, struct str path, struct str *rest)
+{
+    struct str pattern = str_from(route->path);
+
+    *rest = STR("");
+    if (!str_ends_with(pattern, STR("/*")))
+        return str_eq(path, pattern);
+    pattern.len--;
+    if (!str_starts_with(path, pattern))
+        return false;
+    *rest = str_slice(path, pattern.len, path.len);
+    return is_clean_rest(*rest);
+}
+
+enum error_code route_find(const struct http_route *routes, size_t count, struct str method,
+                           struct str path, const struct http_route **route, struct str *rest)
+{
+    enum error_code code = ERROR_NOT_FOUND;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!path_fits(&routes[i], path, rest))
+            continue;
+        if (str_eq(method, str_from(routes[i].method))) {
+            *route = &routes[i];
+            return ERROR_NONE;
+        }
+        code = ERROR_METHOD;
+    }
+    return code;
+}
+
+struct str route_allow(const struct http_route *routes, size_t count, struct str path,
+                       struct arena *arena)
+{
+    struct str allow = STR("");
+    struct str rest;
+
+    for (size_t i = 0; i < count && allow.data != NULL; i++) {
+        if (path_fits(&routes[i], path, &rest))
+            allow = arena_printf(arena, STR_FMT "%s%s", STR_ARG(allow), allow.len > 0 ? ", " : "",
+                                 routes[i].method);
+    }
+    return allow;
+}
+
+enum error_code route_check_target(struct str target)
+{
+    if (target.len > HTTP_TARGET_BYTES_MAX)
+        return ERROR_URI_TOO_LONG;
+    if (target.len == 0 || target.data[0] != '/' || str_has_control(target) ||
+        str_find(target, '?') < target.len)
+        return ERROR_REQUEST;
+    return ERROR_NONE;
+}
+
+bool route_takes_type(enum http_body body, struct str content_type)
+{
+    static const char *const types[] = {
+        [HTTP_BODY_NONE] = NULL,
+        [HTTP_BODY_FORM] = "application/x-www-form-urlencoded",
+        [HTTP_BODY_JSON] = "application/json",
+    };
+    struct str type;
+    struct str parameters;
+    bool has_parameters = str_cut(content_type, ';', &type, &parameters);
+
+    if (types[body] == NULL || !str_eq_ignore_case(str_trim(type), str_from(types[body])))
+        return false;
+    parameters = str_trim(parameters);
+    return !has_parameters || str_eq_ignore_case(parameters, STR("charset=utf-8")) ||
+           str_eq_ignore_case(parameters, STR("charset=\"utf-8\""));
+}

@@ -1,0 +1,154 @@
+#include <string.h>
+
+#include "base/macros.h"
+#include "http/route.h"
+#include "tests/test.h"
+
+static const struct http_route routes[] = {
+    { .method = "GET", .path = "/log/checkpoint" },
+    { .method = "GET", .path = "/log/tile/*" },
+    { .method = "GET", .path = "/api/v1/leases" },
+    { .method = "POST", .path = "/api/v1/leases" },
+};
+
+static enum error_code find(const char *method, const char *path, const struct http_route **route,
+                            struct str *rest)
+{
+    return route_find(routes, COUNT(routes), str_from(method), str_from(path), route, rest);
+}
+
+static void a_path_is_matched_exactly_or_by_its_prefix(void **state)
+{
+    const struct http_route *route = NULL;
+    struct str rest;
+
+    (void)state;
+    assert_int_equal(find("POST", "/api/v1/leases", &route, &rest), ERROR_NONE);
+    assert_ptr_equal(route, &routes[3]);
+    assert_int_equal(rest.len, 0);
+    assert_int_equal(find("GET", "/log/tile/0/x001/067.p/8", &route, &rest), ERROR_NONE);
+    assert_ptr_equal(route, &routes[1]);
+    assert_true(str_eq(rest, STR("0/x001/067.p/8")));
+}
+
+static void what_is_not_in_the_table_is_not_found(void **state)
+{
+    static const char *const paths[] = {
+        "/",
+        "/log",
+        "/log/checkpoint/",
+        "/log/checkpoint2",
+        "/LOG/checkpoint",
+        "//log/checkpoint",
+        "/log//checkpoint",
+        "/./log/checkpoint",
+        "/log/%63heckpoint",
+        "/log/tile",
+        "/log/tile/",
+        "/log/tile//0",
+        "/log/tile/0//1",
+        "/log/tile/0/",
+        "/log/tile/..",
+        "/log/tile/../checkpoint",
+        "/log/tile/0/../../checkpoint",
+        "/log/tile/./0",
+        "/log/tile/%2e%2e",
+        "/log/tile/a b",
+        "/log/tile/a;b",
+        "/log/tile/a\\b",
+        "/log/tile/*",
+    };
+    const struct http_route *route;
+    struct str rest;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        if (find("GET", paths[i], &route, &rest) != ERROR_NOT_FOUND)
+            fail_msg("found: %s", paths[i]);
+    }
+}
+
+static void another_method_is_told_which_there_are(void **state)
+{
+    OWNED(arena_free) struct arena *arena = arena_new(4096);
+    const struct http_route *route;
+    struct str rest;
+
+    (void)state;
+    assert_non_null(arena);
+    assert_int_equal(find("PUT", "/api/v1/leases", &route, &rest), ERROR_METHOD);
+    assert_int_equal(find("HEAD", "/log/checkpoint", &route, &rest), ERROR_METHOD);
+    assert_true(
+        str_eq(route_allow(routes, COUNT(routes), STR("/api/v1/leases"), arena), STR("GET, POST")));
+}
+
+static void only_plain_paths_are_targets(void **state)
+{
+    static const char *const bad[] = {
+        "", "*", "http://broker/token", "token", "/token?x=1", "/token?", "/to\tken", "/to\x7fken",
+    };
+
+    (void)state;
+    assert_int_equal(route_check_target(STR("/token")), ERROR_NONE);
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        if (route_check_target(str_from(bad[i])) != ERROR_REQUEST)
+            fail_msg("accepted: %s", bad[i]);
+    }
+}
+
+static void a_target_has_a_longest_length(void **state)
+{
+    static char target[HTTP_TARGET_BYTES_MAX + 1];
+
+    (void)state;
+    memset(target, '/', sizeof(target));
+    assert_int_equal(route_check_target((struct str){ target, HTTP_TARGET_BYTES_MAX }), ERROR_NONE);
+    assert_int_equal(route_check_target((struct str){ target, HTTP_TARGET_BYTES_MAX + 1 }),
+                     ERROR_URI_TOO_LONG);
+}
+
+static void a_body_has_exactly_its_media_type(void **state)
+{
+    static const struct {
+        enum http_body body;
+        const char *type;
+        bool fits;
+    } cases[] = {
+        { HTTP_BODY_FORM, "application/x-www-form-urlencoded", true },
+        { HTTP_BODY_FORM, "Application/X-WWW-Form-Urlencoded", true },
+        { HTTP_BODY_FORM, "application/x-www-form-urlencoded; charset=utf-8", true },
+        { HTTP_BODY_FORM, "application/x-www-form-urlencoded;charset=\"UTF-8\"", true },
+        { HTTP_BODY_JSON, "application/json", true },
+        { HTTP_BODY_FORM, "application/x-www-form-urlencodedx", false },
+        { HTTP_BODY_FORM, "application/x-www-form-urlencoded;", false },
+        { HTTP_BODY_FORM, "application/x-www-form-urlencoded; charset=latin1", false },
+        { HTTP_BODY_FORM, "application/x-www-form-urlencoded; charset=utf-8; a=b", false },
+        { HTTP_BODY_FORM, "application/x-www-form-urlencoded, text/plain", false },
+        { HTTP_BODY_FORM, "multipart/form-data; boundary=x", false },
+        { HTTP_BODY_FORM, "application/json", false },
+        { HTTP_BODY_FORM, "", false },
+        { HTTP_BODY_JSON, "application/problem+json", false },
+        { HTTP_BODY_JSON, "text/json", false },
+        { HTTP_BODY_NONE, "application/json", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        if (route_takes_type(cases[i].body, str_from(cases[i].type)) != cases[i].fits)
+            fail_msg("wrong for: %s", cases[i].type);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_path_is_matched_exactly_or_by_its_prefix),
+        cmocka_unit_test(what_is_not_in_the_table_is_not_found),
+        cmocka_unit_test(another_method_is_told_which_there_are),
+        cmocka_unit_test(only_plain_paths_are_targets),
+        cmocka_unit_test(a_target_has_a_longest_length),
+        cmocka_unit_test(a_body_has_exactly_its_media_type),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
