@@ -90,3 +90,14 @@ bool json_put(json_t *object, const char *name, json_t *take_value) MUST_USE;
  * Source: RFC 7519 2 (NumericDate may have a fraction)
  */
 bool json_get_time(const json_t *object, const char *name, int64_t *value) MUST_USE;
+
+/** The same value without const, for jansson's iterators and reference counts only. */
+static inline json_t *json_unconst(const json_t *json)
+{
+    union {
+        const json_t *in;
+        json_t *out;
+    } either = { json };
+
+    return either.out;
+}

@@ -1,0 +1,532 @@
+#include "exchange/exchange.h"
+
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/metrics.h"
+#include "base/secret.h"
+#include "exchange/denials.h"
+#include "exchange/exchange_internal.h"
+#include "exchange/rules.h"
+
+/*
+ * The rooms of an exchange, in order:
+ *
+ *   identity  the token becomes verified claims          waits for the issuer's keys
+ *   policy    claims become a decision                   never waits
+ *   lease     the lease's names, the caller's details    never waits
+ *   intent    lease.requested, where a grant is remote   waits for the commit
+ *   mint      the credentials                            waits for the targets
+ *   outcome   credential.issued                          waits for the commit
+ *   answer    the body of the 200                        never waits
+ *
+ * What fails once an identity is proven goes to the failure room, which records it before the caller
+ * is told. So every way out of here has its entry, and no credential leaves without one.
+ */
+
+struct room {
+    const char *name;
+    enum progress (*enter)(struct exchange *exchange, struct error *error);
+    bool is_after_verification; /* a failure here is recorded */
+};
+
+static enum progress identity_enter(struct exchange *exchange, struct error *error);
+static enum progress policy_enter(struct exchange *exchange, struct error *error);
+static enum progress lease_enter(struct exchange *exchange, struct error *error);
+static enum progress intent_enter(struct exchange *exchange, struct error *error);
+static enum progress mint_enter(struct exchange *exchange, struct error *error);
+static enum progress outcome_enter(struct exchange *exchange, struct error *error);
+static enum progress answer_enter(struct exchange *exchange, struct error *error);
+static enum progress failure_enter(struct exchange *exchange, struct error *error);
+
+static const struct room rooms[] = {
+    { "identity", identity_enter, false }, { "policy", policy_enter, true },
+    { "lease", lease_enter, true },        { "intent", intent_enter, true },
+    { "mint", mint_enter, true },          { "outcome", outcome_enter, true },
+    { "answer", answer_enter, false },     { "failure", failure_enter, false },
+};
+
+#define ROOM_COUNT (COUNT(rooms) - 1) /* of the good path */
+#define ROOM_FAILURE ROOM_COUNT
+
+static void release_exchange(void *object)
+{
+    struct exchange *exchange = object;
+
+    for (size_t i = 0; i < exchange->mint_count; i++) {
+        json_decref(exchange->mints[i].credential);
+        json_decref(exchange->mints[i].record);
+    }
+    json_decref(exchange->stage_token.credential);
+    json_decref(exchange->stage_token.record);
+    json_decref(exchange->answer);
+    rules_put(exchange->service->rules, exchange->rules);
+}
+
+struct exchange *exchange_new(const struct exchange_service *service,
+                              const struct exchange_request *request, struct waker waker,
+                              struct arena *arena)
+{
+    struct error error = { 0 };
+    struct exchange *exchange = arena_alloc(arena, sizeof(*exchange));
+
+    if (!exchange || !id_new(clock_wall_ms(), exchange->decision_id, &error))
+        return NULL;
+    exchange->service = service;
+    exchange->request = *request;
+    exchange->arena = arena;
+    exchange->waker = waker;
+    exchange->rules = rules_get(service->rules);
+    if (!arena_defer(arena, release_exchange, exchange))
+        return NULL;
+    return exchange;
+}
+
+enum progress exchange_walk(struct exchange *exchange, struct error *error)
+{
+    while (exchange->room < ROOM_COUNT) {
+        const struct room *room = &rooms[exchange->room];
+        enum progress progress = room->enter(exchange, &exchange->failure);
+
+        if (progress == PROGRESS_WAIT)
+            return progress;
+        if (progress == PROGRESS_DONE) {
+            exchange->room++;
+            continue;
+        }
+        if (!room->is_after_verification) {
+            *error = exchange->failure;
+            return PROGRESS_FAILED;
+        }
+        exchange->room = ROOM_FAILURE;
+    }
+    return exchange->room == ROOM_FAILURE ? failure_enter(exchange, error) : PROGRESS_DONE;
+}
+
+bool exchange_abandon(struct exchange *exchange)
+{
+    return exchange->room == 0
+           && identity_forget(exchange->rules->identity, exchange->waker.context);
+}
+
+static enum progress identity_enter(struct exchange *exchange, struct error *error)
+{
+    enum progress progress;
+
+    exchange->now_s = clock_wall_s();
+    progress = identity_verify(exchange->rules->identity, exchange->request.subject_token,
+                               exchange->now_s, exchange->arena, exchange->waker,
+                               &exchange->identity_state, &exchange->token, error);
+    exchange->is_verified = progress == PROGRESS_DONE;
+    return progress;
+}
+
+static size_t count_words(struct str text)
+{
+    size_t count = 0;
+
+    while (text.len > 0) {
+        struct str word;
+
+        (void)str_cut(text, ' ', &word, &text);
+        count++;
+    }
+    return count;
+}
+
+/* Without an audience, scope names grants (design.md 3.2); with one it narrows that token's scopes. */
+static bool scope_as_grants(struct exchange *exchange, struct policy_request *request,
+                            struct error *error)
+{
+    struct str rest = exchange->request.scope;
+    size_t count = exchange->request.audience.len > 0 ? 0 : count_words(rest);
+    struct str *names;
+
+    if (count > POLICY_STAGE_GRANTS_MAX)
+        return error_set(error, ERROR_SCOPE, "%zu scope values", count);
+    if (count == 0)
+        return true;
+    names = arena_alloc_array(exchange->arena, count, sizeof(*names));
+    if (!names)
+        return error_set(error, ERROR_MEMORY, "scope");
+    for (size_t i = 0; i < count; i++)
+        (void)str_cut(rest, ' ', &names[i], &rest);
+    request->grants = names;
+    request->grant_count = count;
+    return true;
+}
+
+static bool decide(struct exchange *exchange, struct policy_decision *decision,
+                   struct error *error)
+{
+    struct policy_request request = {
+        .stage = exchange->request.stage,
+        .audience = exchange->request.audience,
+        .ttl_s = exchange->request.ttl_s,
+    };
+    struct policy_facts facts = {
+        .issuer = exchange->token.issuer->name,
+        .claims = exchange->token.claims,
+        .ci = exchange->token.ci,
+        .address = &exchange->request.address,
+    };
+
+    /* What was decided once is decided again under the stage's full name. */
+    if (exchange->is_decided)
+        request.stage = exchange->decision.stage->id;
+    return scope_as_grants(exchange, &request, error)
+           && policy_decide(exchange->rules->policy, &facts, &request, exchange->now_s,
+                            exchange->arena, decision, error);
+}
+
+static enum progress policy_enter(struct exchange *exchange, struct error *error)
+{
+    if (!decide(exchange, &exchange->decision, error))
+        return PROGRESS_FAILED;
+    exchange->is_decided = true;
+    return PROGRESS_DONE;
+}
+
+static bool make_handle(struct exchange *exchange, struct error *error)
+{
+    OWNED(buf_release) struct buf text = { 0 };
+    uint8_t random[16];
+
+    buf_init(&text, sizeof(exchange->handle));
+    if (!secret_random(random, sizeof(random), error))
+        return false;
+    buf_add(&text, STR("sph_"));
+    buf_add_base64url(&text, (struct str){ (const char *)random, sizeof(random) });
+    secret_wipe(random, sizeof(random));
+    if (!buf_is_ok(&text) || text.len != LEASE_HANDLE_LEN)
+        return error_set(error, ERROR_MEMORY, "handle");
+    memcpy(exchange->handle, text.data, LEASE_HANDLE_LEN);
+    return true;
+}
+
+/* The target's row as it is in force; the policy keeps only what it needs of it. */
+static const struct target *find_target(const struct rules *rules,
+                                        const struct policy_target *wanted)
+{
+    if (!wanted)
+        return NULL;
+    for (size_t i = 0; i < rules->target_count; i++)
+        if (str_eq(rules->targets[i].name, wanted->name))
+            return &rules->targets[i];
+    return NULL;
+}
+
+static struct str ci_text(const struct exchange *exchange, const char *name)
+{
+    struct str value = { 0 };
+
+    (void)json_get_str(exchange->token.ci, name, &value); /* absent: empty */
+    return value;
+}
+
+static struct mint mint_common(struct exchange *exchange)
+{
+    return (struct mint){
+        .tools = &exchange->service->tools,
+        .subject_token_sha256 = exchange->token.sha256,
+        .stage = exchange->decision.stage->id,
+        .lease = { exchange->lease_id, ID_LEN },
+        .run = ci_text(exchange, "run"),
+        .repository = ci_text(exchange, "repository"),
+        .thumbprint = exchange->request.thumbprint,
+        .address = &exchange->request.address,
+        .now_s = exchange->now_s,
+        .arena = exchange->arena,
+        .waker = exchange->waker,
+    };
+}
+
+static bool prepare_mint(struct exchange *exchange, const struct policy_granted *granted,
+                         struct mint *mint, struct error *error)
+{
+    *mint = mint_common(exchange);
+    mint->grant = granted->grant->name;
+    mint->fields = granted->fields;
+    mint->ttl_s = granted->ttl_s;
+    mint->target = find_target(exchange->rules, granted->grant->target);
+    if (exchange->request.audience.len > 0)
+        mint->scope = exchange->request.scope;
+    if (granted->grant->target && !mint->target)
+        return error_set(error, ERROR_MINT, "target of grant '" STR_FMT "' is not configured",
+                         STR_ARG(mint->grant));
+    if (!target_kind_of(granted->grant->kind)->is_local)
+        exchange->has_remote = true;
+    return true;
+}
+
+static const struct target_kind *kind_of(const struct exchange *exchange, size_t index)
+{
+    return target_kind_of(exchange->decision.grants[index].grant->kind);
+}
+
+static bool check_details(struct exchange *exchange, struct error *error)
+{
+    if (!details_assign(exchange, error))
+        return false;
+    for (size_t i = 0; i < exchange->mint_count; i++) {
+        const struct target_kind *kind = kind_of(exchange, i);
+
+        if (kind->check_details && !kind->check_details(&exchange->mints[i], error))
+            return false;
+    }
+    return true;
+}
+
+static enum progress lease_enter(struct exchange *exchange, struct error *error)
+{
+    size_t count = exchange->decision.grant_count;
+
+    if (!id_new(clock_wall_ms(), exchange->lease_id, error) || !make_handle(exchange, error))
+        return PROGRESS_FAILED;
+    exchange->mints = arena_alloc_array(exchange->arena, count + 1, sizeof(*exchange->mints));
+    if (!exchange->mints) {
+        (void)error_set(error, ERROR_MEMORY, "mints");
+        return PROGRESS_FAILED;
+    }
+    for (; exchange->mint_count < count; exchange->mint_count++) {
+        size_t i = exchange->mint_count;
+
+        if (!prepare_mint(exchange, &exchange->decision.grants[i], &exchange->mints[i], error))
+            return PROGRESS_FAILED;
+    }
+    return check_details(exchange, error) ? PROGRESS_DONE : PROGRESS_FAILED;
+}
+
+/* Queue one entry under the guards already set; the waker brings us back. */
+static enum progress submit(struct exchange *exchange, json_t *entry, json_t *private_part,
+                            struct error *error)
+{
+    struct ledger_append *append = &exchange->append;
+
+    append->entries[0] = entry;
+    append->private_parts[0] = private_part;
+    append->entry_count = 1;
+    append->waker = exchange->waker;
+    if (!ledger_submit(exchange->service->ledger, append, exchange->arena, error))
+        return PROGRESS_FAILED;
+    exchange->is_submitted = true;
+    return PROGRESS_WAIT;
+}
+
+static enum progress submit_lease(struct exchange *exchange, enum entry_type type,
+                                  const struct error *cause, struct error *error)
+{
+    JSON_OWNED json_t *entry = NULL;
+    JSON_OWNED json_t *private_part = NULL;
+
+    if (!record_lease(exchange, type, cause, &entry, &private_part, error))
+        return PROGRESS_FAILED;
+    return submit(exchange, entry, private_part, error);
+}
+
+static void guard_unused(struct exchange *exchange)
+{
+    struct store_guard *guard = &exchange->append.guards[0];
+
+    guard->kind = STORE_GUARD_MARK_ABSENT;
+    memcpy(guard->mark, exchange->token.mark, sizeof(guard->mark));
+    exchange->append.guard_count = 1;
+}
+
+static void guard_requested(struct exchange *exchange)
+{
+    struct store_guard *guard = &exchange->append.guards[0];
+
+    guard->kind = STORE_GUARD_LEASE;
+    memcpy(guard->lease_id, exchange->lease_id, sizeof(guard->lease_id));
+    guard->state = LEASE_REQUESTED;
+    guard->version = 1;
+    exchange->append.guard_count = 1;
+}
+
+/* What a commit came to. A guard that failed is a replay before the intent, and lost state after. */
+static enum progress committed(struct exchange *exchange, struct error *error)
+{
+    struct ledger_append *append = &exchange->append;
+
+    exchange->is_submitted = false;
+    if (append->is_committed)
+        return PROGRESS_DONE;
+    if (append->failed_guard < append->guard_count && !exchange->has_intent)
+        (void)error_set(error, ERROR_TOKEN_USED, "the token was used before");
+    else
+        *error = append->error;
+    return PROGRESS_FAILED;
+}
+
+static enum progress intent_enter(struct exchange *exchange, struct error *error)
+{
+    enum progress progress;
+
+    if (!exchange->has_remote)
+        return PROGRESS_DONE;
+    if (!exchange->is_submitted) {
+        guard_unused(exchange);
+        return submit_lease(exchange, ENTRY_LEASE_REQUESTED, NULL, error);
+    }
+    progress = committed(exchange, error);
+    if (progress == PROGRESS_DONE)
+        exchange->has_intent = true;
+    return progress;
+}
+
+/* The token by which a stage shows itself to the broker and to what asks nothing more of it. */
+static bool sign_stage_token(struct exchange *exchange, struct error *error)
+{
+    const struct target_kind *kind = target_kind_find(STR("jwt"));
+    struct mint *mint = &exchange->stage_token;
+    JSON_OWNED json_t *fields = json_object();
+
+    *mint = mint_common(exchange);
+    mint->ttl_s = exchange->expires_s - exchange->now_s;
+    if (!json_put(fields, "audience", json_from_str(exchange->service->tools.issuer))
+        || !json_keep(exchange->arena, json_incref(fields), error))
+        return error_set(error, ERROR_MEMORY, "stage token");
+    mint->fields = fields;
+    return kind->mint(mint, error) == PROGRESS_DONE;
+}
+
+static void bound_lease(struct exchange *exchange)
+{
+    for (size_t i = 0; i < exchange->mint_count; i++)
+        if (exchange->mints[i].expires_s > exchange->expires_s)
+            exchange->expires_s = exchange->mints[i].expires_s;
+    if (exchange->expires_s == 0)
+        exchange->expires_s = exchange->now_s + exchange->rules->default_ttl_s;
+}
+
+static enum progress mint_enter(struct exchange *exchange, struct error *error)
+{
+    while (exchange->mint_index < exchange->mint_count) {
+        size_t i = exchange->mint_index;
+        enum progress progress = kind_of(exchange, i)->mint(&exchange->mints[i], error);
+
+        if (progress != PROGRESS_DONE)
+            return progress;
+        exchange->mint_index++;
+    }
+    bound_lease(exchange);
+    if (exchange->request.audience.len == 0 && !sign_stage_token(exchange, error))
+        return PROGRESS_FAILED;
+    return PROGRESS_DONE;
+}
+
+/*
+ * A policy that came into force while we waited at a target decides again: the same stage must still
+ * get each of these grants.
+ */
+static bool still_allowed(struct exchange *exchange, struct error *error)
+{
+    struct rules *current = rules_get(exchange->service->rules);
+    struct rules *previous = exchange->rules;
+    struct policy_decision again = { 0 };
+    struct error refusal = { 0 };
+    bool is_allowed;
+
+    if (current == previous) {
+        rules_put(exchange->service->rules, current);
+        return true;
+    }
+    exchange->rules = current;
+    is_allowed = decide(exchange, &again, &refusal) && again.grant_count >= exchange->mint_count;
+    exchange->rules = previous; /* the decision's strings are its */
+    rules_put(exchange->service->rules, current);
+    if (!is_allowed)
+        (void)error_set(error, ERROR_CONDITION, "the policy changed while a target was asked");
+    return is_allowed;
+}
+
+static enum progress outcome_enter(struct exchange *exchange, struct error *error)
+{
+    enum progress progress;
+
+    if (!exchange->is_submitted) {
+        if (exchange->has_intent && !still_allowed(exchange, error))
+            return PROGRESS_FAILED;
+        if (exchange->has_intent)
+            guard_requested(exchange);
+        else
+            guard_unused(exchange);
+        return submit_lease(exchange, ENTRY_CREDENTIAL_ISSUED, NULL, error);
+    }
+    progress = committed(exchange, error);
+    if (progress == PROGRESS_DONE) {
+        exchange->entry_index = exchange->append.first_index;
+        exchange->leaf_hash = exchange->append.leaf_hashes[0];
+    }
+    return progress;
+}
+
+static enum progress answer_enter(struct exchange *exchange, struct error *error)
+{
+    return answer_build(exchange, error) ? PROGRESS_DONE : PROGRESS_FAILED;
+}
+
+/* Whether a mint may have left something at its target that nobody was told of. */
+static bool has_unknown(const struct exchange *exchange)
+{
+    for (size_t i = 0; i < exchange->mint_count; i++)
+        if (exchange->mints[i].may_exist)
+            return true;
+    return false;
+}
+
+static enum progress submit_denial(struct exchange *exchange, struct error *error)
+{
+    JSON_OWNED json_t *entry = NULL;
+    JSON_OWNED json_t *private_part = NULL;
+    struct str stage = { 0 };
+    struct str key;
+
+    if (exchange->decision.stage)
+        stage = exchange->decision.stage->id;
+    key = arena_printf(exchange->arena, STR_FMT "\n" STR_FMT "\n" STR_FMT,
+                       STR_ARG(exchange->token.issuer->name), STR_ARG(exchange->token.subject),
+                       STR_ARG(stage));
+    if (!key.data
+        || !record_denied(exchange, &exchange->failure, &entry, &private_part, error))
+        return PROGRESS_FAILED;
+    if (!denials_admit(exchange->service->denials, key, entry, exchange->now_s))
+        return PROGRESS_DONE;
+    exchange->append.guard_count = 0;
+    return submit(exchange, entry, private_part, error);
+}
+
+/*
+ * Record a failure, then tell it. Where even that cannot be written the answer is 503: what the ledger
+ * does not know is not told as decided.
+ */
+static enum progress failure_enter(struct exchange *exchange, struct error *error)
+{
+    enum progress progress = PROGRESS_DONE;
+
+    if (!exchange->is_submitted) {
+        struct error recording = { 0 };
+
+        if (exchange->failure.code == ERROR_LEDGER || exchange->failure.code == ERROR_MEMORY)
+            progress = PROGRESS_DONE; /* nowhere to write it, or nothing to write it with */
+        else if (exchange->has_intent) {
+            guard_requested(exchange);
+            progress = submit_lease(
+                exchange,
+                has_unknown(exchange) ? ENTRY_CREDENTIAL_UNKNOWN : ENTRY_CREDENTIAL_FAILED,
+                &exchange->failure, &recording);
+        } else
+            progress = submit_denial(exchange, &recording);
+        if (progress == PROGRESS_WAIT)
+            return progress;
+        if (progress == PROGRESS_FAILED)
+            exchange->failure = recording;
+    } else if (committed(exchange, &(struct error){ 0 }) == PROGRESS_FAILED)
+        exchange->failure = exchange->append.error;
+    *error = exchange->failure;
+    return PROGRESS_FAILED;
+}

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/id.h"
+#include "base/macros.h"
+#include "base/network.h"
+#include "base/progress.h"
+#include "base/str.h"
+#include "identity/identity.h"
+#include "ledger/ledger.h"
+#include "policy/policy.h"
+#include "targets/target.h"
+
+struct denials;
+struct rules;
+struct rules_table;
+
+/** The long-lived things that exchanges work with. Threads: shared. */
+struct exchange_service {
+    struct rules_table *rules;
+    struct ledger *ledger;
+    struct denials *denials;
+    struct target_tools tools;
+};
+
+#define EXCHANGE_REASON_MAX 256
+#define EXCHANGE_BINDINGS_MAX 8
+
+/** What a caller asks for: decoded, bounded, and not believed. Points into the request's arena. */
+struct exchange_request {
+    struct str subject_token;
+    struct str stage;      /* empty: none named */
+    struct str audience;   /* empty: none */
+    struct str scope;      /* as it came */
+    int64_t ttl_s;         /* 0: not asked */
+    struct str reason;
+    const json_t *details; /* `authorization_details`, an array, or NULL */
+    const char *thumbprint; /* of a proven key (DPoP), or NULL */
+    struct address address;
+};
+
+/** The characters of a lease's handle: "sph_" and 128 random bits in base64url. */
+#define LEASE_HANDLE_LEN 26
+
+/**
+ * One exchange: walks through the rooms of exchange.c, each adds its result, may wait and may fail.
+ *
+ * Threads: confined; handed over while it waits
+ */
+struct exchange {
+    const struct exchange_service *service;
+    struct exchange_request request;
+    struct arena *arena;
+    struct waker waker;
+
+    char decision_id[ID_LEN + 1];
+    struct rules *rules;
+    size_t room;
+    bool is_submitted;     /* the room's append is under way */
+    void *identity_state;
+
+    struct verified_token token;
+    bool is_verified;
+    struct policy_decision decision;
+    bool is_decided;
+    char lease_id[ID_LEN + 1];
+    char handle[LEASE_HANDLE_LEN + 1];
+    struct mint *mints; /* one a granted grant, in its order */
+    size_t mint_count;
+    size_t mint_index; /* the one that is under way */
+    bool has_remote;
+    bool has_intent; /* lease.requested is durable */
+    struct mint stage_token; /* the access token, where no audience asks for another */
+    int64_t now_s;
+    int64_t expires_s;
+    struct error failure; /* what is being recorded before it is answered */
+    struct ledger_append append;
+    uint64_t entry_index;
+    struct merkle_hash leaf_hash;
+    json_t *answer; /* the 200 body, once done */
+};
+
+/**
+ * Start an exchange in `arena`; NULL without memory or random bytes. Enter it with exchange_walk().
+ */
+struct exchange *exchange_new(const struct exchange_service *service,
+                              const struct exchange_request *request, struct waker waker,
+                              struct arena *arena) MUST_USE;
+
+/**
+ * Go on until the exchange is done, waits, or failed. This is the one way to a credential.
+ *
+ * With PROGRESS_DONE `answer` is the body of the 200, and its ledger entry is durable. A failure of a
+ * proven identity is recorded before it is returned.
+ *
+ * Errors: those of identity_verify() and policy_decide(), ERROR_DETAILS, ERROR_TOKEN_USED, ERROR_MINT,
+ *         ERROR_MINT_UNKNOWN, ERROR_LEDGER, ERROR_MEMORY
+ */
+enum progress exchange_walk(struct exchange *exchange, struct error *error);
+
+/**
+ * The peer is gone: true when nothing holds the exchange any more. Else it must be walked to its end
+ * (what was begun at a target gets its outcome recorded).
+ */
+bool exchange_abandon(struct exchange *exchange);

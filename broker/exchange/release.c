@@ -1,0 +1,147 @@
+#include "exchange/release.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "keys/keys.h"
+
+static const char *const outcome_names[] = {
+    [RELEASE_UNSAID] = NULL,
+    [RELEASE_SUCCESS] = "success",
+    [RELEASE_FAILURE] = "failure",
+};
+
+/* What the entry of the end takes over from the entry that opened the lease. */
+static const char *const kept_members[] = {
+    "issuer", "subject", "pipeline", "stage", "kind", "environment", "tenant", "owner", "ci",
+};
+
+struct release *release_new(const struct exchange_service *service, struct str token,
+                            enum release_outcome outcome, struct waker waker, struct arena *arena)
+{
+    struct error error = { 0 };
+    struct release *release = arena_alloc(arena, sizeof(*release));
+
+    if (!release || !id_new(clock_wall_ms(), release->decision_id, &error))
+        return NULL;
+    release->service = service;
+    release->arena = arena;
+    release->waker = waker;
+    release->token = token;
+    release->outcome = outcome;
+    return release;
+}
+
+static enum progress submit(struct release *release, json_t *entry, struct error *error)
+{
+    struct ledger_append *append = &release->append;
+
+    append->entries[0] = entry;
+    append->entry_count = 1;
+    append->is_revocation = true;
+    append->waker = release->waker;
+    if (!ledger_submit(release->service->ledger, append, release->arena, error))
+        return PROGRESS_FAILED;
+    release->is_submitted = true;
+    return PROGRESS_WAIT;
+}
+
+/* The digests of personal facts stay digests: copying them tells nobody more. */
+static bool copy_members(struct release *release, const struct store_lease *lease, json_t *entry,
+                         struct error *error)
+{
+    struct json_limits limits = { STORE_ENTRY_MAX, 32, 4000 };
+    JSON_OWNED json_t *opened = NULL;
+    struct str text;
+
+    if (!ledger_entry(release->service->ledger, lease->opened_index, release->arena, &text, error)
+        || !json_parse_object(text, limits, &opened, error))
+        return false;
+    for (size_t i = 0; i < COUNT(kept_members); i++) {
+        json_t *value = json_object_get(opened, kept_members[i]);
+
+        if (value && !json_put(entry, kept_members[i], json_incref(value)))
+            return error_set(error, ERROR_MEMORY, "entry");
+    }
+    return true;
+}
+
+static enum progress end_lease(struct release *release, const struct store_lease *lease,
+                               struct error *error)
+{
+    struct store_guard *guard = &release->append.guards[0];
+    JSON_OWNED json_t *entry
+        = entry_new(ENTRY_LEASE_RELEASED, ledger_broker(release->service->ledger));
+    const char *outcome = outcome_names[release->outcome];
+
+    if (!json_put(entry, "decision", json_string(release->decision_id))
+        || !json_put(entry, "lease", json_string(lease->id))
+        || (outcome && !json_put(entry, "outcome", json_string(outcome)))) {
+        (void)error_set(error, ERROR_MEMORY, "entry");
+        return PROGRESS_FAILED;
+    }
+    if (!copy_members(release, lease, entry, error))
+        return PROGRESS_FAILED;
+    guard->kind = STORE_GUARD_LEASE;
+    memcpy(guard->lease_id, lease->id, sizeof(guard->lease_id));
+    guard->state = lease->state;
+    guard->version = lease->version;
+    release->append.guard_count = 1;
+    return submit(release, entry, error);
+}
+
+/* An access token revokes only itself: resource servers hold it too (design.md 3.2). */
+static enum progress end_token(struct release *release, struct error *error)
+{
+    struct error refusal = { 0 };
+    JSON_OWNED json_t *claims = NULL;
+    JSON_OWNED json_t *entry = NULL;
+    const json_t *id;
+    const json_t *stage;
+
+    if (!keys_verify_own_jwt(release->service->tools.keys, release->token, "at+jwt", &claims,
+                             &refusal))
+        return PROGRESS_DONE;
+    id = json_object_get(claims, "jti");
+    stage = json_object_get(claims, "sub");
+    if (json_integer_value(json_object_get(claims, "exp")) <= clock_wall_s() || !id || !stage)
+        return PROGRESS_DONE;
+    entry = entry_new(ENTRY_CREDENTIAL_REVOKED, ledger_broker(release->service->ledger));
+    if (!json_put(entry, "decision", json_string(release->decision_id))
+        || !json_put(entry, "stage", json_incref(json_unconst(stage)))
+        || !json_put(entry, "credentials",
+                     json_pack("[{s:s, s:O}]", "type", "jwt", "id", json_unconst(id)))) {
+        (void)error_set(error, ERROR_MEMORY, "entry");
+        return PROGRESS_FAILED;
+    }
+    return submit(release, entry, error);
+}
+
+static enum progress begin(struct release *release, struct error *error)
+{
+    uint8_t hash[SHA256_LEN];
+    struct store_lease lease;
+
+    if (str_starts_with(release->token, STR("sph_"))) {
+        sha256(release->token, hash);
+        if (!ledger_lease_by_handle(release->service->ledger, hash, &lease)
+            || lease.state != LEASE_ISSUED || lease.expires_s <= clock_wall_s())
+            return PROGRESS_DONE;
+        return end_lease(release, &lease, error);
+    }
+    return end_token(release, error);
+}
+
+enum progress release_walk(struct release *release, struct error *error)
+{
+    if (!release->is_submitted)
+        return begin(release, error);
+    release->is_recorded = release->append.is_committed;
+    if (release->append.is_committed
+        || release->append.failed_guard < release->append.guard_count)
+        return PROGRESS_DONE; /* ended here, or by somebody else meanwhile */
+    *error = release->append.error;
+    return PROGRESS_FAILED;
+}
