@@ -1,0 +1,35 @@
+#pragma once
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "base/str.h"
+#include "base/yaml.h"
+#include "config/config.h"
+
+/** What every part of the file is read with. */
+struct config_reader {
+    struct config *config;
+    struct yaml_reader yaml;
+    struct str file;
+};
+
+/** A path of the file, relative to its folder; NULL without memory. */
+const char *config_path(const struct config_reader *reader, struct str path);
+
+/** Read a path; `*path` stays untouched where the key is absent. */
+bool config_get_path(const struct config_reader *reader, const json_t *map, const char *key,
+                     const char **path);
+
+/** Whether it is [a-z0-9-]{1,40}. */
+bool config_is_name(struct str text);
+
+/** Read `issuers:`. */
+void config_read_issuers(const struct config_reader *reader, const json_t *root);
+
+/** Read `targets:`. */
+void config_read_targets(const struct config_reader *reader, const json_t *root);
+
+/** Fill in the policy language's view of issuers and targets. */
+void config_build_world(struct config *config);

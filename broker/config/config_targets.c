@@ -1,0 +1,133 @@
+#include "base/error.h"
+#include "base/json.h"
+#include "config/config_internal.h"
+#include "identity/profile.h"
+
+#define SETTINGS_MAX 32
+
+/* Keys that a target of any type may have. */
+static const char *const common_names[] = { "type", "environment", "tenants" };
+
+/* One of the kinds that take a target. */
+static const struct target_kind *read_kind(const struct config_reader *reader, const json_t *map)
+{
+    const char *names[SETTINGS_MAX] = { 0 };
+    size_t count = 0;
+    size_t choice;
+
+    for (size_t i = 0; i < target_kind_count && count + 1 < COUNT(names); i++)
+        if (target_kinds[i]->grant.has_target)
+            names[count++] = target_kinds[i]->grant.name;
+    if (!yaml_require(&reader->yaml, map, "type")
+        || !yaml_get_choice(&reader->yaml, map, "type", names, &choice))
+        return NULL;
+    return target_kind_find(str_from(names[choice]));
+}
+
+static bool expect_settings(const struct config_reader *reader, const json_t *map,
+                            const struct target_kind *kind)
+{
+    const char *names[SETTINGS_MAX] = { 0 };
+    size_t count = 0;
+
+    for (size_t i = 0; i < COUNT(common_names); i++)
+        names[count++] = common_names[i];
+    for (size_t i = 0; kind->settings && kind->settings[i] && count + 1 < COUNT(names); i++)
+        names[count++] = kind->settings[i];
+    return yaml_expect_map(&reader->yaml, map, names);
+}
+
+static void read_target(const struct config_reader *reader, const json_t *map,
+                        struct target *target)
+{
+    struct str *tenants;
+
+    if (!json_is_object(map)) {
+        (void)yaml_complain(&reader->yaml, map, "expected a map with 'type'");
+        return;
+    }
+    target->kind = read_kind(reader, map);
+    if (!target->kind || !expect_settings(reader, map, target->kind))
+        return;
+    (void)yaml_get_str(&reader->yaml, map, "environment", &target->environment);
+    if (yaml_get_strs(&reader->yaml, map, "tenants", &tenants, &target->tenant_count))
+        target->tenants = tenants;
+    if (target->kind->configure)
+        (void)target->kind->configure(&reader->yaml, map, reader->config->arena, target);
+}
+
+void config_read_targets(const struct config_reader *reader, const json_t *root)
+{
+    struct config *config = reader->config;
+    const json_t *targets;
+    const char *name;
+    json_t *map;
+
+    if (!yaml_get_map(&reader->yaml, root, "targets", &targets))
+        return;
+    if (json_object_size(targets) > CONFIG_TARGETS_MAX) {
+        (void)yaml_complain(&reader->yaml, targets, "at most %d targets", CONFIG_TARGETS_MAX);
+        return;
+    }
+    config->targets = arena_alloc_array(config->arena, json_object_size(targets) + 1,
+                                        sizeof(*config->targets));
+    if (!config->targets)
+        return;
+    json_object_foreach(json_unconst(targets), name, map) {
+        struct target *target = &config->targets[config->target_count++];
+
+        target->name = str_from(name);
+        if (!config_is_name(target->name))
+            (void)yaml_complain_key(&reader->yaml, targets, name, STR(""),
+                                    "a target's name is [a-z0-9-]{1,40}");
+        read_target(reader, map, target);
+    }
+}
+
+static struct policy_issuer view_of_issuer(const struct issuer_options *issuer)
+{
+    return (struct policy_issuer){
+        .name = issuer->name,
+        .claims = issuer->claims,
+        .fill_ci = issuer->profile ? issuer->profile->fill_ci : NULL,
+    };
+}
+
+static struct policy_target view_of_target(const struct target *target)
+{
+    return (struct policy_target){
+        .name = target->name,
+        .type = str_from(target->kind ? target->kind->grant.name : NULL),
+        .environment = target->environment,
+        .tenants = target->tenants,
+        .tenant_count = target->tenant_count,
+        .settings = target->settings,
+    };
+}
+
+void config_build_world(struct config *config)
+{
+    size_t issuers = config->issuer_count;
+    size_t targets = config->target_count;
+
+    config->policy_issuers
+        = arena_alloc_array(config->arena, issuers + 1, sizeof(*config->policy_issuers));
+    config->policy_targets
+        = arena_alloc_array(config->arena, targets + 1, sizeof(*config->policy_targets));
+    if (!config->policy_issuers || !config->policy_targets)
+        return;
+    for (size_t i = 0; i < issuers; i++)
+        config->policy_issuers[i] = view_of_issuer(&config->issuers[i]);
+    for (size_t i = 0; i < targets; i++)
+        config->policy_targets[i] = view_of_target(&config->targets[i]);
+    config->world = (struct policy_world){
+        .issuers = config->policy_issuers,
+        .issuer_count = issuers,
+        .ci_facts = &profile_ci_facts,
+        .targets = config->policy_targets,
+        .target_count = targets,
+        .kinds = target_grant_kinds(),
+        .kind_count = target_kind_count,
+        .default_ttl_s = config->limits.default_ttl_s,
+    };
+}
