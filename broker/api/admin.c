@@ -1,0 +1,63 @@
+#include "api/api_internal.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/metrics.h"
+#include "http/form.h"
+
+#define METRICS_MAX ((size_t)256 * 1024)
+
+enum progress livez_get(struct http_request *request, void *context)
+{
+    (void)context;
+    return http_answer_json(request, 200, json_pack("{s:s}", "status", "alive"));
+}
+
+enum progress readyz_get(struct http_request *request, void *context)
+{
+    const struct api *api = context;
+    const char *missing = api->not_ready(api->context);
+    const char *degraded = api->degraded(api->context);
+
+    if (missing)
+        return http_answer_json(request, 503,
+                                json_pack("{s:s, s:s}", "status", "not ready", "why", missing));
+    if (degraded)
+        return http_answer_json(request, 200,
+                                json_pack("{s:s, s:s}", "status", "degraded", "why", degraded));
+    return http_answer_json(request, 200, json_pack("{s:s}", "status", "ready"));
+}
+
+enum progress metrics_get(struct http_request *request, void *context)
+{
+    OWNED(buf_release) struct buf text = { 0 };
+    struct str copy = { 0 };
+
+    (void)context;
+    buf_init(&text, METRICS_MAX);
+    metrics_write(&text);
+    if (buf_is_ok(&text))
+        copy = arena_copy(request->arena, buf_str(&text));
+    return http_answer_text(request, copy.data ? 200 : 503,
+                            "text/plain; version=0.0.4; charset=utf-8", copy);
+}
+
+#ifdef STAGEPASS_TEST_CLOCK
+enum progress clock_post(struct http_request *request, void *context)
+{
+    static const char *const parameters[] = { "advance", NULL };
+    struct form *form = arena_alloc(request->arena, sizeof(*form));
+    struct error error = { 0 };
+    struct str text;
+    int64_t seconds;
+
+    (void)context;
+    if (!form || !form_parse(request->body, parameters, request->arena, form, &error)
+        || !form_get(form, "advance", &text) || !str_to_int64(text, &seconds) || seconds < 0) {
+        (void)error_set(&error, ERROR_REQUEST, "expected advance=SECONDS");
+        return http_answer_problem(request, &error);
+    }
+    clock_test_advance(seconds);
+    return http_answer_json(request, 200, json_pack("{s:I}", "now", clock_wall_s()));
+}
+#endif

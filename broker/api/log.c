@@ -1,0 +1,36 @@
+#include "api/api_internal.h"
+#include "ledger/ledger.h"
+
+#define TILE_CACHE STR("public, max-age=31536000, immutable")
+
+/* Source: C2SP tlog-tiles, "Merkle tree tiles" and "Checkpoint". */
+
+enum progress checkpoint_get(struct http_request *request, void *context)
+{
+    const struct api *api = context;
+    struct error error = { 0 };
+    struct str note;
+
+    if (!ledger_checkpoint(api->service->ledger, request->arena, &note, &error))
+        return http_answer_problem(request, &error);
+    return http_answer_text(request, 200, "text/plain; charset=utf-8", note);
+}
+
+enum progress tile_get(struct http_request *request, void *context)
+{
+    const struct api *api = context;
+    struct error error = { 0 };
+    struct str tile;
+
+    if (str_starts_with(request->rest, STR("entries/"))) {
+        /* Entries are for auditors; until people have roles, for nobody over HTTP. */
+        http_add_header(request, "WWW-Authenticate", STR("Bearer"));
+        (void)error_set(&error, ERROR_UNAUTHORIZED, "entry bundles need a role");
+        return http_answer_problem(request, &error);
+    }
+    if (!ledger_tile(api->service->ledger, request->rest, request->arena, &tile, &error))
+        return http_answer_problem(request, &error);
+    request->response.is_cacheable = true;
+    http_add_header(request, "Cache-Control", TILE_CACHE);
+    return http_answer_text(request, 200, "application/octet-stream", tile);
+}

@@ -1,0 +1,65 @@
+#include <string.h>
+
+#include "api/api_internal.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "ledger/ledger.h"
+
+/* The lease that the path names, if the bearer's handle is its own. */
+static bool find_lease(const struct http_request *request, const struct api *api,
+                       struct store_lease *lease, struct error *error)
+{
+    uint8_t hash[SHA256_LEN];
+    struct str handle;
+
+    if (!bearer_get(request, &handle, error))
+        return false;
+    sha256(handle, hash);
+    if (!ledger_lease_by_handle(api->service->ledger, hash, lease)
+        || !str_eq(str_from(lease->id), request->rest))
+        return error_set(error, ERROR_UNAUTHORIZED, "the handle is not that lease's");
+    return true;
+}
+
+static enum progress answer(struct http_request *request, struct str entry, struct str proof)
+{
+    json_t *body = json_object();
+
+    /* The entry is text: its exact bytes are what was hashed. */
+    if (!json_put(body, "entry", json_from_str(entry))
+        || !json_put(body, "proof", json_from_str(proof))) {
+        json_decref(body);
+        body = NULL;
+    }
+    return http_answer_json(request, 200, body);
+}
+
+/* The credentials are in the entry that came last while it was issued: its first one but for those
+ * with an intent, whose second one it is. */
+static uint64_t issuing_index(const struct store_lease *lease)
+{
+    return lease->state == LEASE_ISSUED ? lease->latest_index : lease->opened_index;
+}
+
+enum progress receipt_get(struct http_request *request, void *context)
+{
+    const struct api *api = context;
+    struct error error = { 0 };
+    struct store_lease lease;
+    enum progress progress;
+    struct str entry;
+    struct str proof;
+
+    if (request->is_abandoned && ledger_forget(api->service->ledger, request))
+        return PROGRESS_DONE;
+    if (!find_lease(request, api, &lease, &error)) {
+        http_add_header(request, "WWW-Authenticate", STR("Bearer"));
+        return http_answer_problem(request, &error);
+    }
+    progress = ledger_receipt(api->service->ledger, issuing_index(&lease), http_waker(request),
+                              request->arena, &entry, &proof, &error);
+    if (progress == PROGRESS_WAIT)
+        return progress;
+    return progress == PROGRESS_DONE ? answer(request, entry, proof)
+                                     : http_answer_problem(request, &error);
+}
