@@ -17,6 +17,11 @@ struct str {
 };
 
 #define STR(literal) ((struct str){ (literal), sizeof(literal) - 1 })
+/** The same as an initialiser of something static: `{ STR_INIT("ref"), ... }` in a table. */
+#define STR_INIT(literal)                                                                          \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 #define STR_FMT "%.*s"
 #define STR_ARG(string) (int)(string).len, (string).data
 
