@@ -1,6 +1,8 @@
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,13 +29,22 @@ void log_set_level(enum log_level level)
 
 void log_begin(struct log_line *line, enum log_level level, const char *event)
 {
-    *line = (struct log_line){ 0 };
+    line->len = 0;
+    line->is_cut = false;
     line->is_off = (int)level > atomic_load_explicit(&current_level, memory_order_relaxed);
-    if (line->is_off)
-        return;
-    buf_init(&line->text, LOG_LINE_MAX);
     log_text(line, "level", level_names[level]);
     log_text(line, "event", event);
+}
+
+/* False where it does not fit; then nothing is written. */
+static bool put(struct log_line *line, struct str bytes)
+{
+    if (bytes.len > VALUES_MAX - line->len)
+        return false;
+    if (bytes.len > 0)
+        memcpy(line->text + line->len, bytes.data, bytes.len);
+    line->len += bytes.len;
+    return true;
 }
 
 static bool is_plain(char character)
@@ -51,45 +62,47 @@ static bool needs_quotes(struct str value)
     return value.len == 0;
 }
 
-static void add_escaped(struct buf *out, char character)
+static bool put_escaped(struct log_line *line, char character)
 {
+    static const char hex_digits[] = "0123456789abcdef";
+    const char code[4] = { '\\', 'x', hex_digits[(uint8_t)character >> 4],
+                           hex_digits[(uint8_t)character & 15] };
+
+    if (character == '"')
+        return put(line, STR("\\\""));
+    if (character == '\\')
+        return put(line, STR("\\\\"));
+    if (character == '\n')
+        return put(line, STR("\\n"));
     if (is_plain(character) || character == ' ' || character == '=')
-        buf_add_byte(out, (uint8_t)character);
-    else if (character == '"' || character == '\\')
-        buf_printf(out, "\\%c", character);
-    else if (character == '\n')
-        buf_add_text(out, "\\n");
-    else
-        buf_printf(out, "\\x%02x", (unsigned)(uint8_t)character);
+        return put(line, (struct str){ &character, 1 });
+    return put(line, (struct str){ code, sizeof(code) });
 }
 
-static void add_quoted(struct buf *out, struct str value)
+static bool put_value(struct log_line *line, struct str value)
 {
-    buf_add_byte(out, '"');
-    for (size_t i = 0; i < value.len && buf_is_ok(out); i++)
-        add_escaped(out, value.data[i]);
-    buf_add_byte(out, '"');
+    if (!needs_quotes(value))
+        return put(line, value);
+    if (!put(line, STR("\"")))
+        return false;
+    for (size_t i = 0; i < value.len; i++) {
+        if (!put_escaped(line, value.data[i]))
+            return false;
+    }
+    return put(line, STR("\""));
 }
 
 void log_str(struct log_line *line, const char *key, struct str value)
 {
-    OWNED(buf_release) struct buf pair = { 0 };
+    size_t before = line->len;
 
     if (line->is_off)
         return;
-    buf_init(&pair, VALUES_MAX - line->text.len);
-    if (line->text.len > 0)
-        buf_add_byte(&pair, ' ');
-    buf_add_text(&pair, key);
-    buf_add_byte(&pair, '=');
-    if (needs_quotes(value))
-        add_quoted(&pair, value);
-    else
-        buf_add(&pair, value);
-    if (buf_is_ok(&pair))
-        buf_add(&line->text, buf_str(&pair));
-    else
-        line->is_cut = true;
+    if (put(line, before == 0 ? STR("") : STR(" ")) && put(line, str_from(key)) &&
+        put(line, STR("=")) && put_value(line, value))
+        return;
+    line->len = before;
+    line->is_cut = true;
 }
 
 void log_text(struct log_line *line, const char *key, const char *value)
@@ -99,13 +112,10 @@ void log_text(struct log_line *line, const char *key, const char *value)
 
 void log_int(struct log_line *line, const char *key, int64_t value)
 {
-    OWNED(buf_release) struct buf digits = { 0 };
+    char digits[24];
 
-    if (line->is_off)
-        return;
-    buf_init(&digits, 20);
-    buf_printf(&digits, "%lld", (long long)value);
-    log_str(line, key, buf_str(&digits));
+    (void)snprintf(digits, sizeof(digits), "%" PRId64, value); /* 20 characters at most */
+    log_text(line, key, digits);
 }
 
 void log_error(struct log_line *line, const struct error *error)
@@ -114,24 +124,14 @@ void log_error(struct log_line *line, const struct error *error)
     log_text(line, "cause", error->cause);
 }
 
-/* Nothing can be done about a log that cannot be written: the result is dropped on purpose. */
-static void write_line(struct str line)
-{
-    ssize_t written = write(STDERR_FILENO, line.data, line.len);
-
-    (void)written;
-}
-
 void log_end(struct log_line *line)
 {
+    struct str end = line->is_cut ? STR(CUT_MARK "\n") : STR("\n");
+    ssize_t written;
+
     if (line->is_off)
         return;
-    if (line->is_cut)
-        buf_add_text(&line->text, CUT_MARK);
-    buf_add_byte(&line->text, '\n');
-    if (buf_is_ok(&line->text))
-        write_line(buf_str(&line->text));
-    else
-        write_line(STR("level=error event=log.no_memory\n"));
-    buf_release(&line->text);
+    memcpy(line->text + line->len, end.data, end.len); /* VALUES_MAX leaves room for it */
+    written = write(STDERR_FILENO, line->text, line->len + end.len);
+    (void)written; /* nothing can be done about a log that cannot be written */
 }

@@ -1,8 +1,9 @@
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "base/str.h"
 
 struct error;
@@ -27,9 +28,10 @@ enum log_level {
  * Threads: confined
  */
 struct log_line {
-    struct buf text; /* private */
-    bool is_off;     /* private */
-    bool is_cut;     /* private */
+    char text[LOG_LINE_MAX]; /* private; here, so that a line never lacks memory */
+    size_t len;              /* private */
+    bool is_off;             /* private */
+    bool is_cut;             /* private */
 };
 
 void log_begin(struct log_line *line, enum log_level level, const char *event);
@@ -40,7 +42,7 @@ void log_int(struct log_line *line, const char *key, int64_t value);
 /** `code=` and `cause=` of an error. */
 void log_error(struct log_line *line, const struct error *error);
 
-/** Write the line to standard error in one write(), and release it. */
+/** Write the line to standard error in one write(). */
 void log_end(struct log_line *line);
 
 /** Lines above this level are dropped. Threads: any. */
