@@ -3,13 +3,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* The linker's --wrap gives these names; nothing else calls or declares them. */
-void *__real_malloc(size_t size);                /* NOLINT(bugprone-reserved-identifier) */
-void *__real_calloc(size_t count, size_t size);  /* NOLINT(bugprone-reserved-identifier) */
-void *__real_realloc(void *memory, size_t size); /* NOLINT(bugprone-reserved-identifier) */
-void *__wrap_malloc(size_t size);                /* NOLINT(bugprone-reserved-identifier) */
-void *__wrap_calloc(size_t count, size_t size);  /* NOLINT(bugprone-reserved-identifier) */
-void *__wrap_realloc(void *memory, size_t size); /* NOLINT(bugprone-reserved-identifier) */
+/* The linker's --wrap gives the names; nothing else calls or declares these functions. */
+/* NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming) */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
 
 static size_t left_until_failure;
 
@@ -37,3 +38,4 @@ void *__wrap_realloc(void *memory, size_t size)
 {
     return is_the_one() ? NULL : __real_realloc(memory, size);
 }
+/* NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming) */

@@ -1,5 +1,6 @@
 #include "base/time_text.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -29,6 +30,7 @@ static int64_t days_of_month(int64_t year, int64_t month)
 {
     static const int8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 
+    assert(month >= 1 && month <= 12); /* what reads a month checks it */
     return days[month - 1] + (month == 2 && is_leap(year) ? 1 : 0);
 }
 
@@ -58,7 +60,7 @@ static struct date date_of_days(int64_t days)
     while (days_before_year(date.year) > days)
         date.year--;
     days -= days_before_year(date.year);
-    while (days >= days_of_month(date.year, date.month)) {
+    while (date.month < 12 && days >= days_of_month(date.year, date.month)) {
         days -= days_of_month(date.year, date.month);
         date.month++;
     }
