@@ -4,12 +4,16 @@
 
 #include "base/error.h"
 
-/* What jansson found, as sentences of our own: its texts quote the input. */
+/*
+ * What jansson found, as sentences of our own: its texts quote the input. It names everything that
+ * can be wrong with the text, and names nothing where some of its allocations fail.
+ */
 static const struct fault {
     enum json_error_code code;
     enum error_code error;
     const char *sentence;
 } faults[] = {
+    { json_error_unknown, ERROR_MEMORY, "no memory" },
     { json_error_out_of_memory, ERROR_MEMORY, "no memory" },
     { json_error_stack_overflow, ERROR_LIMIT, "nested too deep" },
     { json_error_premature_end_of_input, ERROR_SYNTAX, "ends too early" },
@@ -91,7 +95,7 @@ static bool refuse(const json_error_t *found, struct error *error)
 
 bool json_parse(struct str text, struct json_limits limits, json_t **out, struct error *error)
 {
-    json_error_t found;
+    json_error_t found = { 0 }; /* jansson leaves the code unset in places */
     json_t *json;
 
     if (!check_limits(text, limits, error))

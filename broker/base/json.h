@@ -30,7 +30,8 @@ struct json_limits {
  * overlong UTF-8, a BOM, comments, trailing text, and what passes a limit. Depth and members are
  * checked before jansson builds anything. The text is untrusted; errors never quote it.
  *
- * Errors: ERROR_SYNTAX, ERROR_LIMIT, ERROR_MEMORY
+ * Errors: ERROR_SYNTAX (in places for a lack of memory too: jansson cannot tell), ERROR_LIMIT,
+ *         ERROR_MEMORY
  * Owns:   `*out` is the caller's (json_decref)
  */
 bool json_parse(struct str text, struct json_limits limits, json_t **out, struct error *error)
@@ -50,7 +51,12 @@ static inline void json_owned(json_t **json)
 /** The same value for jansson's iterators (json_object_foreach), which only read but lack const. */
 static inline json_t *json_iterable(const json_t *json)
 {
-    return (json_t *)(uintptr_t)json;
+    union {
+        const json_t *borrowed;
+        json_t *iterable;
+    } same = { .borrowed = json };
+
+    return same.iterable;
 }
 
 /** Hand the reference to the arena: json_decref when it is freed, or at once on failure. */

@@ -215,6 +215,12 @@ static bool has_unwanted_control(struct str text)
     return false;
 }
 
+/* A string of the tree. A text with a NUL has been reported; something must stand in its place. */
+static json_t *new_string(struct str text)
+{
+    return json_from_str(str_find(text, '\0') < text.len ? STR("?") : text);
+}
+
 static bool note_repeated(struct builder *builder, const json_t *earlier, const yaml_event_t *event)
 {
     const struct yaml_place *place = yaml_places_find(&builder->document->places, earlier);
@@ -243,9 +249,7 @@ static bool take_key(struct builder *builder, const yaml_event_t *event)
 
     if (!check_key(builder, event))
         return false;
-    frame->key = json_from_str(scalar_text(event));
-    if (frame->key == NULL)
-        frame->key = json_from_str(STR("?")); /* with a NUL: reported above */
+    frame->key = new_string(scalar_text(event));
     if (frame->key == NULL)
         return stop_without_memory(builder);
     frame->key_mark = event->start_mark;
@@ -286,14 +290,10 @@ static bool check_value(struct builder *builder, const yaml_event_t *event)
 
 static bool take_scalar(struct builder *builder, const yaml_event_t *event)
 {
-    json_t *value;
-
     if (!check_value(builder, event))
         return false;
-    value = json_from_str(scalar_text(event));
-    if (value == NULL)
-        value = json_from_str(STR("?")); /* with a NUL: reported above */
-    if (!add_value(builder, value, event->start_mark, is_plain_scalar(event)))
+    if (!add_value(builder, new_string(scalar_text(event)), event->start_mark,
+                   is_plain_scalar(event)))
         return false;
     end_member(builder);
     return true;

@@ -11,16 +11,23 @@
 #define NAMES_MAX 64  /* keys or choices that one place may have */
 #define QUOTED_MAX 60 /* characters of a foreign value that a message shows */
 #define FOUND_MAX 256 /* bytes of such a value with its quotes */
-#define NETWORK_HINT "write 10.0.0.0/8, 2001:db8::/32 or one address; host bits must be zero"
+#define NETWORK_HINT                                                                               \
+    "2001:db8::/32 or one address fit, too; the bits behind the prefix must be zero"
 
-static bool add(const struct yaml_reader *reader, struct position at, struct str hint,
+/* Nothing more is kept, so nothing needs a source line or a hint: a file has a million mistakes. */
+static bool is_full(const struct yaml_reader *reader)
+{
+    return reader->diagnostics->count == DIAGNOSTICS_MAX;
+}
+
+static void add(const struct yaml_reader *reader, struct position at, struct str hint,
                 const char *format, va_list values)
 {
+    struct str source = is_full(reader) ? STR("") : yaml_line(reader->document, at.line);
     char message[DIAGNOSTIC_TEXT_MAX];
 
     (void)vsnprintf(message, sizeof(message), format, values);
-    return diagnostics_add(reader->diagnostics, DIAGNOSTIC_ERROR, at,
-                           yaml_line(reader->document, at.line), hint, "%s", message);
+    (void)diagnostics_add(reader->diagnostics, DIAGNOSTIC_ERROR, at, source, hint, "%s", message);
 }
 
 bool yaml_complain(const struct yaml_reader *reader, const json_t *value, const char *format, ...)
@@ -28,7 +35,7 @@ bool yaml_complain(const struct yaml_reader *reader, const json_t *value, const 
     va_list values;
 
     va_start(values, format);
-    (void)add(reader, yaml_at(reader->document, value), STR(""), format, values);
+    add(reader, yaml_at(reader->document, value), STR(""), format, values);
     va_end(values);
     return false;
 }
@@ -39,7 +46,7 @@ bool yaml_complain_hint(const struct yaml_reader *reader, const json_t *value, s
     va_list values;
 
     va_start(values, format);
-    (void)add(reader, yaml_at(reader->document, value), hint, format, values);
+    add(reader, yaml_at(reader->document, value), hint, format, values);
     va_end(values);
     return false;
 }
@@ -50,7 +57,7 @@ bool yaml_complain_key(const struct yaml_reader *reader, const json_t *map, cons
     va_list values;
 
     va_start(values, format);
-    (void)add(reader, yaml_at_key(reader->document, map, key), hint, format, values);
+    add(reader, yaml_at_key(reader->document, map, key), hint, format, values);
     va_end(values);
     return false;
 }
@@ -98,21 +105,28 @@ static struct str join_names(struct arena *arena, const struct str *names, size_
     buf_init(&text, DIAGNOSTIC_TEXT_MAX / 2);
     for (size_t i = 0; i < count && buf_is_ok(&text); i++)
         buf_printf(&text, "%s" STR_FMT, i > 0 ? ", " : "", STR_ARG(names[i]));
-    return arena_copy(arena, buf_str(&text));
+    return arena_printf(arena, STR_FMT "%s", STR_ARG(buf_str(&text)),
+                        buf_is_ok(&text) ? "" : ", ...");
 }
 
-/* "did you mean 'when'?", else what is known. */
+/* "did you mean 'when'? known here: when, unless" */
 static struct str name_hint(const struct yaml_reader *reader, struct str found,
                             const char *const *names)
 {
     struct arena *arena = reader->diagnostics->arena;
-    struct str known[NAMES_MAX];
+    struct str known[NAMES_MAX] = { 0 };
     size_t count = collect_names(names, known);
-    struct str nearest = str_nearest(found, known, count);
+    struct str nearest;
+    struct str all;
 
-    if (nearest.len > 0)
-        return arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
-    return arena_printf(arena, "known here: " STR_FMT, STR_ARG(join_names(arena, known, count)));
+    if (is_full(reader))
+        return STR("");
+    nearest = str_nearest(found, known, count);
+    all = join_names(arena, known, count);
+    if (nearest.len == 0)
+        return arena_printf(arena, "known here: " STR_FMT, STR_ARG(all));
+    return arena_printf(arena, "did you mean '" STR_FMT "'? known here: " STR_FMT, STR_ARG(nearest),
+                        STR_ARG(all));
 }
 
 static bool is_one_of(const char *name, const char *const *names, size_t *index)
@@ -261,22 +275,15 @@ bool yaml_get_duration_s(const struct yaml_reader *reader, const json_t *map, co
 bool yaml_get_choice(const struct yaml_reader *reader, const json_t *map, const char *key,
                      const char *const *names, size_t *out)
 {
-    struct arena *arena = reader->diagnostics->arena;
-    const json_t *value = json_object_get(map, key);
-    struct str known[NAMES_MAX];
-    struct str expected;
-    struct str hint;
+    const json_t *value = get_scalar(reader, map, key, "one name");
+    char found[FOUND_MAX];
 
     if (value == NULL)
         return false;
-    if (json_is_string(value) && is_one_of(json_string_value(value), names, out))
+    if (is_one_of(json_string_value(value), names, out))
         return true;
-    expected = join_names(arena, known, collect_names(names, known));
-    hint = str_nearest(json_str(value), known, collect_names(names, known));
-    if (hint.len > 0)
-        hint = arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(hint));
-    expected = arena_printf(arena, "one of " STR_FMT, STR_ARG(expected));
-    return misfit(reader, key, value, hint, expected.data == NULL ? "known" : expected.data);
+    return yaml_complain_hint(reader, value, name_hint(reader, json_str(value), names),
+                              "'%s' cannot be " STR_FMT, key, STR_ARG(describe(value, found)));
 }
 
 bool yaml_get_map(const struct yaml_reader *reader, const json_t *map, const char *key,
@@ -320,7 +327,8 @@ static bool check_strs(const struct yaml_reader *reader, const char *key, const 
         return misfit(reader, key, value, STR(""), "text or a list of texts");
     for (size_t i = 0; i < json_array_size(value); i++) {
         if (!json_is_string(json_array_get(value, i)))
-            is_good = misfit(reader, key, json_array_get(value, i), STR(""), "a list of texts");
+            is_good =
+                misfit(reader, key, json_array_get(value, i), STR(""), "text or a list of texts");
     }
     return is_good;
 }
@@ -371,7 +379,8 @@ bool yaml_get_networks(const struct yaml_reader *reader, const json_t *map, cons
         return false;
     for (size_t i = 0; i < item_count; i++) {
         if (!network_parse(texts[i], &items[i]))
-            is_good = misfit(reader, key, item_of(value, i), STR(NETWORK_HINT), "networks");
+            is_good = misfit(reader, key, item_of(value, i), STR(NETWORK_HINT),
+                             "networks such as 10.0.0.0/8");
     }
     if (!is_good)
         return false;

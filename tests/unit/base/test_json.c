@@ -1,8 +1,10 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "tests/fail_memory.h"
 #include "tests/test.h"
 
 /* A literal with its length, so that a NUL can stand in it. */
@@ -401,6 +403,57 @@ static void what_is_no_time_is_refused(void **state)
     assert_int_equal(value, 42);
 }
 
+/* jansson's allocations as our own, so that they fail, too. */
+static void *json_memory(size_t size)
+{
+    return malloc(size);
+}
+
+static void a_text_is_refused_wherever_memory_ends(void **state)
+{
+    const char *text = "{\"a\":[1,2.5,\"b\"],\"c\":{\"d\":null}}";
+    JSON_OWNED json_t *expected = json_loads(text, 0, NULL);
+    size_t nth = 1;
+    bool is_read = false;
+
+    (void)state;
+    json_set_alloc_funcs(json_memory, free);
+    for (; !is_read && nth < 1000; nth++) {
+        JSON_OWNED json_t *json = NULL;
+        struct error error = { 0 };
+
+        fail_memory_at(nth);
+        is_read = json_parse(str_from(text), wide, &json, &error);
+        fail_memory_at(0);
+        if (!is_read)
+            assert_true(error.code == ERROR_MEMORY || error.code == ERROR_SYNTAX);
+        assert_true(is_read == (json != NULL));
+        assert_true(json == NULL || json_equal(json, expected));
+    }
+    assert_true(is_read && nth > 10);
+}
+
+static void a_text_is_not_written_wherever_memory_ends(void **state)
+{
+    JSON_OWNED json_t *json = json_pack("{s:[i,f],s:s}", "b", 1, 2.5, "a", "c");
+    bool is_written = false;
+    size_t nth = 1;
+
+    (void)state;
+    for (; !is_written && nth < 1000; nth++) {
+        OWNED(buf_release) struct buf buf = { 0 };
+
+        buf_init(&buf, 1024);
+        fail_memory_at(nth);
+        buf_add_json(&buf, json);
+        fail_memory_at(0);
+        is_written = buf_is_ok(&buf);
+        if (is_written)
+            assert_string_equal(buf.data, "{\"a\":\"c\",\"b\":[1,2.5]}");
+    }
+    assert_true(is_written && nth > 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +476,8 @@ int main(void)
         cmocka_unit_test(a_value_that_cannot_be_kept_is_released),
         cmocka_unit_test(times_are_integers_or_reals_rounded_down),
         cmocka_unit_test(what_is_no_time_is_refused),
+        cmocka_unit_test(a_text_is_refused_wherever_memory_ends),
+        cmocka_unit_test(a_text_is_not_written_wherever_memory_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -7,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/yaml.h"
+#include "tests/fail_memory.h"
 #include "tests/test.h"
 
 #define REFUSED "../../data/yaml/refused"
@@ -348,6 +350,51 @@ static void hostile_files_end_quickly(void **state)
     }
 }
 
+/* jansson's allocations as our own, so that they fail, too. */
+static void *json_memory(size_t size)
+{
+    return malloc(size);
+}
+
+static void a_file_is_refused_wherever_memory_ends(void **state)
+{
+    JSON_OWNED json_t *expected = json_pack("{s:[s,{s:s}],s:s}", "a", "b", "c", "d", "e", "f");
+    size_t nth = 1;
+    bool is_read = false;
+
+    (void)state;
+    json_set_alloc_funcs(json_memory, free);
+    for (; !is_read && nth < 1000; nth++) {
+        struct run run;
+
+        run_init(&run);
+        fail_memory_at(nth);
+        is_read = run_parse(&run, STR("a: [b, {c: d}]\ne: \"f\"\n"));
+        fail_memory_at(0);
+        assert_int_equal(run.diagnostics.error_count, is_read ? 0 : 1);
+        assert_true(is_read == (run.document != NULL));
+        assert_true(!is_read || json_equal(json_iterable(yaml_root(run.document)), expected));
+        run_release(&run);
+    }
+    assert_true(is_read && nth > 20);
+}
+
+static void a_mistake_is_reported_wherever_memory_ends(void **state)
+{
+    (void)state;
+    for (size_t nth = 1; nth < 40; nth++) {
+        struct run run;
+
+        run_init(&run);
+        fail_memory_at(nth);
+        assert_false(run_parse(&run, STR("a: b\na: ~\nc: *d\n")));
+        fail_memory_at(0);
+        assert_true(run.diagnostics.error_count > 0);
+        (void)printed(&run);
+        run_release(&run);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +409,8 @@ int main(void)
         cmocka_unit_test(a_mebibyte_is_read_and_a_byte_more_refused),
         cmocka_unit_test(depth_16_is_read_and_17_refused),
         cmocka_unit_test(hostile_files_end_quickly),
+        cmocka_unit_test(a_file_is_refused_wherever_memory_ends),
+        cmocka_unit_test(a_mistake_is_reported_wherever_memory_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
