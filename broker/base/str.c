@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* Longer strings are no names: nobody looks for their neighbours. */
 #define DISTANCE_LEN_MAX 63
 
@@ -102,62 +104,15 @@ bool str_is_made_of(struct str string, const char *set)
     return true;
 }
 
-/* The well-formed multi-byte sequences: Unicode, table 3-7. All bytes behind the second are 80..BF.
- */
-static const struct utf8_form {
-    uint8_t lead_min;
-    uint8_t lead_max;
-    uint8_t second_min;
-    uint8_t second_max;
-    uint8_t len;
-} utf8_forms[] = {
-    /* lead      second      len */
-    { 0xc2, 0xdf, 0x80, 0xbf, 2 },                                /* C0 and C1 would be overlong */
-    { 0xe0, 0xe0, 0xa0, 0xbf, 3 },                                /* not overlong */
-    { 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, /* not a surrogate */
-    { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 }, /* not overlong */
-    { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 }, /* not past U+10FFFF */
-};
-
-static const struct utf8_form *utf8_form_of(uint8_t lead)
-{
-    for (size_t i = 0; i < COUNT(utf8_forms); i++) {
-        if (lead >= utf8_forms[i].lead_min && lead <= utf8_forms[i].lead_max)
-            return &utf8_forms[i];
-    }
-    return NULL;
-}
-
-/* How long the sequence at the front of `bytes` (not empty) is; 0 where it is not well-formed. */
-static size_t utf8_sequence_len(const uint8_t *bytes, size_t len)
-{
-    const struct utf8_form *form;
-
-    if (bytes[0] < 0x80)
-        return 1;
-    form = utf8_form_of(bytes[0]);
-    if (form == NULL || form->len > len)
-        return 0;
-    if (bytes[1] < form->second_min || bytes[1] > form->second_max)
-        return 0;
-    for (size_t i = 2; i < form->len; i++) {
-        if ((bytes[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return form->len;
-}
-
 bool str_is_utf8(struct str string)
 {
-    const uint8_t *bytes = (const uint8_t *)string.data;
-    size_t at = 0;
+    uint32_t character;
 
-    while (at < string.len) {
-        size_t sequence_len = utf8_sequence_len(bytes + at, string.len - at);
-
-        if (sequence_len == 0)
+    while (string.len > 0) {
+        if ((uint8_t)string.data[0] < 0x80)
+            string = str_slice(string, 1, string.len); /* the usual case, taken the short way */
+        else if (!utf8_take(&string, &character))
             return false;
-        at += sequence_len;
     }
     return true;
 }
