@@ -48,7 +48,7 @@ static inline void json_owned(json_t **json)
 /** A json_t reference that ends with its scope: `JSON_OWNED json_t *claims = NULL;`. */
 #define JSON_OWNED __attribute__((cleanup(json_owned)))
 
-/** The same value for jansson's iterators (json_object_foreach), which only read but lack const. */
+/** The same value without const, for jansson's iterators and reference counts only. */
 static inline json_t *json_iterable(const json_t *json)
 {
     union {
@@ -96,14 +96,3 @@ bool json_put(json_t *object, const char *name, json_t *take_value) MUST_USE;
  * Source: RFC 7519 2 (NumericDate may have a fraction)
  */
 bool json_get_time(const json_t *object, const char *name, int64_t *value) MUST_USE;
-
-/** The same value without const, for jansson's iterators and reference counts only. */
-static inline json_t *json_unconst(const json_t *json)
-{
-    union {
-        const json_t *in;
-        json_t *out;
-    } either = { json };
-
-    return either.out;
-}

@@ -300,7 +300,7 @@ void config_free(struct config *config)
 {
     if (!config)
         return;
-    yaml_free(config->document);
+    yaml_document_free(config->document);
     arena_free(config->arena);
     free(config);
 }

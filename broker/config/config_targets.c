@@ -73,7 +73,7 @@ void config_read_targets(const struct config_reader *reader, const json_t *root)
                                         sizeof(*config->targets));
     if (!config->targets)
         return;
-    json_object_foreach(json_unconst(targets), name, map) {
+    json_object_foreach(json_iterable(targets), name, map) {
         struct target *target = &config->targets[config->target_count++];
 
         target->name = str_from(name);

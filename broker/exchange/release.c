@@ -110,9 +110,9 @@ static enum progress end_token(struct release *release, struct error *error)
         return PROGRESS_DONE;
     entry = entry_new(ENTRY_CREDENTIAL_REVOKED, ledger_broker(release->service->ledger));
     if (!json_put(entry, "decision", json_string(release->decision_id))
-        || !json_put(entry, "stage", json_incref(json_unconst(stage)))
+        || !json_put(entry, "stage", json_incref(json_iterable(stage)))
         || !json_put(entry, "credentials",
-                     json_pack("[{s:s, s:O}]", "type", "jwt", "id", json_unconst(id)))) {
+                     json_pack("[{s:s, s:O}]", "type", "jwt", "id", json_iterable(id)))) {
         (void)error_set(error, ERROR_MEMORY, "entry");
         return PROGRESS_FAILED;
     }
