@@ -32,6 +32,26 @@ static bool put_why(json_t *body, const struct error *error, const struct exchan
                || json_put(body, "help", json_from_str(exchange->rules->help)));
 }
 
+/* Which grants want a public key and its proof, so that a client can ask again with them. */
+static bool put_wanting(json_t *body, const struct error *error, const struct exchange *exchange)
+{
+    json_t *list;
+
+    if (!exchange || error->code != ERROR_DETAILS)
+        return true;
+    list = json_array();
+    if (!json_put(body, "grants_needing_keys", list))
+        return false;
+    for (size_t i = 0; i < exchange->mint_count; i++) {
+        const struct policy_grant *grant = exchange->decision.grants[i].grant;
+
+        if (target_kind_of(grant->kind)->check_details && !exchange->mints[i].details
+            && json_array_append_new(list, json_from_str(grant->name)) != 0)
+            return false;
+    }
+    return true;
+}
+
 enum progress oauth_answer_error(struct http_request *request, const struct error *error,
                                  struct str decision_id, const struct exchange *exchange)
 {
@@ -42,7 +62,7 @@ enum progress oauth_answer_error(struct http_request *request, const struct erro
         || !json_put(body, "error_description", json_string(error->message))
         || (decision_id.len > 0 && !json_put(body, "decision_id", json_from_str(decision_id)))
         || (kind->reason && !json_put(body, "reason", json_string(kind->reason)))
-        || !put_why(body, error, exchange)) {
+        || !put_why(body, error, exchange) || !put_wanting(body, error, exchange)) {
         json_decref(body);
         body = NULL;
     }
