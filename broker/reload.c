@@ -1,0 +1,79 @@
+#include "reload.h"
+
+#include <stdlib.h>
+
+#include "base/diagnostic.h"
+#include "base/error.h"
+#include "config/config.h"
+#include "exchange/rules.h"
+#include "identity/identity.h"
+#include "policy/policy.h"
+#include "targets/target.h"
+
+static void free_config(void *owner)
+{
+    config_free(owner);
+}
+
+void rules_discard(struct rules *rules)
+{
+    if (!rules)
+        return;
+    identity_unref(rules->identity);
+    policy_unref(rules->policy);
+    rules->release(rules->owner);
+    free(rules);
+}
+
+static bool start_targets(struct config *config, const struct target_tools *tools,
+                          struct error *error)
+{
+    for (size_t i = 0; i < config->target_count; i++) {
+        struct target *target = &config->targets[i];
+
+        if (target->kind->start && !target->kind->start(target, tools, error))
+            return error_wrap(error, "target " STR_FMT, STR_ARG(target->name));
+    }
+    return true;
+}
+
+static bool fill(struct rules *rules, struct config *config, struct upstream *upstream,
+                 struct identity *previous, const struct target_tools *tools,
+                 struct diagnostics *diagnostics, struct error *error)
+{
+    struct identity_options options = {
+        .issuers = config->issuers,
+        .issuer_count = config->issuer_count,
+        .leeway_s = config->limits.leeway_s,
+    };
+
+    rules->help = config->help;
+    rules->targets = config->targets;
+    rules->target_count = config->target_count;
+    rules->default_ttl_s = config->limits.default_ttl_s;
+    rules->leeway_s = config->limits.leeway_s;
+    return policy_load(config->policy_directory, &config->world, diagnostics, &rules->policy,
+                       error)
+           && identity_new(&options, upstream, previous, &rules->identity, error)
+           && (!tools || start_targets(config, tools, error));
+}
+
+bool rules_load(struct config *take_config, struct upstream *upstream, struct identity *previous,
+                const struct target_tools *tools, struct diagnostics *diagnostics,
+                struct rules **rules, struct error *error)
+{
+    struct rules *loaded = calloc(1, sizeof(*loaded));
+
+    if (!loaded) {
+        config_free(take_config);
+        return error_set(error, ERROR_MEMORY, "rules");
+    }
+    loaded->release = free_config;
+    loaded->owner = take_config;
+    if (!fill(loaded, take_config, upstream, previous, tools, diagnostics, error)) {
+        rules_discard(loaded);
+        return false;
+    }
+    *rules = loaded;
+    return true;
+}
