@@ -34,9 +34,9 @@ const char *jose_algorithm_name(enum jose_algorithm algorithm);
 /**
  * Make one from a public JWK.
  *
- * Refused: private members, `oct`, RSA outside 2048 to 8192 bits or with e even, < 65537 or >= 2^32,
- * points off the curve or of low order, `use` other than sig, `key_ops` without verify, an `alg` that
- * does not fit kty and crv, an algorithm outside `allowed`.
+ * Refused: private members, `oct`, RSA outside 2048 to 8192 bits or with e even, < 65537 or >=
+ * 2^32, points off the curve or of low order, `use` other than sig, `key_ops` without verify, an
+ * `alg` that does not fit kty and crv, an algorithm outside `allowed`.
  *
  * Errors: ERROR_INVALID, ERROR_MEMORY, ERROR_CRYPTO
  * Source: RFC 7517, 7518 6, 8037; security-rules.md 3.3

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <stdbool.h>
+
+#include <jansson.h>
+#include <openssl/evp.h>
+
+#include "base/macros.h"
+#include "keys/keys.h"
+#include "keys/verifier.h"
+
+struct error;
+
+/**
+ * Read a public JWK, with all checks of verifier_new().
+ *
+ * Errors: ERROR_INVALID, ERROR_MEMORY, ERROR_CRYPTO
+ * Owns:   `*pkey` is the caller's
+ */
+bool jwk_read(const json_t *jwk, unsigned allowed, enum jose_algorithm *algorithm,
+              enum key_algorithm *kind, EVP_PKEY **pkey, struct error *error) MUST_USE;
+
+/**
+ * The public JWK of a key of ours: kty with its numbers, alg, use, and the thumbprint as kid.
+ *
+ * Owns: `*jwk` is the caller's
+ */
+bool jwk_write(const EVP_PKEY *pkey, enum key_algorithm kind, json_t **jwk, struct error *error)
+    MUST_USE;
+
+/** The `alg` of a key's tokens. */
+const char *jwk_algorithm_name(enum key_algorithm kind);

@@ -1,0 +1,105 @@
+#include "help.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base64.h"
+#include "tests/test.h"
+
+#define PAYLOAD                                                                                    \
+    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVl" \
+    "fQ"
+
+const struct vector vectors[3] = {
+    {
+        .name = "RFC 7515 A.2",
+        .jwk =
+            "{\"kty\":\"RSA\",\"n\":\"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxH"
+            "mfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47s"
+            "oMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsm"
+            "tdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs"
+            "91kzk2PAcDTW9gb54h4FRWyuXpoQ\",\"e\":\"AQAB\"}",
+        .algorithm = JOSE_RS256,
+        .message = "eyJhbGciOiJSUzI1NiJ9." PAYLOAD,
+        .signature =
+            "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_"
+            "lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO7"
+            "5vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOk"
+            "HWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWy"
+            "wlVmtVrBp0igcN_IoypGlUPQGe77Rw",
+    },
+    {
+        .name = "RFC 7515 A.3",
+        .jwk =
+            "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVE"
+            "U\",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}",
+        .algorithm = JOSE_ES256,
+        .message = "eyJhbGciOiJFUzI1NiJ9." PAYLOAD,
+        .signature =
+            "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3"
+            "-Kg6NU1Q",
+    },
+    {
+        .name = "RFC 8037 A.4",
+        .jwk = "{\"kty\":\"OKP\",\"crv\":\"Ed25519\","
+               "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}",
+        .algorithm = JOSE_EDDSA,
+        .message = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
+        .signature =
+            "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr"
+            "_MuM0KAg",
+    },
+};
+
+json_t *json_of(const char *text)
+{
+    json_t *json = json_loads(text, 0, NULL);
+
+    assert_non_null(json);
+    return json;
+}
+
+struct verifier *verifier_of(const char *text)
+{
+    struct verifier *verifier = NULL;
+    struct error error = { 0 };
+    json_t *jwk = json_of(text);
+
+    if (!verifier_new(jwk, ANY_ALGORITHM, &verifier, &error))
+        fail_msg("%s", error.cause);
+    json_decref(jwk);
+    return verifier;
+}
+
+struct str decode(const char *text, uint8_t *out)
+{
+    size_t len;
+
+    assert_true(base64url_decode(str_from(text), out, &len));
+    return (struct str){ (const char *)out, len };
+}
+
+char *temporary_folder(void)
+{
+    char *path = strdup("/tmp/stagepass-keys-XXXXXX");
+
+    assert_non_null(path);
+    assert_non_null(mkdtemp(path));
+    return path;
+}
+
+void remove_folder(char *path)
+{
+    DIR *names = opendir(path);
+    const struct dirent *entry;
+
+    assert_non_null(names);
+    while ((entry = readdir(names)) != NULL)
+        (void)unlinkat(dirfd(names), entry->d_name, 0); /* not '.' and '..' */
+    (void)closedir(names);
+    assert_int_equal(rmdir(path), 0);
+    free(path);
+}
