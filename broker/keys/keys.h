@@ -16,10 +16,13 @@ struct error;
 /**
  * Our own keys: files of mode 0600 in one folder, PKCS#8 PEM.
  *
- * `issuer-<algorithm>-<created>.key` sign tokens; `ledger.key` (Ed25519) signs checkpoints;
- * `sealing.key` (32 random bytes) seals private parts; the others are named by targets, such as an
- * SSH CA. Missing keys are made when asked for, with their public half beside them
- * (`NAME.pub`: an OpenSSH line for SSH CAs, a signed-note verifier key for the ledger).
+ * `issuer-<algorithm>-<created>.key` sign tokens; `sealing.key` (32 random bytes) seals private
+ * parts; the others are named by who uses them, such as `ledger` or a target's SSH CA. Missing keys
+ * are made when asked for; processes that share the folder never make one twice.
+ *
+ * `NAME.pub`, the public half of a named key, is one OpenSSH line (Ed25519, ES256) or a PEM
+ * SubjectPublicKeyInfo (RS256). The verifier key of signed notes needs the log's origin: the ledger
+ * writes that one itself, into another file.
  *
  * Threads: shared, but keys_open(), keys_rotate() and keys_close(): one caller
  */
@@ -34,11 +37,19 @@ enum key_algorithm {
 
 /** The longest signature: RSA 4096. */
 #define KEY_SIGNATURE_MAX 512
+/** The longest token that we sign or read: verifiers refuse more. */
+#define KEYS_TOKEN_MAX ((size_t)16 * 1024)
+/** How long a key is published before it signs: longer than others keep our key set. */
+#define KEYS_LEAD_S (24 * 3600)
+/** What keys_seal() takes at most. */
+#define KEYS_SEAL_MAX ((size_t)64 * 1024)
+/** What keys_seal() adds: 12 bytes of nonce, 16 of tag. */
+#define KEYS_SEAL_OVERHEAD ((size_t)28)
 
 struct keys_options {
     const char *directory;
     enum key_algorithm issuer_algorithm; /* KEY_ES256 or KEY_RS256 */
-    int64_t rotate_every_s;
+    int64_t rotate_every_s;              /* at least KEYS_LEAD_S */
 };
 
 /**
@@ -53,12 +64,17 @@ void keys_close(struct keys *keys);
 OWNED_POINTER(keys_close, struct keys)
 
 /**
- * Rotate where it is due: next, current, last; at most three are published an algorithm, the next one
- * `24 h` before its use. `*has_rotated` says that another key signs now.
+ * Rotate where it is due: next, current, last; at most three are published an algorithm.
+ *
+ * The first key signs at once. `rotate_every_s` after a key was made the next one is made and
+ * published, and KEYS_LEAD_S later it signs; the one before the last is then removed. All follows
+ * from the files' names and `now_s`, so brokers that share the folder agree. Keys of an algorithm
+ * that is not in use any more stay published until their files are removed. `*has_rotated` says
+ * that another key signs now.
  */
 bool keys_rotate(struct keys *keys, int64_t now_s, bool *has_rotated, struct error *error) MUST_USE;
 
-/** The public JWK set as JSON text, into the arena. */
+/** The public JWK set as canonical JSON text, into the arena. */
 bool keys_jwks(struct keys *keys, struct arena *arena, struct str *json, struct error *error)
     MUST_USE;
 
@@ -67,18 +83,31 @@ bool keys_issuer_kid(struct keys *keys, struct arena *arena, struct str *kid, st
     MUST_USE;
 
 /**
- * Sign claims as a compact JWS with the issuer's current key.
+ * Sign claims (an object) as a compact JWS with the issuer's current key.
  *
  * Header: `typ` (such as "at+jwt"), `alg`, `kid` (RFC 7638 thumbprint).
+ *
+ * Errors: ERROR_LIMIT (more than KEYS_TOKEN_MAX), ERROR_MEMORY, ERROR_CRYPTO
  */
 bool keys_sign_jwt(struct keys *keys, const char *typ, const json_t *claims, struct arena *arena,
                    struct str *token, struct error *error) MUST_USE;
 
-/** Verify a JWT of ours (signature and `typ` only) and give its claims: for revocation. */
+/**
+ * Verify a JWT of ours (signature and `typ` only) and give its claims: for revocation.
+ *
+ * Errors: ERROR_INVALID, ERROR_SYNTAX, ERROR_LIMIT, ERROR_MEMORY, ERROR_CRYPTO
+ * Owns:   `*claims` is the caller's (json_decref)
+ */
 bool keys_verify_own_jwt(struct keys *keys, struct str token, const char *typ, json_t **claims,
                          struct error *error) MUST_USE;
 
-/** A named key, loaded or made; lives as long as `keys`. `name` is [a-z0-9-]{1,40}. */
+/**
+ * A named key, loaded or made; lives as long as `keys`. `name` is [a-z0-9-]{1,40}, not `sealing`
+ * and not `issuer-...`. Its public half is written anew each time it is loaded.
+ *
+ * Errors: ERROR_CONFIG (name, mode, a key of another kind), ERROR_IO, ERROR_LIMIT, ERROR_MEMORY,
+ *         ERROR_CRYPTO
+ */
 bool keys_named(struct keys *keys, struct str name, enum key_algorithm algorithm, struct key **key,
                 struct error *error) MUST_USE;
 
@@ -88,11 +117,26 @@ enum key_algorithm key_algorithm(const struct key *key);
 bool key_sign(struct key *key, struct str message, uint8_t signature[KEY_SIGNATURE_MAX],
               size_t *signature_len, struct error *error) MUST_USE;
 
-/** Ed25519: 32 bytes. ES256: 0x04 || X || Y, 65 bytes. `out` has room for 65. */
-bool key_public_raw(struct key *key, uint8_t out[65], size_t *len, struct error *error) MUST_USE;
+/** Ed25519: 32 bytes. ES256: 0x04 || X || Y, 65 bytes. RS256 has none: ERROR_INVALID. */
+bool key_public_raw(const struct key *key, uint8_t out[65], size_t *len, struct error *error)
+    MUST_USE;
 
-/** Seal (AES-256-GCM, random nonce in front) with the sealing key; `context` is authenticated. */
+/**
+ * Seal (AES-256-GCM, random nonce in front, tag behind) with the sealing key and append to `out`;
+ * `context` is authenticated, not kept.
+ *
+ * Nonces of 96 random bits allow 2^32 pieces a key.
+ *
+ * Errors: ERROR_LIMIT, ERROR_MEMORY, ERROR_CRYPTO
+ * Source: NIST SP 800-38D 8.2.2, 8.3
+ */
 bool keys_seal(struct keys *keys, struct str plain, struct str context, struct buf *out,
                struct error *error) MUST_USE;
+
+/**
+ * Open what keys_seal() made with the same `context` and append it to `out`, or append nothing.
+ *
+ * Errors: ERROR_INVALID (not sealed by this key for this context), ERROR_LIMIT, ERROR_MEMORY
+ */
 bool keys_unseal(struct keys *keys, struct str sealed, struct str context, struct buf *out,
                  struct error *error) MUST_USE;

@@ -103,3 +103,47 @@ void remove_folder(char *path)
     assert_int_equal(rmdir(path), 0);
     free(path);
 }
+
+void join_path(const char *folder, const char *name, char out[256])
+{
+    int len = snprintf(out, 256, "%s/%s", folder, name);
+
+    assert_in_range(len, 1, 255);
+}
+
+size_t count_files(const char *folder, const char *prefix, const char *suffix)
+{
+    DIR *names = opendir(folder);
+    const struct dirent *entry;
+    size_t count = 0;
+
+    assert_non_null(names);
+    while ((entry = readdir(names)) != NULL) {
+        count += str_starts_with(str_from(entry->d_name), str_from(prefix)) &&
+                 str_ends_with(str_from(entry->d_name), str_from(suffix));
+    }
+    (void)closedir(names);
+    return count;
+}
+
+struct keys *keys_of(const char *folder, enum key_algorithm algorithm, int64_t now_s)
+{
+    struct keys_options options = { folder, algorithm, TEST_MONTH_S };
+    struct error error = { 0 };
+    struct keys *keys = NULL;
+
+    if (!keys_open(&options, now_s, &keys, &error))
+        fail_msg("%s", error.cause);
+    return keys;
+}
+
+enum error_code keys_refused(const char *folder, enum key_algorithm algorithm)
+{
+    struct keys_options options = { folder, algorithm, TEST_MONTH_S };
+    struct error error = { 0 };
+    struct keys *keys = NULL;
+
+    assert_false(keys_open(&options, TEST_START_S, &keys, &error));
+    assert_null(keys);
+    return error.code;
+}

@@ -40,3 +40,20 @@ char *temporary_folder(void);
 
 /** Remove a folder with the files in it, and free its path. */
 void remove_folder(char *path);
+
+/** "folder/name" in `out`. */
+void join_path(const char *folder, const char *name, char out[256]);
+
+/** How many files of the folder start and end so. */
+size_t count_files(const char *folder, const char *prefix, const char *suffix);
+
+/** When the tests' keys are opened first, seconds since the epoch. */
+#define TEST_START_S ((int64_t)1763800000)
+#define TEST_DAY_S ((int64_t)24 * 3600)
+#define TEST_MONTH_S (30 * TEST_DAY_S)
+
+/** Keys in a folder, rotated every 30 days; fails the test where they do not open. */
+struct keys *keys_of(const char *folder, enum key_algorithm algorithm, int64_t now_s);
+
+/** keys_open() that fails: with which error. */
+enum error_code keys_refused(const char *folder, enum key_algorithm algorithm);

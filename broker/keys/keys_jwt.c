@@ -1,0 +1,155 @@
+#include <assert.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "keys/jwk.h"
+#include "keys/keys.h"
+#include "keys/keys_internal.h"
+
+#define HEADER_MAX ((size_t)512)
+#define HEADER_MEMBERS ((size_t)3)
+
+/* The header and the claims, as they are signed. */
+static bool write_signing_input(const struct issuer_key *key, const char *typ, const json_t *claims,
+                                struct buf *out, struct error *error)
+{
+    OWNED(buf_release) struct buf part;
+
+    buf_init(&part, KEYS_TOKEN_MAX);
+    buf_printf(&part, "{\"alg\":\"%s\",\"kid\":\"%s\",\"typ\":\"",
+               jwk_algorithm_name(key->key->algorithm), key->kid);
+    buf_add_json_text(&part, str_from(typ));
+    buf_add_text(&part, "\"}");
+    if (!buf_is_ok(&part))
+        return error_set(error, ERROR_MEMORY, "a token's header");
+    buf_add_base64url(out, buf_str(&part));
+    buf_add_byte(out, '.');
+    buf_clear(&part);
+    buf_add_json(&part, claims);
+    if (!buf_is_ok(&part))
+        return error_set(error, ERROR_LIMIT, "claims of more than %zu bytes", KEYS_TOKEN_MAX);
+    buf_add_base64url(out, buf_str(&part));
+    return true;
+}
+
+static bool sign_with(const struct issuer_key *key, const char *typ, const json_t *claims,
+                      struct arena *arena, struct str *token, struct error *error)
+{
+    OWNED(buf_release) struct buf text;
+    uint8_t signature[KEY_SIGNATURE_MAX];
+    size_t signature_len;
+
+    buf_init(&text, KEYS_TOKEN_MAX);
+    if (!write_signing_input(key, typ, claims, &text, error))
+        return false;
+    if (buf_is_ok(&text) && !key_sign(key->key, buf_str(&text), signature, &signature_len, error))
+        return false;
+    if (buf_is_ok(&text)) {
+        buf_add_byte(&text, '.');
+        buf_add_base64url(&text, (struct str){ (const char *)signature, signature_len });
+    }
+    if (!buf_is_ok(&text))
+        return error_set(error, ERROR_LIMIT, "a token of more than %zu bytes", KEYS_TOKEN_MAX);
+    *token = arena_copy(arena, buf_str(&text));
+    return token->data != NULL || error_set(error, ERROR_MEMORY, "a token");
+}
+
+bool keys_sign_jwt(struct keys *keys, const char *typ, const json_t *claims, struct arena *arena,
+                   struct str *token, struct error *error)
+{
+    struct issuer_set *set = keys_take_issuer(keys);
+    bool is_signed;
+
+    assert(json_is_object(claims));
+    is_signed = sign_with(set->current, typ, claims, arena, token, error);
+    keys_give_issuer(keys, set);
+    return is_signed;
+}
+
+struct token_parts {
+    struct str signing_input;
+    struct str header;
+    struct str payload;
+    struct str signature;
+};
+
+/* Exactly three parts, each with something in it. */
+static bool split_token(struct str token, struct token_parts *parts)
+{
+    struct str rest;
+
+    if (!str_cut(token, '.', &parts->header, &rest) ||
+        !str_cut(rest, '.', &parts->payload, &parts->signature))
+        return false;
+    parts->signing_input = str_slice(token, 0, parts->header.len + 1 + parts->payload.len);
+    return parts->header.len > 0 && parts->payload.len > 0 && parts->signature.len > 0;
+}
+
+static bool decode_object(struct str text, json_t **object, struct error *error)
+{
+    uint8_t bytes[BASE64_DECODED_MAX(KEYS_TOKEN_MAX)];
+    size_t len;
+
+    if (!base64url_decode(text, bytes, &len))
+        return error_set(error, ERROR_SYNTAX, "a token part that is not base64url");
+    return json_parse_object((struct str){ (const char *)bytes, len }, JSON_LIMITS_REQUEST, object,
+                             error);
+}
+
+/* The key that the header names, where the header is one that we write. */
+static const struct issuer_key *key_of_header(const struct issuer_set *set, struct str header,
+                                              const char *expected_typ, struct error *error)
+{
+    JSON_OWNED json_t *object = NULL;
+    const struct issuer_key *key = NULL;
+    struct str alg, kid, typ;
+
+    if (header.len > HEADER_MAX) {
+        (void)error_set(error, ERROR_LIMIT, "a token header of %zu bytes", header.len);
+        return NULL;
+    }
+    if (!decode_object(header, &object, error))
+        return NULL;
+    if (json_object_size(object) == HEADER_MEMBERS && json_get_str(object, "alg", &alg) &&
+        json_get_str(object, "kid", &kid) && json_get_str(object, "typ", &typ) &&
+        str_eq(typ, str_from(expected_typ)))
+        key = issuer_find(set, kid);
+    if (key != NULL && str_eq(alg, str_from(jwk_algorithm_name(key->key->algorithm))))
+        return key;
+    (void)error_set(error, ERROR_INVALID, "a token header that is not of ours");
+    return NULL;
+}
+
+static bool verify_parts(const struct issuer_set *set, const struct token_parts *parts,
+                         const char *typ, struct error *error)
+{
+    const struct issuer_key *key = key_of_header(set, parts->header, typ, error);
+    uint8_t signature[BASE64_DECODED_MAX(KEYS_TOKEN_MAX)];
+    size_t len;
+
+    if (key == NULL)
+        return false;
+    if (!base64url_decode(parts->signature, signature, &len))
+        return error_set(error, ERROR_SYNTAX, "a signature that is not base64url");
+    return verifier_check(key->verifier, parts->signing_input,
+                          (struct str){ (const char *)signature, len }, error);
+}
+
+bool keys_verify_own_jwt(struct keys *keys, struct str token, const char *typ, json_t **claims,
+                         struct error *error)
+{
+    struct issuer_set *set;
+    struct token_parts parts;
+    bool is_ours;
+
+    if (token.len > KEYS_TOKEN_MAX)
+        return error_set(error, ERROR_LIMIT, "a token of %zu bytes", token.len);
+    if (!split_token(token, &parts))
+        return error_set(error, ERROR_SYNTAX, "a token that has not three parts");
+    set = keys_take_issuer(keys);
+    is_ours = verify_parts(set, &parts, typ, error);
+    keys_give_issuer(keys, set);
+    return is_ours && decode_object(parts.payload, claims, error);
+}

@@ -1,0 +1,547 @@
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "help.h"
+#include "tests/test.h"
+
+#define PROCESSES 6
+
+struct fixture {
+    char *folder;
+    struct arena *arena;
+};
+
+static int start(void **state)
+{
+    static struct fixture fixture;
+
+    fixture.folder = temporary_folder();
+    fixture.arena = arena_new(ARENA_REQUEST_MAX);
+    assert_non_null(fixture.arena);
+    *state = &fixture;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct fixture *fixture = *state;
+
+    arena_free(fixture->arena);
+    remove_folder(fixture->folder);
+    return 0;
+}
+
+static unsigned mode_of(const char *folder, const char *name)
+{
+    struct stat status;
+    char path[256];
+
+    join_path(folder, name, path);
+    assert_int_equal(lstat(path, &status), 0);
+    return status.st_mode & 07777;
+}
+
+static void write_file(const char *folder, const char *name, const char *text, unsigned mode)
+{
+    struct error error = { 0 };
+    char path[256];
+
+    join_path(folder, name, path);
+    assert_true(file_replace(path, str_from(text), mode, &error));
+}
+
+static const char *read_text(struct fixture *fixture, const char *name)
+{
+    struct error error = { 0 };
+    struct str text;
+    char path[256];
+
+    join_path(fixture->folder, name, path);
+    if (!file_read(fixture->arena, path, 65536, &text, &error))
+        fail_msg("%s", error.cause);
+    return arena_copy(fixture->arena, text).data;
+}
+
+static const char *kid_of(struct fixture *fixture, struct keys *keys)
+{
+    struct error error = { 0 };
+    struct str kid;
+
+    assert_true(keys_issuer_kid(keys, fixture->arena, &kid, &error));
+    return kid.data;
+}
+
+/* The kids of the published keys, in order, each followed by a space. */
+static const char *published(struct fixture *fixture, struct keys *keys)
+{
+    JSON_OWNED json_t *set = NULL;
+    OWNED(buf_release) struct buf kids;
+    struct error error = { 0 };
+    struct str text;
+    json_t *key;
+    size_t i;
+
+    buf_init(&kids, 1024);
+    assert_true(keys_jwks(keys, fixture->arena, &text, &error));
+    set = json_of(text.data);
+    json_array_foreach(json_object_get(set, "keys"), i, key)
+        buf_printf(&kids, "%s ", json_string_value(json_object_get(key, "kid")));
+    return arena_copy(fixture->arena, buf_str(&kids)).data;
+}
+
+static void the_first_start_makes_a_key_that_signs_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+
+    assert_int_equal(mode_of(fixture->folder, "issuer-es256-1763800000.key"), 0600);
+    assert_int_equal(mode_of(fixture->folder, "sealing.key"), 0600);
+    assert_int_equal(count_files(fixture->folder, "issuer-", ".key"), 1);
+    assert_int_equal(count_files(fixture->folder, "", ".new"), 0);
+    assert_non_null(
+        strstr(read_text(fixture, "issuer-es256-1763800000.key"), "-----BEGIN PRIVATE KEY-----"));
+    assert_int_equal(strlen(published(fixture, keys)), 44);
+}
+
+static void a_missing_folder_is_made_for_the_owner_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[256];
+    struct keys *keys;
+
+    join_path(fixture->folder, "keys", path);
+    keys = keys_of(path, KEY_ES256, TEST_START_S);
+    keys_close(keys);
+    assert_int_equal(mode_of(fixture->folder, "keys"), 0700);
+    remove_folder(strdup(path));
+}
+
+static void a_restart_keeps_the_key(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    const char *before = kid_of(fixture, keys);
+
+    keys_close(keys);
+    keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S + TEST_DAY_S);
+    assert_string_equal(kid_of(fixture, keys), before);
+    keys_close(keys);
+}
+
+static void a_folder_that_others_can_use_is_refused(void **state)
+{
+    static const mode_t modes[] = { 0701, 0704, 0702, 0720, 0770, 0755, 0777 };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        assert_int_equal(chmod(fixture->folder, modes[i]), 0);
+        assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG);
+    }
+    assert_int_equal(chmod(fixture->folder, 0750), 0);
+    keys_close(keys_of(fixture->folder, KEY_ES256, TEST_START_S));
+}
+
+static void a_key_that_others_can_read_is_refused(void **state)
+{
+    static const mode_t modes[] = { 0604, 0644, 0660, 0666, 0700 };
+    struct fixture *fixture = *state;
+    char path[256];
+
+    keys_close(keys_of(fixture->folder, KEY_ES256, TEST_START_S));
+    join_path(fixture->folder, "issuer-es256-1763800000.key", path);
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        assert_int_equal(chmod(path, modes[i]), 0);
+        assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG);
+    }
+    assert_int_equal(chmod(path, 0400), 0);
+    keys_close(keys_of(fixture->folder, KEY_ES256, TEST_START_S));
+}
+
+static void a_key_file_that_is_not_such_a_key_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "no key",
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        /* a P-384 key, and a P-256 key in an encrypted file */
+        "-----BEGIN PRIVATE KEY-----\n"
+        "MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDAAAAAAAAAAAAAAAAAA\n"
+        "-----END PRIVATE KEY-----\n",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3\n"
+        "-----END ENCRYPTED PRIVATE KEY-----\n",
+    };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        write_file(fixture->folder, "issuer-es256-1763800000.key", texts[i], 0600);
+        assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG);
+    }
+    assert_int_equal(count_files(fixture->folder, "issuer-", ".key"), 1);
+}
+
+static void a_key_of_another_kind_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    struct error error = { 0 };
+    struct key *key;
+
+    assert_true(keys_named(keys, STR("ssh-ca"), KEY_ED25519, &key, &error));
+    assert_false(keys_named(keys, STR("ssh-ca"), KEY_ES256, &key, &error));
+    assert_int_equal(error.code, ERROR_CONFIG);
+    keys_close(keys);
+    keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    error = (struct error){ 0 };
+    assert_false(keys_named(keys, STR("ssh-ca"), KEY_ES256, &key, &error));
+    assert_int_equal(error.code, ERROR_CONFIG);
+    keys_close(keys);
+    write_file(fixture->folder, "issuer-es256-1763800000.key", read_text(fixture, "ssh-ca.key"),
+               0600);
+    assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG);
+}
+
+static void a_file_of_more_than_the_limit_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    char *text = calloc(1, 16 * 1024 + 2);
+
+    assert_non_null(text);
+    memset(text, 'x', 16 * 1024);
+    write_file(fixture->folder, "issuer-es256-1763800000.key", text, 0600);
+    assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG); /* no key in it */
+    text[16 * 1024] = 'x';
+    write_file(fixture->folder, "issuer-es256-1763800000.key", text, 0600);
+    assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_LIMIT);
+    free(text);
+}
+
+static void what_a_crash_left_behind_is_removed(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_file(fixture->folder, "ledger.key.0011223344556677.new", "half", 0600);
+    keys_close(keys_of(fixture->folder, KEY_ES256, TEST_START_S));
+    assert_int_equal(count_files(fixture->folder, "", ".new"), 0);
+}
+
+static void a_period_below_the_lead_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keys_options options = { fixture->folder, KEY_ES256, KEYS_LEAD_S };
+    struct error error = { 0 };
+    struct keys *keys = NULL;
+
+    assert_true(keys_open(&options, TEST_START_S, &keys, &error));
+    keys_close(keys);
+    options.rotate_every_s--;
+    assert_false(keys_open(&options, TEST_START_S, &keys, &error));
+    assert_int_equal(error.code, ERROR_CONFIG);
+    assert_int_equal(keys_refused(fixture->folder, KEY_ED25519), ERROR_CONFIG);
+}
+
+static bool rotate(struct keys *keys, int64_t now_s)
+{
+    struct error error = { 0 };
+    bool has_rotated;
+
+    if (!keys_rotate(keys, now_s, &has_rotated, &error))
+        fail_msg("%s", error.cause);
+    return has_rotated;
+}
+
+static void keys_rotate_from_next_to_current_to_last(void **state)
+{
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    const int64_t next_s = TEST_START_S + TEST_MONTH_S;
+    const char *first = kid_of(fixture, keys);
+    const char *second;
+
+    assert_false(rotate(keys, next_s - 1));
+    assert_int_equal(strlen(published(fixture, keys)), 44);
+    assert_false(rotate(keys, next_s)); /* published, does not sign */
+    assert_int_equal(strlen(published(fixture, keys)), 88);
+    assert_string_equal(kid_of(fixture, keys), first);
+    assert_false(rotate(keys, next_s + TEST_DAY_S - 1));
+    assert_true(rotate(keys, next_s + TEST_DAY_S));
+    second = kid_of(fixture, keys);
+    assert_string_not_equal(second, first);
+    assert_non_null(strstr(published(fixture, keys), first));
+    assert_false(rotate(keys, next_s + TEST_DAY_S));
+    assert_false(rotate(keys, next_s + TEST_MONTH_S)); /* last, current, next */
+    assert_int_equal(strlen(published(fixture, keys)), 132);
+    assert_true(rotate(keys, next_s + TEST_MONTH_S + TEST_DAY_S));
+    assert_null(strstr(published(fixture, keys), first));
+    assert_non_null(strstr(published(fixture, keys), second));
+    assert_int_equal(count_files(fixture->folder, "issuer-es256-", ".key"), 2);
+}
+
+static void brokers_that_share_a_folder_agree(void **state)
+{
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *one = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    OWNED(keys_close) struct keys *other = keys_of(fixture->folder, KEY_ES256, TEST_START_S + 5);
+
+    for (int64_t day = 1; day < 100; day++) {
+        (void)rotate(one, TEST_START_S + day * TEST_DAY_S);
+        (void)rotate(other, TEST_START_S + day * TEST_DAY_S + 5);
+        assert_string_equal(kid_of(fixture, one), kid_of(fixture, other));
+        assert_string_equal(published(fixture, one), published(fixture, other));
+    }
+}
+
+static void the_keys_of_the_former_algorithm_stay_published(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    const char *first = kid_of(fixture, keys);
+    JSON_OWNED json_t *claims = json_object();
+    JSON_OWNED json_t *back = NULL;
+    struct error error = { 0 };
+    struct str token;
+
+    assert_true(keys_sign_jwt(keys, "JWT", claims, fixture->arena, &token, &error));
+    keys_close(keys);
+    keys = keys_of(fixture->folder, KEY_RS256, TEST_START_S + 60);
+    assert_string_not_equal(kid_of(fixture, keys), first);
+    assert_non_null(strstr(published(fixture, keys), first));
+    assert_true(keys_verify_own_jwt(keys, token, "JWT", &back, &error));
+    keys_close(keys);
+}
+
+static void too_many_keys_in_the_folder_are_refused(void **state)
+{
+    struct fixture *fixture = *state;
+
+    for (int i = 0; i < 65; i++) {
+        char name[64];
+
+        (void)snprintf(name, sizeof(name), "issuer-es256-%d.key", 1763800000 + i);
+        write_file(fixture->folder, name, "", 0600);
+    }
+    assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_LIMIT);
+}
+
+static void names_that_are_none_of_ours_are_passed_over(void **state)
+{
+    static const char *const names[] = { "issuer-es256-.key",   "issuer-es256--5.key",
+                                         "issuer-es256-1x.key", "issuer-es256-007.key",
+                                         "issuer-es256-1.key~", "issuer-es384-1.key" };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT(names); i++)
+        write_file(fixture->folder, names[i], "x", 0644);
+    keys_close(keys_of(fixture->folder, KEY_ES256, TEST_START_S));
+    assert_int_equal(count_files(fixture->folder, "issuer-es256-1763800000", ".key"), 1);
+}
+
+static void named_keys_sign_and_keep_their_public_half_beside_them(void **state)
+{
+    static const struct {
+        const char *name;
+        enum key_algorithm algorithm;
+        size_t signature_len;
+        const char *public_start;
+        const char *public_end;
+    } cases[] = {
+        { "ssh-ca", KEY_ED25519, 64, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI", " ssh-ca\n" },
+        { "fleet-2", KEY_ES256, 64,
+          "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBB",
+          " fleet-2\n" },
+        { "cloud", KEY_RS256, 256, "-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----\n" },
+    };
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        uint8_t signature[KEY_SIGNATURE_MAX];
+        struct error error = { 0 };
+        struct key *key = NULL;
+        struct key *again = NULL;
+        char file[64];
+        struct str text;
+        size_t len;
+
+        assert_true(keys_named(keys, str_from(cases[i].name), cases[i].algorithm, &key, &error));
+        assert_true(keys_named(keys, str_from(cases[i].name), cases[i].algorithm, &again, &error));
+        assert_ptr_equal(key, again);
+        assert_int_equal(key_algorithm(key), cases[i].algorithm);
+        assert_true(key_sign(key, STR("text"), signature, &len, &error));
+        assert_int_equal(len, cases[i].signature_len);
+        (void)snprintf(file, sizeof(file), "%s.key", cases[i].name);
+        assert_int_equal(mode_of(fixture->folder, file), 0600);
+        (void)snprintf(file, sizeof(file), "%s.pub", cases[i].name);
+        assert_int_equal(mode_of(fixture->folder, file), 0644);
+        text = str_from(read_text(fixture, file));
+        assert_true(str_starts_with(text, str_from(cases[i].public_start)));
+        assert_true(str_ends_with(text, str_from(cases[i].public_end)));
+    }
+}
+
+static void a_public_half_that_is_another_keys_is_repaired(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    struct error error = { 0 };
+    const char *before;
+    struct key *key;
+
+    assert_true(keys_named(keys, STR("ssh-ca"), KEY_ED25519, &key, &error));
+    before = read_text(fixture, "ssh-ca.pub");
+    keys_close(keys);
+    write_file(fixture->folder, "ssh-ca.pub", "ssh-ed25519 AAAA of a stranger\n", 0644);
+    keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    assert_true(keys_named(keys, STR("ssh-ca"), KEY_ED25519, &key, &error));
+    assert_string_equal(read_text(fixture, "ssh-ca.pub"), before);
+    keys_close(keys);
+}
+
+static void raw_public_halves_have_their_lengths(void **state)
+{
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    struct error error = { 0 };
+    struct key *key;
+    uint8_t raw[65];
+    size_t len;
+
+    assert_true(keys_named(keys, STR("a"), KEY_ED25519, &key, &error));
+    assert_true(key_public_raw(key, raw, &len, &error));
+    assert_int_equal(len, 32);
+    assert_true(keys_named(keys, STR("b"), KEY_ES256, &key, &error));
+    assert_true(key_public_raw(key, raw, &len, &error));
+    assert_int_equal(len, 65);
+    assert_int_equal(raw[0], 4);
+    assert_true(keys_named(keys, STR("c"), KEY_RS256, &key, &error));
+    assert_false(key_public_raw(key, raw, &len, &error));
+    assert_int_equal(error.code, ERROR_INVALID);
+}
+
+static void names_that_could_leave_the_folder_or_hide_a_key_are_refused(void **state)
+{
+    static const char *const names[] = {
+        "",        ".",
+        "..",      "../x",
+        "a/b",     "A",
+        "a.b",     "a b",
+        "sealing", "issuer-es256-1",
+        "issuer-", "a2345678901234567890123456789012345678901",
+    };
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    struct error error = { 0 };
+    struct key *key;
+
+    for (size_t i = 0; i < COUNT(names); i++) {
+        error = (struct error){ 0 };
+        assert_false(keys_named(keys, str_from(names[i]), KEY_ED25519, &key, &error));
+        assert_int_equal(error.code, ERROR_CONFIG);
+    }
+    error = (struct error){ 0 };
+    assert_true(keys_named(keys, STR("a234567890123456789012345678901234567890"), KEY_ED25519, &key,
+                           &error));
+}
+
+static void a_65th_named_key_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    struct error error = { 0 };
+    struct key *key;
+    char name[16];
+
+    for (int i = 0; i < 64; i++) {
+        (void)snprintf(name, sizeof(name), "k%d", i);
+        assert_true(keys_named(keys, str_from(name), KEY_ED25519, &key, &error));
+    }
+    assert_false(keys_named(keys, STR("one-more"), KEY_ED25519, &key, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    assert_true(keys_named(keys, STR("k63"), KEY_ED25519, &key, &(struct error){ 0 }));
+}
+
+/* Wait for the start, open keys and a named one; exit 0 where that worked. */
+static void open_in_a_process(const char *folder, int start_pipe)
+{
+    struct keys_options options = { folder, KEY_ES256, TEST_MONTH_S };
+    struct error error = { 0 };
+    struct keys *keys = NULL;
+    struct key *key;
+    char byte;
+    bool is_good;
+
+    while (read(start_pipe, &byte, 1) > 0)
+        ;
+    is_good = keys_open(&options, TEST_START_S + getpid() % 7, &keys, &error) &&
+              keys_named(keys, STR("ledger"), KEY_ED25519, &key, &error);
+    keys_close(keys);
+    _exit(is_good ? 0 : 1);
+}
+
+static void processes_that_start_at_once_make_each_key_once(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t children[PROCESSES];
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    for (size_t i = 0; i < PROCESSES; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        if (children[i] == 0) {
+            (void)close(ends[1]);
+            open_in_a_process(fixture->folder, ends[0]);
+        }
+    }
+    (void)close(ends[0]);
+    (void)close(ends[1]); /* go */
+    for (size_t i = 0; i < PROCESSES; i++) {
+        int status = -1;
+
+        assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+        assert_int_equal(status, 0);
+    }
+    assert_int_equal(count_files(fixture->folder, "issuer-es256-", ".key"), 1);
+    assert_int_equal(count_files(fixture->folder, "ledger", ".key"), 1);
+    assert_int_equal(count_files(fixture->folder, "", ".new"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_first_start_makes_a_key_that_signs_at_once, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(a_missing_folder_is_made_for_the_owner_alone, start, stop),
+        cmocka_unit_test_setup_teardown(a_restart_keeps_the_key, start, stop),
+        cmocka_unit_test_setup_teardown(a_folder_that_others_can_use_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_key_that_others_can_read_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_key_file_that_is_not_such_a_key_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_key_of_another_kind_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_file_of_more_than_the_limit_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(what_a_crash_left_behind_is_removed, start, stop),
+        cmocka_unit_test_setup_teardown(a_period_below_the_lead_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(keys_rotate_from_next_to_current_to_last, start, stop),
+        cmocka_unit_test_setup_teardown(brokers_that_share_a_folder_agree, start, stop),
+        cmocka_unit_test_setup_teardown(the_keys_of_the_former_algorithm_stay_published, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(too_many_keys_in_the_folder_are_refused, start, stop),
+        cmocka_unit_test_setup_teardown(names_that_are_none_of_ours_are_passed_over, start, stop),
+        cmocka_unit_test_setup_teardown(named_keys_sign_and_keep_their_public_half_beside_them,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(a_public_half_that_is_another_keys_is_repaired, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(raw_public_halves_have_their_lengths, start, stop),
+        cmocka_unit_test_setup_teardown(names_that_could_leave_the_folder_or_hide_a_key_are_refused,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(a_65th_named_key_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(processes_that_start_at_once_make_each_key_once, start,
+                                        stop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
