@@ -42,6 +42,7 @@ static void unlink_connection(struct connection *connection)
     else
         worker->connections = connection->next;
     worker->connection_count--;
+    worker->has_closed = true;
     metric_add(METRIC_HTTP_CONNECTIONS, -1);
 }
 

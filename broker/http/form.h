@@ -27,11 +27,11 @@ struct form {
 /**
  * Decode application/x-www-form-urlencoded strictly.
  *
- * `known` (ends with NULL) are the parameters that the endpoint reads. Refused: broken %-escapes, what
- * is not UTF-8, NUL, a repeated parameter other than `audience` and `resource`, one more than
+ * `known` (ends with NULL) are the parameters that the endpoint reads. Refused: broken %-escapes,
+ * what is not UTF-8, NUL, a repeated parameter other than `audience` and `resource`, one more than
  * FORM_PARAMETERS_MAX, an unknown name that is a known one in another case or with "[]" or "[n]"
- * behind it. Other unknown parameters stay and are nobody's business. An empty value counts as absent
- * (RFC 6749 3.2), so it is dropped.
+ * behind it. Other unknown parameters stay and are nobody's business. An empty value counts as
+ * absent (RFC 6749 3.2), so it is dropped.
  *
  * Errors: ERROR_REQUEST, ERROR_BODY_TOO_LARGE, ERROR_MEMORY
  * Owns:   `form` points into `arena`

@@ -90,9 +90,10 @@ struct worker {
     pthread_t thread;
     int epoll_fd; /* the library's */
 
-    struct connection *connections; /* the worker's own, as the next three */
+    struct connection *connections; /* the worker's own, as the next five */
     size_t connection_count;
     size_t waiting_count;
+    bool has_closed; /* one of them, since the library was run */
     int64_t next_sweep_ns;
     enum worker_order obeyed;
 

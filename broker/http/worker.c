@@ -228,6 +228,8 @@ static int timeout_ms(const struct worker *worker)
     int64_t library_ms = MHD_get_timeout64s(worker->daemon);
     int64_t sweep_ms = (worker->next_sweep_ns - clock_monotonic_ns()) / 1000000 + 1;
 
+    if (worker->has_closed) /* at a limit, the library listens again only when it is run */
+        return 0;
     if (worker->connection_count == 0)
         sweep_ms = -1;
     else if (sweep_ms < 0)
@@ -259,6 +261,7 @@ static void *run(void *context)
         wait_for_work(worker);
         obey(worker);
         enter_resumed(worker);
+        worker->has_closed = false;
         (void)MHD_run(worker->daemon); /* fails after MHD_stop_daemon() only */
         if (clock_monotonic_ns() >= worker->next_sweep_ns)
             sweep(worker, clock_monotonic_ns());
@@ -274,17 +277,17 @@ static void *run(void *context)
 /* --- start and end -----------------------------------------------------------------------------
  */
 
-/* Its messages are about peers' mistakes and the machine's limits. */
+/* Its messages are about our mistakes at start; later, about peers' and the machine's limits. */
 static void log_message(void *context, const char *format, va_list arguments)
     __attribute__((__format__(__printf__, 2, 0)));
 
 static void log_message(void *context, const char *format, va_list arguments)
 {
+    const struct worker *worker = context;
     char text[MESSAGE_MAX];
     struct log_line line;
 
-    (void)context;
-    log_begin(&line, LOG_LEVEL_DEBUG, "http.library");
+    log_begin(&line, worker->daemon == NULL ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "http.library");
     if (!line.is_off) {
         (void)vsnprintf(text, sizeof(text), format, arguments); /* may be cut */
         log_str(&line, "message", str_trim(str_from(text)));
@@ -327,14 +330,9 @@ static struct MHD_Daemon *start_daemon(struct worker *worker, int listener)
 {
     const struct http_options *options = &worker->server->options;
     const bool is_tls = worker->server->tls != NULL;
-    struct MHD_OptionItem tls_items[] = {
-        { MHD_OPTION_HTTPS_CERT_CALLBACK2, (intptr_t)refuse_certificate, NULL },
-        { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities },
-        { MHD_OPTION_END, 0, NULL },
-    };
-    struct MHD_OptionItem no_items[] = { { MHD_OPTION_END, 0, NULL } };
 
-    /* The logger comes first, so that it hears of mistakes in the other options. */
+    /* The logger comes first, so that it hears of mistakes in the other options. What
+       only TLS needs comes last, behind an end. */
     /* clang-format off */
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_THREAD_SAFETY | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
@@ -352,7 +350,8 @@ static struct MHD_Daemon *start_daemon(struct worker *worker, int listener)
         MHD_OPTION_URI_LOG_CALLBACK, connection_on_target, worker,
         MHD_OPTION_NOTIFY_CONNECTION, connection_on_change, worker,
         MHD_OPTION_NOTIFY_COMPLETED, connection_on_completed, worker,
-        MHD_OPTION_ARRAY, is_tls ? tls_items : no_items,
+        is_tls ? MHD_OPTION_HTTPS_PRIORITIES : MHD_OPTION_END, tls_priorities,
+        MHD_OPTION_HTTPS_CERT_CALLBACK2, refuse_certificate,
         MHD_OPTION_END);
     /* clang-format on */
 }

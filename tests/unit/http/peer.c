@@ -91,24 +91,33 @@ static size_t content_length(const struct answer *answer)
     return str_to_int64(digits, &length) ? (size_t)length : 0;
 }
 
-bool peer_read(int fd, struct answer *answer)
+bool answer_is_whole(struct answer *answer)
 {
-    const int64_t end_ns = clock_monotonic_ns() + (int64_t)PATIENCE_MS * 1000000;
-    size_t start = 0;
+    size_t start = body_start(answer);
     int64_t status = 0;
 
-    *answer = (struct answer){ 0 };
-    while (start == 0 || answer->len < start + content_length(answer)) {
-        if (!read_some(fd, answer, left_ms(end_ns)))
-            return false;
-        start = body_start(answer);
-    }
+    if (start == 0 || answer->len < start + content_length(answer))
+        return false;
     answer->head = (struct str){ answer->text, start };
     answer->body = (struct str){ answer->text + start, answer->len - start };
     assert_true(str_starts_with(answer->head, STR("HTTP/1.1 ")));
     assert_true(str_to_int64(str_slice(answer->head, 9, 3), &status));
     answer->status = (int)status;
     return true;
+}
+
+bool peer_read(int fd, struct answer *answer)
+{
+    const int64_t end_ns = clock_monotonic_ns() + (int64_t)PATIENCE_MS * 1000000;
+
+    answer->status = 0;
+    answer->len = 0;
+    answer->text[0] = '\0';
+    while (read_some(fd, answer, left_ms(end_ns))) {
+        if (answer_is_whole(answer))
+            return true;
+    }
+    return false;
 }
 
 bool peer_is_closed(int fd, int timeout_ms)

@@ -37,6 +37,12 @@ bool peer_read(int fd, struct answer *answer);
 /** Whether the server closes within `timeout_ms`; what it still sends is dropped. */
 bool peer_is_closed(int fd, int timeout_ms);
 
+/**
+ * Take one more piece of an answer that was appended to `text` and `len`: true once it is whole,
+ * and its parts are filled in.
+ */
+bool answer_is_whole(struct answer *answer);
+
 /** Whether a header field line is in the answer's head, as written. */
 bool answer_has(const struct answer *answer, const char *line);
 
