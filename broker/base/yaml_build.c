@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "base/yaml.h"
 #include "base/yaml_internal.h"
 
@@ -25,6 +26,9 @@ struct builder {
 
     struct frame stack[YAML_DEPTH_MAX];
     size_t depth; /* how many of `stack` are open */
+
+    struct str unread;   /* the text from the last scalar on */
+    size_t unread_index; /* characters before it */
     bool has_document;
     bool is_finished;
 };
@@ -76,16 +80,35 @@ static bool is_key_next(struct builder *builder)
     return frame != NULL && json_is_object(frame->container) && frame->key == NULL;
 }
 
+static bool note_tag(struct builder *builder, yaml_mark_t mark)
+{
+    return note(builder, mark, STR(LEAVE_OUT_HINT),
+                "a leading '!' makes this a YAML tag, which is not allowed");
+}
+
+/*
+ * Whether a scalar starts with '!'. libyaml drops that tag and tells nobody, so `! main` would be
+ * read as `main`. Marks only move ahead, but for scalars that are not there; those have no tag.
+ */
+static bool has_dropped_tag(struct builder *builder, yaml_mark_t mark)
+{
+    size_t skipped;
+
+    if (mark.index < builder->unread_index)
+        return false;
+    skipped = utf8_offset(builder->unread, mark.index - builder->unread_index);
+    builder->unread = str_slice(builder->unread, skipped, builder->unread.len - skipped);
+    builder->unread_index = mark.index;
+    return str_starts_with(builder->unread, STR("!"));
+}
+
 static bool check_properties(struct builder *builder, const yaml_char_t *anchor,
                              const yaml_char_t *tag, yaml_mark_t mark)
 {
     if (anchor != NULL)
         return note(builder, mark, STR(LEAVE_OUT_HINT),
                     "a leading '&' makes this a YAML anchor, which is not allowed");
-    if (tag != NULL)
-        return note(builder, mark, STR(LEAVE_OUT_HINT),
-                    "a leading '!' makes this a YAML tag, which is not allowed");
-    return true;
+    return tag == NULL || note_tag(builder, mark);
 }
 
 /* Hang a value into the tree. Where that fails the tree does not hold it. */
@@ -301,8 +324,12 @@ static bool take_scalar(struct builder *builder, const yaml_event_t *event)
 
 static bool on_scalar(struct builder *builder, const yaml_event_t *event)
 {
-    if (!check_properties(builder, event->data.scalar.anchor, event->data.scalar.tag,
-                          event->start_mark))
+    const yaml_char_t *tag = event->data.scalar.tag;
+
+    if (!check_properties(builder, event->data.scalar.anchor, tag, event->start_mark))
+        return false;
+    if (has_dropped_tag(builder, event->start_mark) && tag == NULL &&
+        !note_tag(builder, event->start_mark))
         return false;
     return is_key_next(builder) ? take_key(builder, event) : take_scalar(builder, event);
 }
@@ -389,6 +416,7 @@ bool yaml_build(struct yaml_document *document, struct diagnostics *diagnostics)
         .document = document,
         .diagnostics = diagnostics,
         .discarded = json_array(),
+        .unread = { document->text, document->text_len },
     };
     size_t errors_before = diagnostics->error_count;
 

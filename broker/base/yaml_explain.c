@@ -49,6 +49,8 @@ static const struct explanation {
       "a leading '!' makes this a YAML tag, which is not allowed", LEAVE_OUT },
     { "while scanning a block scalar", NULL, 0, AT_CONTEXT,
       "a leading '|' or '>' announces a block of lines, so nothing may follow it", NULL },
+    { "while scanning a plain scalar", "found unexpected ':'", 0, AT_PROBLEM,
+      "this ':' has no space behind it", "put a space behind the ':' of a key, or quote the text" },
     { "while scanning a quoted scalar", "found unexpected end of stream", 0, AT_CONTEXT,
       "this quote is never closed", "close it on the same line" },
     { "while scanning a quoted scalar", "found unexpected document indicator", 0, AT_CONTEXT,
@@ -104,6 +106,17 @@ static char byte_at(struct str text, struct position at)
     size_t offset = utf8_offset(line, at.column - 1);
 
     return offset < line.len ? line.data[offset] : '\0';
+}
+
+/* What stands at the problem. A bracket counts only within a word: others open maps and lists. */
+static char telling_byte(struct str text, struct position at)
+{
+    struct position before = { at.file, at.line, at.column - 1 };
+    char byte = byte_at(text, at);
+
+    if ((byte == '{' || byte == '[') && (at.column == 1 || byte_at(text, before) == ' '))
+        return '\0';
+    return byte;
 }
 
 static bool is_at_end(struct str text, struct position at)
@@ -178,7 +191,7 @@ bool yaml_explain(const yaml_parser_t *parser, struct str file, struct str text,
 {
     struct position problem = yaml_position(file, parser->problem_mark);
     struct position context = yaml_position(file, parser->context_mark);
-    const struct explanation *row = find_explanation(parser, byte_at(text, problem));
+    const struct explanation *row = find_explanation(parser, telling_byte(text, problem));
 
     if (parser->error == YAML_MEMORY_ERROR)
         return diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct position){ file, 0, 0 },

@@ -21,6 +21,8 @@ static bool is_full(const struct yaml_reader *reader)
 }
 
 static void add(const struct yaml_reader *reader, struct position at, struct str hint,
+                const char *format, va_list values) PRINTF_LIKE(4, 0);
+static void add(const struct yaml_reader *reader, struct position at, struct str hint,
                 const char *format, va_list values)
 {
     struct str source = is_full(reader) ? STR("") : yaml_line(reader->document, at.line);
