@@ -1,0 +1,381 @@
+#include "identity/identity.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "identity/claims_internal.h"
+#include "identity/key_source_internal.h"
+#include "identity/lookup_internal.h"
+#include "identity/profile.h"
+#include "identity/token.h"
+#include "keys/verifier.h"
+#include "upstream/upstream.h"
+
+struct issuer {
+    const struct issuer_options *options;
+    char *name; /* for messages, ended by a NUL */
+    unsigned algorithms;
+    int64_t max_age_s;
+    int64_t max_lifetime_s;
+    struct key_source *keys; /* NULL: verification without network */
+};
+
+struct identity {
+    atomic_uint references;
+    struct issuer *issuers;
+    size_t issuer_count;
+    struct lookup by_url;
+    struct upstream *upstream;
+    int64_t leeway_s;
+};
+
+/* A token on its way; kept in the arena while its keys are waited for. */
+struct verification {
+    struct str token;
+    struct token_envelope envelope;
+    json_t *claims; /* unverified until the signature holds */
+    const struct issuer *issuer;
+    bool has_waited;
+};
+
+/* Life cycle. */
+
+/* What stands at zero is the profile's. */
+static void issuer_resolve(struct issuer *issuer, const struct issuer_options *options)
+{
+    const struct profile *profile = options->profile;
+
+    issuer->options = options;
+    issuer->algorithms = options->algorithms != 0 ? options->algorithms : profile->algorithms;
+    issuer->max_age_s = options->max_age_s != 0 ? options->max_age_s : profile->max_age_s;
+    issuer->max_lifetime_s =
+        options->max_lifetime_s != 0 ? options->max_lifetime_s : profile->max_lifetime_s;
+}
+
+static bool issuer_check(const struct issuer_options *options, struct error *error)
+{
+    if (options->audience.len == 0)
+        return error_set(error, ERROR_CONFIG, "audience: it must not be empty");
+    if (!upstream_url_check(options->url, options->may_use_http, error))
+        return error_wrap(error, "url");
+    if (str_find(options->url, '?') != options->url.len)
+        return error_set(error, ERROR_CONFIG, "url: an issuer's URL has no query");
+    return claims_check_only(options, error);
+}
+
+static bool find_keys(struct issuer *issuer, struct upstream *upstream,
+                      const struct identity *previous, struct error *error)
+{
+    size_t position = 0;
+
+    if (previous != NULL && lookup_find(&previous->by_url, issuer->options->url, &position)) {
+        struct key_source *keys = previous->issuers[position].keys;
+
+        if (key_source_fits(keys, issuer->options, issuer->algorithms, upstream)) {
+            issuer->keys = key_source_ref(keys);
+            return true;
+        }
+    }
+    return key_source_new(issuer->options, issuer->algorithms, upstream, &issuer->keys, error);
+}
+
+static bool issuer_init(struct issuer *issuer, const struct issuer_options *options,
+                        struct upstream *upstream, const struct identity *previous,
+                        struct error *error)
+{
+    issuer_resolve(issuer, options);
+    issuer->name = strndup(options->name.data, options->name.len);
+    if (issuer->name == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for an issuer");
+    if (!issuer_check(options, error) || !find_keys(issuer, upstream, previous, error))
+        return error_wrap(error, "issuer %s", issuer->name);
+    return true;
+}
+
+static bool add_issuers(struct identity *identity, const struct identity_options *options,
+                        const struct identity *previous, struct error *error)
+{
+    for (size_t i = 0; i < options->issuer_count; i++) {
+        const struct issuer_options *issuer = &options->issuers[i];
+
+        identity->issuer_count = i + 1;
+        if (!issuer_init(&identity->issuers[i], issuer, identity->upstream, previous, error))
+            return false;
+        if (!lookup_add(&identity->by_url, issuer->url, i))
+            return error_set(error, ERROR_CONFIG, "issuer " STR_FMT ": another has this URL",
+                             STR_ARG(issuer->name));
+    }
+    return true;
+}
+
+bool identity_new(const struct identity_options *options, struct upstream *upstream,
+                  const struct identity *previous, struct identity **identity, struct error *error)
+{
+    OWNED(identity_unref) struct identity *made = NULL;
+
+    if (options->issuer_count > IDENTITY_ISSUERS_MAX)
+        return error_set(error, ERROR_CONFIG, "more than %d issuers", IDENTITY_ISSUERS_MAX);
+    made = calloc(1, sizeof(*made));
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for the issuers");
+    atomic_init(&made->references, 1);
+    made->upstream = upstream;
+    made->leeway_s = options->leeway_s;
+    made->issuers = calloc(options->issuer_count + 1, sizeof(*made->issuers));
+    if (made->issuers == NULL || !lookup_init(&made->by_url, options->issuer_count))
+        return error_set(error, ERROR_MEMORY, "no memory for the issuers");
+    if (!add_issuers(made, options, previous, error))
+        return false;
+    *identity = TAKE(made);
+    return true;
+}
+
+struct identity *identity_ref(struct identity *identity)
+{
+    atomic_fetch_add(&identity->references, 1);
+    return identity;
+}
+
+void identity_unref(struct identity *identity)
+{
+    if (identity == NULL || atomic_fetch_sub(&identity->references, 1) > 1)
+        return;
+    for (size_t i = 0; i < identity->issuer_count; i++) {
+        key_source_unref(identity->issuers[i].keys);
+        free(identity->issuers[i].name);
+    }
+    lookup_release(&identity->by_url);
+    free(identity->issuers);
+    free(identity);
+}
+
+/* The steps of a verification. */
+
+static bool open_token(struct verification *verification, struct str token, struct arena *arena,
+                       struct error *error)
+{
+    verification->token = token;
+    return token_open(token, NULL, arena, &verification->envelope, error) &&
+           claims_parse(verification->envelope.payload, CLAIMS_LIMITS, "payload", arena,
+                        &verification->claims, error);
+}
+
+/* The only claim that is read before the signature holds; it chooses among what is configured. */
+static bool read_issuer(const struct verification *verification, struct str *url,
+                        struct error *error)
+{
+    if (!json_get_str(verification->claims, "iss", url))
+        return error_set(error, ERROR_TOKEN, "iss is missing or no string");
+    return true;
+}
+
+static bool check_algorithm(const struct verification *verification, struct error *error)
+{
+    if ((verification->issuer->algorithms & verification->envelope.algorithm) == 0)
+        return error_set(error, ERROR_TOKEN, "alg is none of this issuer's");
+    return true;
+}
+
+static bool check_signature(const struct verification *verification, struct verifier *verifier,
+                            struct error *error)
+{
+    struct error why = { 0 };
+
+    if (verifier_check(verifier, verification->envelope.signing_input,
+                       verification->envelope.signature, &why))
+        return true;
+    if (why.code == ERROR_INVALID)
+        return error_set(error, ERROR_TOKEN, "signature: %s", why.cause);
+    return error_set(error, why.code, "%s", why.cause);
+}
+
+/* What single use is counted by: lengths in front keep issuer and token id apart. */
+static bool mark_token(const struct verification *verification, const struct claims_facts *facts,
+                       struct verified_token *verified, struct error *error)
+{
+    OWNED(buf_release) struct buf named = { 0 };
+
+    if (verification->issuer->options->profile->replay == PROFILE_REPLAY_DIGEST) {
+        sha256(verification->envelope.signing_input, verified->mark);
+        return true;
+    }
+    buf_init(&named, 2 * TOKEN_MAX);
+    buf_add_sized(&named, verification->issuer->options->url);
+    buf_add_sized(&named, facts->token_id);
+    if (!buf_is_ok(&named))
+        return error_set(error, ERROR_MEMORY, "no memory for a mark");
+    sha256(buf_str(&named), verified->mark);
+    return true;
+}
+
+static bool fill_facts(const struct verification *verification, struct arena *arena,
+                       struct verified_token *verified, struct error *error)
+{
+    json_t *facts = json_object();
+
+    if (facts == NULL || !json_keep(arena, facts, error) ||
+        !verification->issuer->options->profile->fill_ci(verification->claims, facts))
+        return error_set(error, ERROR_MEMORY, "no memory for ci facts");
+    verified->ci = facts;
+    return true;
+}
+
+static struct claims_rules rules_at(const struct issuer *issuer, int64_t now_s, int64_t leeway_s)
+{
+    return (struct claims_rules){
+        .issuer = issuer->options,
+        .max_age_s = issuer->max_age_s,
+        .max_lifetime_s = issuer->max_lifetime_s,
+        .leeway_s = leeway_s,
+        .now_s = now_s,
+    };
+}
+
+/* From a key to a verified token. */
+static bool check_token(const struct verification *verification, struct verifier *verifier,
+                        const struct claims_rules *rules, struct arena *arena,
+                        struct verified_token *verified, struct error *error)
+{
+    struct verified_token made = { .issuer = rules->issuer, .claims = verification->claims };
+    struct claims_facts facts = { 0 };
+
+    if (!check_signature(verification, verifier, error) ||
+        !claims_check(verification->claims, rules, &facts, error) ||
+        !mark_token(verification, &facts, &made, error) ||
+        !fill_facts(verification, arena, &made, error))
+        return false;
+    made.subject = facts.subject;
+    made.issued_s = facts.issued_s;
+    made.expires_s = facts.expires_s;
+    made.kid = verification->envelope.kid;
+    sha256(verification->token, made.sha256);
+    *verified = made;
+    return true;
+}
+
+/* The first entry: the envelope, and whose token it says it is. An unknown issuer causes nothing.
+ */
+static struct verification *begin(const struct identity *identity, struct str token,
+                                  struct arena *arena, struct error *error)
+{
+    struct verification *verification = arena_alloc(arena, sizeof(*verification));
+    struct str url;
+    size_t position = 0;
+
+    if (verification == NULL) {
+        error_set(error, ERROR_MEMORY, "no memory for a verification");
+        return NULL;
+    }
+    if (!open_token(verification, token, arena, error) || !read_issuer(verification, &url, error))
+        return NULL;
+    if (!lookup_find(&identity->by_url, url, &position)) {
+        error_set(error, ERROR_TOKEN, "iss is none that is configured");
+        return NULL;
+    }
+    verification->issuer = &identity->issuers[position];
+    if (!check_algorithm(verification, error)) {
+        error_wrap(error, "issuer %s", verification->issuer->name);
+        return NULL;
+    }
+    return verification;
+}
+
+static enum progress verify(const struct identity *identity, struct verification *verification,
+                            int64_t now_s, struct arena *arena, struct waker waker,
+                            struct verified_token *verified, struct error *error)
+{
+    const struct issuer *issuer = verification->issuer;
+    struct claims_rules rules = rules_at(issuer, now_s, identity->leeway_s);
+    struct key_pick pick = { 0 };
+    enum progress progress = key_source_find(issuer->keys, &verification->envelope,
+                                             verification->has_waited, waker, &pick, error);
+    bool is_good;
+
+    if (progress != PROGRESS_DONE)
+        return progress;
+    is_good = check_token(verification, pick.verifier, &rules, arena, verified, error);
+    key_set_unref(pick.set);
+    return is_good ? PROGRESS_DONE : PROGRESS_FAILED;
+}
+
+enum progress identity_verify(struct identity *identity, struct str token, int64_t now_s,
+                              struct arena *arena, struct waker waker, void **state,
+                              struct verified_token *verified, struct error *error)
+{
+    struct verification *verification = *state;
+    const char *name;
+    enum progress progress;
+
+    if (verification != NULL)
+        verification->has_waited = true;
+    else
+        verification = begin(identity, token, arena, error);
+    if (verification == NULL)
+        return PROGRESS_FAILED;
+    /* once it waits, another thread may enter again at any moment: nothing is touched after that */
+    *state = verification;
+    name = verification->issuer->name;
+    progress = verify(identity, verification, now_s, arena, waker, verified, error);
+    if (progress == PROGRESS_FAILED)
+        error_wrap(error, "issuer %s", name);
+    return progress;
+}
+
+bool identity_forget(struct identity *identity, const void *waker_context)
+{
+    for (size_t i = 0; i < identity->issuer_count; i++)
+        if (key_source_forget(identity->issuers[i].keys, waker_context))
+            return true;
+    return false;
+}
+
+const char *identity_degraded(const struct identity *identity)
+{
+    for (size_t i = 0; i < identity->issuer_count; i++)
+        if (key_source_is_failing(identity->issuers[i].keys))
+            return identity->issuers[i].name;
+    return NULL;
+}
+
+/* Without network. */
+
+static bool find_offline(const struct key_set *set, const struct verification *verification,
+                         struct verifier **verifier, struct error *error)
+{
+    switch (key_set_find(set, &verification->envelope, verifier, error)) {
+    case KEY_MATCH_FOUND:
+        return true;
+    case KEY_MATCH_UNKNOWN:
+        return error_set(error, ERROR_TOKEN, "the key set has no key of its kid");
+    case KEY_MATCH_REFUSED:
+        break;
+    }
+    return false;
+}
+
+bool identity_verify_offline(const struct issuer_options *options, struct str jwks,
+                             struct str token, int64_t now_s, int64_t leeway_s, struct arena *arena,
+                             struct verified_token *verified, struct error *error)
+{
+    struct issuer issuer = { 0 };
+    struct verification verification = { .issuer = &issuer };
+    struct claims_rules rules;
+    OWNED(key_set_unref) struct key_set *set = NULL;
+    struct verifier *verifier = NULL;
+    struct str url;
+
+    issuer_resolve(&issuer, options);
+    rules = rules_at(&issuer, now_s, leeway_s);
+    if (!open_token(&verification, token, arena, error) || !read_issuer(&verification, &url, error))
+        return false;
+    if (!str_eq(url, options->url))
+        return error_set(error, ERROR_TOKEN, "iss is another issuer");
+    return check_algorithm(&verification, error) &&
+           key_set_parse(jwks, issuer.algorithms, &set, error) &&
+           find_offline(set, &verification, &verifier, error) &&
+           check_token(&verification, verifier, &rules, arena, verified, error);
+}

@@ -1,0 +1,166 @@
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "identity/key_set_internal.h"
+#include "identity/lookup_internal.h"
+
+#define KID_MAX 256
+
+struct set_key {
+    struct str kid; /* of the set's JSON */
+    bool is_ambiguous;
+    struct verifier *verifier;
+};
+
+struct key_set {
+    atomic_uint references;
+    json_t *json; /* holds the kids */
+    struct set_key keys[KEY_SET_KEYS_MAX];
+    size_t count;
+    struct lookup by_kid;
+};
+
+struct key_set *key_set_ref(struct key_set *set)
+{
+    atomic_fetch_add(&set->references, 1);
+    return set;
+}
+
+void key_set_unref(struct key_set *set)
+{
+    if (set == NULL || atomic_fetch_sub(&set->references, 1) > 1)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        verifier_free(set->keys[i].verifier);
+    lookup_release(&set->by_kid);
+    json_decref(set->json);
+    free(set);
+}
+
+/* False for what no token can name. */
+static bool read_kid(const json_t *jwk, bool *has_kid, struct str *kid)
+{
+    const json_t *value = json_object_get(jwk, "kid");
+
+    *has_kid = value != NULL;
+    if (value == NULL)
+        return true;
+    if (!json_is_string(value) || json_string_length(value) > KID_MAX)
+        return false;
+    *kid = json_str(value);
+    return true;
+}
+
+/* Two usable keys of one name: neither is used. */
+static void add_name(struct key_set *set, struct str kid, size_t position)
+{
+    size_t first = 0;
+
+    if (!lookup_add(&set->by_kid, kid, position) && lookup_find(&set->by_kid, kid, &first))
+        set->keys[first].is_ambiguous = true;
+}
+
+/* Adds the key where it is one that we can use; false only without memory. */
+static bool add_key(struct key_set *set, const json_t *jwk, unsigned algorithms,
+                    struct error *error)
+{
+    struct set_key *key = &set->keys[set->count];
+    struct error why = { 0 };
+    bool has_kid = false;
+
+    if (!json_is_object(jwk) || !read_kid(jwk, &has_kid, &key->kid))
+        return true;
+    if (!verifier_new(jwk, algorithms, &key->verifier, &why)) {
+        if (why.code == ERROR_MEMORY)
+            return error_set(error, ERROR_MEMORY, "%s", why.cause);
+        return true;
+    }
+    if (has_kid)
+        add_name(set, key->kid, set->count);
+    set->count++;
+    return true;
+}
+
+static bool add_keys(struct key_set *set, unsigned algorithms, struct error *error)
+{
+    const json_t *keys = json_object_get(set->json, "keys");
+
+    if (!json_is_array(keys))
+        return error_set(error, ERROR_INVALID, "the key set has no array of keys");
+    if (json_array_size(keys) > KEY_SET_KEYS_MAX)
+        return error_set(error, ERROR_INVALID, "the key set has more than %d keys",
+                         KEY_SET_KEYS_MAX);
+    for (size_t i = 0; i < json_array_size(keys); i++)
+        if (!add_key(set, json_array_get(keys, i), algorithms, error))
+            return false;
+    if (set->count == 0)
+        return error_set(error, ERROR_INVALID, "the key set has no key that we can use");
+    return true;
+}
+
+bool key_set_parse(struct str jwks, unsigned algorithms, struct key_set **set, struct error *error)
+{
+    OWNED(key_set_unref) struct key_set *made = calloc(1, sizeof(*made));
+    struct error why = { 0 };
+
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for a key set");
+    atomic_init(&made->references, 1);
+    if (!lookup_init(&made->by_kid, KEY_SET_KEYS_MAX))
+        return error_set(error, ERROR_MEMORY, "no memory for a key set");
+    if (!json_parse_object(jwks, JSON_LIMITS_JWKS, &made->json, &why))
+        return error_set(error, why.code == ERROR_MEMORY ? ERROR_MEMORY : ERROR_INVALID,
+                         "key set: %s", why.cause);
+    if (!add_keys(made, algorithms, error))
+        return false;
+    *set = TAKE(made);
+    return true;
+}
+
+static enum key_match find_by_kid(const struct key_set *set, const struct token_envelope *envelope,
+                                  struct verifier **verifier, struct error *error)
+{
+    const struct set_key *key;
+    size_t position = 0;
+
+    if (!lookup_find(&set->by_kid, envelope->kid, &position))
+        return KEY_MATCH_UNKNOWN;
+    key = &set->keys[position];
+    if (key->is_ambiguous) {
+        error_set(error, ERROR_TOKEN, "two keys have its kid");
+        return KEY_MATCH_REFUSED;
+    }
+    if (verifier_algorithm(key->verifier) != envelope->algorithm) {
+        error_set(error, ERROR_TOKEN, "its key is for another algorithm");
+        return KEY_MATCH_REFUSED;
+    }
+    *verifier = key->verifier;
+    return KEY_MATCH_FOUND;
+}
+
+static enum key_match find_only(const struct key_set *set, const struct token_envelope *envelope,
+                                struct verifier **verifier, struct error *error)
+{
+    struct verifier *found = NULL;
+
+    for (size_t i = 0; i < set->count; i++) {
+        if (verifier_algorithm(set->keys[i].verifier) != envelope->algorithm)
+            continue;
+        if (found != NULL) {
+            error_set(error, ERROR_TOKEN, "it has no kid, and several keys fit");
+            return KEY_MATCH_REFUSED;
+        }
+        found = set->keys[i].verifier;
+    }
+    *verifier = found;
+    return found != NULL ? KEY_MATCH_FOUND : KEY_MATCH_UNKNOWN;
+}
+
+enum key_match key_set_find(const struct key_set *set, const struct token_envelope *envelope,
+                            struct verifier **verifier, struct error *error)
+{
+    return envelope->has_kid ? find_by_kid(set, envelope, verifier, error)
+                             : find_only(set, envelope, verifier, error);
+}

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/macros.h"
+#include "base/str.h"
+#include "identity/token.h"
+#include "keys/verifier.h"
+
+struct error;
+
+/** What is accepted of a set: more is refused as a whole. */
+#define KEY_SET_MAX_BYTES ((size_t)512 * 1024)
+#define KEY_SET_KEYS_MAX 100
+
+/**
+ * An issuer's published keys: those we can use.
+ *
+ * Threads: immutable; reference-counted
+ */
+struct key_set;
+
+/**
+ * Read a JWK set. Keys that we cannot use are skipped; `algorithms` (enum jose_algorithm bits) are
+ * the issuer's.
+ *
+ * Errors: ERROR_INVALID (no set, too many keys, no usable key), ERROR_MEMORY
+ * Source: RFC 7517 5; security-rules.md 3.2, 3.3
+ */
+bool key_set_parse(struct str jwks, unsigned algorithms, struct key_set **set, struct error *error)
+    MUST_USE;
+struct key_set *key_set_ref(struct key_set *set);
+void key_set_unref(struct key_set *set);
+
+OWNED_POINTER(key_set_unref, struct key_set)
+
+enum key_match {
+    KEY_MATCH_FOUND,
+    KEY_MATCH_UNKNOWN, /* no such key: perhaps it is new */
+    KEY_MATCH_REFUSED, /* a new set would not help */
+};
+
+/**
+ * The key that a token names. Without a `kid`, only if exactly one key fits its algorithm.
+ *
+ * Errors: ERROR_TOKEN with KEY_MATCH_REFUSED
+ */
+enum key_match key_set_find(const struct key_set *set, const struct token_envelope *envelope,
+                            struct verifier **verifier, struct error *error);
