@@ -25,16 +25,17 @@ static char *copy_text(struct str text)
 
 static struct yaml_document *document_new(struct str file, struct str text)
 {
-    OWNED(yaml_document_free) struct yaml_document *document = calloc(1, sizeof(*document));
+    struct yaml_document *document = calloc(1, sizeof(*document));
 
     if (document == NULL)
         return NULL;
     document->file = copy_text(file);
     document->text = copy_text(text);
     document->text_len = text.len;
-    if (document->file == NULL || document->text == NULL)
-        return NULL;
-    return TAKE(document);
+    if (document->file != NULL && document->text != NULL)
+        return document;
+    yaml_document_free(document);
+    return NULL;
 }
 
 bool yaml_parse(struct str file, struct str text, struct diagnostics *diagnostics,

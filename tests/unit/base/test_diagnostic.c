@@ -15,7 +15,7 @@ static struct str print_one(struct arena *arena, struct position position, struc
     OWNED(buf_release) struct buf buf = { 0 };
     struct diagnostics diagnostics;
 
-    buf_init(&buf, 64 * 1024);
+    buf_init(&buf, (size_t)64 * 1024);
     diagnostics_init(&diagnostics, arena);
     assert_false(
         diagnostics_add(&diagnostics, DIAGNOSTIC_ERROR, position, source, hint, "%s", message));
@@ -75,6 +75,7 @@ static void nothing_from_a_file_steers_the_terminal(void **state)
 {
     (void)state;
     assert_prints(at(1, 1),
+                  /* NOLINTNEXTLINE(misc-misleading-bidirectional): what is tested */
                   "a\x1b[2J\x7f\xe2\x80\xae\xff"
                   "b",
                   "h\ni", "m\rn\xc2\x9b",
@@ -142,7 +143,7 @@ static void a_hundred_are_kept_and_the_rest_is_counted(void **state)
     struct diagnostics diagnostics;
 
     (void)state;
-    buf_init(&buf, 64 * 1024);
+    buf_init(&buf, (size_t)64 * 1024);
     diagnostics_init(&diagnostics, arena);
     for (size_t i = 0; i < DIAGNOSTICS_MAX + 2; i++)
         (void)diagnostics_add(&diagnostics, DIAGNOSTIC_ERROR, at(i + 1, 1), STR("x"), STR(""),

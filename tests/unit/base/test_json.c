@@ -10,7 +10,7 @@
 /* A literal with its length, so that a NUL can stand in it. */
 #define TEXT(literal) literal, sizeof(literal) - 1
 
-static const struct json_limits wide = { 1024 * 1024, 32, 1000 };
+static const struct json_limits wide = { (size_t)1024 * 1024, 32, 1000 };
 
 static bool parses(struct str text, struct json_limits limits, struct error *error)
 {
@@ -172,7 +172,7 @@ static void a_thousand_members_are_accepted_and_one_more_refused(void **state)
     struct error error;
 
     (void)state;
-    buf_init(&buf, 64 * 1024);
+    buf_init(&buf, (size_t)64 * 1024);
     assert_true(parses(members(1000, false, &buf), wide, &error));
     assert_true(parses(members(1000, true, &buf), wide, &error));
     assert_false(parses(members(1001, false, &buf), wide, &error));

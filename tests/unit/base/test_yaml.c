@@ -46,7 +46,7 @@ static const char *printed(struct run *run)
 {
     OWNED(buf_release) struct buf buf = { 0 };
 
-    buf_init(&buf, 1024 * 1024);
+    buf_init(&buf, (size_t)1024 * 1024);
     diagnostics_write(&run->diagnostics, &buf);
     return arena_copy(run->arena, buf_str(&buf)).data;
 }
@@ -85,11 +85,13 @@ static void check_refused(const char *name)
 static void every_refused_file_says_what_its_expected_file_says(void **state)
 {
     DIR *folder = opendir(REFUSED);
+    const struct dirent *entry;
     size_t count = 0;
 
     (void)state;
     assert_non_null(folder);
-    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
+    while ((entry = readdir(folder)) != NULL) {
         if (!str_ends_with(str_from(entry->d_name), STR(".yaml")))
             continue;
         check_refused(entry->d_name);

@@ -33,7 +33,7 @@ static const char *run_printed(struct run *run)
 {
     OWNED(buf_release) struct buf buf = { 0 };
 
-    buf_init(&buf, 1024 * 1024);
+    buf_init(&buf, (size_t)1024 * 1024);
     diagnostics_write(&run->diagnostics, &buf);
     return arena_copy(run->arena, buf_str(&buf)).data;
 }
@@ -120,138 +120,138 @@ static bool get_from(const struct yaml_reader *reader, const json_t *root)
     return yaml_get_networks(reader, root, "from", &values, &count);
 }
 
+static const struct misfit {
+    bool (*read)(const struct yaml_reader *reader, const json_t *root);
+    const char *text;
+    const char *expected;
+} misfits[] = {
+    { expect_keys, "owner: a\npolcy: b\n",
+      "a.yaml:2:1: error: unknown key 'polcy'\n"
+      "    2 | polcy: b\n"
+      "      | ^\n"
+      "  hint: did you mean 'policy'? known here: owner, policy, port, tls\n" },
+    { expect_keys, "{ owner: a, zzz: b }",
+      "a.yaml:1:13: error: unknown key 'zzz'\n"
+      "    1 | { owner: a, zzz: b }\n"
+      "      |             ^\n"
+      "  hint: known here: owner, policy, port, tls\n" },
+    { expect_keys, "[owner]",
+      "a.yaml:1:1: error: expected a map, not a list\n"
+      "    1 | [owner]\n"
+      "      | ^\n"
+      "  hint: known here: owner, policy, port, tls\n" },
+    { expect_keys, "Owner: a",
+      "a.yaml:1:1: error: unknown key 'Owner'\n"
+      "    1 | Owner: a\n"
+      "      | ^\n"
+      "  hint: did you mean 'owner'? known here: owner, policy, port, tls\n" },
+    { require_owner, "\nport: 1",
+      "a.yaml:2:1: error: the key 'owner' is missing here\n"
+      "    2 | port: 1\n"
+      "      | ^\n" },
+    { get_owner, "owner: { name: a }",
+      "a.yaml:1:8: error: 'owner' must be text, not a map\n"
+      "    1 | owner: { name: a }\n"
+      "      |        ^\n" },
+    { get_port, "port: 65536",
+      "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not '65536'\n"
+      "    1 | port: 65536\n"
+      "      |       ^\n" },
+    { get_port, "port: 0",
+      "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not '0'\n"
+      "    1 | port: 0\n"
+      "      |       ^\n" },
+    { get_port, "port: 0x50",
+      "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not '0x50'\n"
+      "    1 | port: 0x50\n"
+      "      |       ^\n" },
+    { get_port, "port: [80]",
+      "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not a list\n"
+      "    1 | port: [80]\n"
+      "      |       ^\n" },
+    { get_tls, "tls: yes",
+      "a.yaml:1:6: error: 'tls' must be true or false, not 'yes'\n"
+      "    1 | tls: yes\n"
+      "      |      ^\n" },
+    { get_tls, "tls: True",
+      "a.yaml:1:6: error: 'tls' must be true or false, not 'True'\n"
+      "    1 | tls: True\n"
+      "      |      ^\n" },
+    { get_ttl, "ttl: 15",
+      "a.yaml:1:6: error: 'ttl' must be a duration such as 90s, 15m, 8h or 30d, not '15'\n"
+      "    1 | ttl: 15\n"
+      "      |      ^\n"
+      "  hint: add the unit: '15s' or '15m'\n" },
+    { get_ttl, "ttl: 1w",
+      "a.yaml:1:6: error: 'ttl' must be a duration such as 90s, 15m, 8h or 30d, not '1w'\n"
+      "    1 | ttl: 1w\n"
+      "      |      ^\n" },
+    { get_ttl, "ttl: 89s",
+      "a.yaml:1:6: error: 'ttl' must be from 90s to 1h, not '89s'\n"
+      "    1 | ttl: 89s\n"
+      "      |      ^\n" },
+    { get_ttl, "ttl: 3601s",
+      "a.yaml:1:6: error: 'ttl' must be from 90s to 1h, not '3601s'\n"
+      "    1 | ttl: 3601s\n"
+      "      |      ^\n" },
+    { get_kind, "kind: delpoy",
+      "a.yaml:1:7: error: 'kind' cannot be 'delpoy'\n"
+      "    1 | kind: delpoy\n"
+      "      |       ^\n"
+      "  hint: did you mean 'deploy'? known here: build, test, deploy\n" },
+    { get_kind, "kind: \"\"",
+      "a.yaml:1:7: error: 'kind' cannot be ''\n"
+      "    1 | kind: \"\"\n"
+      "      |       ^\n"
+      "  hint: known here: build, test, deploy\n" },
+    { get_kind, "kind: [build]",
+      "a.yaml:1:7: error: 'kind' must be one name, not a list\n"
+      "    1 | kind: [build]\n"
+      "      |       ^\n" },
+    { get_when, "when: main",
+      "a.yaml:1:7: error: 'when' must be a map, not 'main'\n"
+      "    1 | when: main\n"
+      "      |       ^\n" },
+    { get_needs, "needs: build",
+      "a.yaml:1:8: error: 'needs' must be a list, not 'build'\n"
+      "    1 | needs: build\n"
+      "      |        ^\n"
+      "  hint: a list is written [a, b]\n" },
+    { get_names, "names: { a: b }",
+      "a.yaml:1:8: error: 'names' must be text or a list of texts, not a map\n"
+      "    1 | names: { a: b }\n"
+      "      |        ^\n" },
+    { get_names, "names: [a, [b], {c: d}]",
+      "a.yaml:1:12: error: 'names' must be text or a list of texts, not a list\n"
+      "    1 | names: [a, [b], {c: d}]\n"
+      "      |            ^\n"
+      "a.yaml:1:17: error: 'names' must be text or a list of texts, not a map\n"
+      "    1 | names: [a, [b], {c: d}]\n"
+      "      |                 ^\n" },
+    { get_from, "from: [10.0.0.0/8, 10.0.0.1/8]",
+      "a.yaml:1:20: error: 'from' must be networks such as 10.0.0.0/8, not '10.0.0.1/8'\n"
+      "    1 | from: [10.0.0.0/8, 10.0.0.1/8]\n"
+      "      |                    ^\n"
+      "  hint: 2001:db8::/32 or one address fit, too; the bits behind the prefix must be "
+      "zero\n" },
+    { get_from, "from: localhost",
+      "a.yaml:1:7: error: 'from' must be networks such as 10.0.0.0/8, not 'localhost'\n"
+      "    1 | from: localhost\n"
+      "      |       ^\n"
+      "  hint: 2001:db8::/32 or one address fit, too; the bits behind the prefix must be "
+      "zero\n" },
+};
+
 static void what_does_not_fit_is_reported_with_what_was_expected(void **state)
 {
-    static const struct {
-        bool (*read)(const struct yaml_reader *reader, const json_t *root);
-        const char *text;
-        const char *expected;
-    } cases[] = {
-        { expect_keys, "owner: a\npolcy: b\n",
-          "a.yaml:2:1: error: unknown key 'polcy'\n"
-          "    2 | polcy: b\n"
-          "      | ^\n"
-          "  hint: did you mean 'policy'? known here: owner, policy, port, tls\n" },
-        { expect_keys, "{ owner: a, zzz: b }",
-          "a.yaml:1:13: error: unknown key 'zzz'\n"
-          "    1 | { owner: a, zzz: b }\n"
-          "      |             ^\n"
-          "  hint: known here: owner, policy, port, tls\n" },
-        { expect_keys, "[owner]",
-          "a.yaml:1:1: error: expected a map, not a list\n"
-          "    1 | [owner]\n"
-          "      | ^\n"
-          "  hint: known here: owner, policy, port, tls\n" },
-        { expect_keys, "Owner: a",
-          "a.yaml:1:1: error: unknown key 'Owner'\n"
-          "    1 | Owner: a\n"
-          "      | ^\n"
-          "  hint: did you mean 'owner'? known here: owner, policy, port, tls\n" },
-        { require_owner, "\nport: 1",
-          "a.yaml:2:1: error: the key 'owner' is missing here\n"
-          "    2 | port: 1\n"
-          "      | ^\n" },
-        { get_owner, "owner: { name: a }",
-          "a.yaml:1:8: error: 'owner' must be text, not a map\n"
-          "    1 | owner: { name: a }\n"
-          "      |        ^\n" },
-        { get_port, "port: 65536",
-          "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not '65536'\n"
-          "    1 | port: 65536\n"
-          "      |       ^\n" },
-        { get_port, "port: 0",
-          "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not '0'\n"
-          "    1 | port: 0\n"
-          "      |       ^\n" },
-        { get_port, "port: 0x50",
-          "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not '0x50'\n"
-          "    1 | port: 0x50\n"
-          "      |       ^\n" },
-        { get_port, "port: [80]",
-          "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not a list\n"
-          "    1 | port: [80]\n"
-          "      |       ^\n" },
-        { get_tls, "tls: yes",
-          "a.yaml:1:6: error: 'tls' must be true or false, not 'yes'\n"
-          "    1 | tls: yes\n"
-          "      |      ^\n" },
-        { get_tls, "tls: True",
-          "a.yaml:1:6: error: 'tls' must be true or false, not 'True'\n"
-          "    1 | tls: True\n"
-          "      |      ^\n" },
-        { get_ttl, "ttl: 15",
-          "a.yaml:1:6: error: 'ttl' must be a duration such as 90s, 15m, 8h or 30d, not '15'\n"
-          "    1 | ttl: 15\n"
-          "      |      ^\n"
-          "  hint: add the unit: '15s' or '15m'\n" },
-        { get_ttl, "ttl: 1w",
-          "a.yaml:1:6: error: 'ttl' must be a duration such as 90s, 15m, 8h or 30d, not '1w'\n"
-          "    1 | ttl: 1w\n"
-          "      |      ^\n" },
-        { get_ttl, "ttl: 89s",
-          "a.yaml:1:6: error: 'ttl' must be from 90s to 1h, not '89s'\n"
-          "    1 | ttl: 89s\n"
-          "      |      ^\n" },
-        { get_ttl, "ttl: 3601s",
-          "a.yaml:1:6: error: 'ttl' must be from 90s to 1h, not '3601s'\n"
-          "    1 | ttl: 3601s\n"
-          "      |      ^\n" },
-        { get_kind, "kind: delpoy",
-          "a.yaml:1:7: error: 'kind' cannot be 'delpoy'\n"
-          "    1 | kind: delpoy\n"
-          "      |       ^\n"
-          "  hint: did you mean 'deploy'? known here: build, test, deploy\n" },
-        { get_kind, "kind: \"\"",
-          "a.yaml:1:7: error: 'kind' cannot be ''\n"
-          "    1 | kind: \"\"\n"
-          "      |       ^\n"
-          "  hint: known here: build, test, deploy\n" },
-        { get_kind, "kind: [build]",
-          "a.yaml:1:7: error: 'kind' must be one name, not a list\n"
-          "    1 | kind: [build]\n"
-          "      |       ^\n" },
-        { get_when, "when: main",
-          "a.yaml:1:7: error: 'when' must be a map, not 'main'\n"
-          "    1 | when: main\n"
-          "      |       ^\n" },
-        { get_needs, "needs: build",
-          "a.yaml:1:8: error: 'needs' must be a list, not 'build'\n"
-          "    1 | needs: build\n"
-          "      |        ^\n"
-          "  hint: a list is written [a, b]\n" },
-        { get_names, "names: { a: b }",
-          "a.yaml:1:8: error: 'names' must be text or a list of texts, not a map\n"
-          "    1 | names: { a: b }\n"
-          "      |        ^\n" },
-        { get_names, "names: [a, [b], {c: d}]",
-          "a.yaml:1:12: error: 'names' must be text or a list of texts, not a list\n"
-          "    1 | names: [a, [b], {c: d}]\n"
-          "      |            ^\n"
-          "a.yaml:1:17: error: 'names' must be text or a list of texts, not a map\n"
-          "    1 | names: [a, [b], {c: d}]\n"
-          "      |                 ^\n" },
-        { get_from, "from: [10.0.0.0/8, 10.0.0.1/8]",
-          "a.yaml:1:20: error: 'from' must be networks such as 10.0.0.0/8, not '10.0.0.1/8'\n"
-          "    1 | from: [10.0.0.0/8, 10.0.0.1/8]\n"
-          "      |                    ^\n"
-          "  hint: 2001:db8::/32 or one address fit, too; the bits behind the prefix must be "
-          "zero\n" },
-        { get_from, "from: localhost",
-          "a.yaml:1:7: error: 'from' must be networks such as 10.0.0.0/8, not 'localhost'\n"
-          "    1 | from: localhost\n"
-          "      |       ^\n"
-          "  hint: 2001:db8::/32 or one address fit, too; the bits behind the prefix must be "
-          "zero\n" },
-    };
-
     (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for (size_t i = 0; i < COUNT(misfits); i++) {
         struct run run;
 
-        run_init(&run, str_from(cases[i].text));
-        if (cases[i].read(&run.reader, run.root))
-            fail_msg("accepted: %s", cases[i].text);
-        assert_string_equal(run_printed(&run), cases[i].expected);
+        run_init(&run, str_from(misfits[i].text));
+        if (misfits[i].read(&run.reader, run.root))
+            fail_msg("accepted: %s", misfits[i].text);
+        assert_string_equal(run_printed(&run), misfits[i].expected);
         run_release(&run);
     }
 }
@@ -372,7 +372,7 @@ static void a_long_value_is_cut_in_the_message(void **state)
     message = run.diagnostics.list[0].message;
     assert_true(str_is_utf8(message));
     assert_true(str_ends_with(message, STR("\xc3\xa4...'")));
-    assert_int_equal(message.len, strlen("'kind' cannot be '") + 60 * 2 + strlen("...'"));
+    assert_int_equal(message.len, strlen("'kind' cannot be '") + (size_t)60 * 2 + strlen("...'"));
     run_release(&run);
 }
 
