@@ -1,12 +1,15 @@
 #include "help.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/base64.h"
+#include "base/file.h"
 #include "tests/test.h"
 
 #define PAYLOAD                                                                                    \
@@ -146,4 +149,50 @@ enum error_code keys_refused(const char *folder, enum key_algorithm algorithm)
     assert_false(keys_open(&options, TEST_START_S, &keys, &error));
     assert_null(keys);
     return error.code;
+}
+
+static void become_program(const char *const *arguments)
+{
+    int nowhere = open("/dev/null", O_RDWR);
+    char *copies[16] = { NULL };
+
+    for (size_t i = 0; i < COUNT(copies) - 1 && arguments[i] != NULL; i++)
+        copies[i] = strdup(arguments[i]);
+    if (nowhere >= 0 && dup2(nowhere, 0) == 0 && dup2(nowhere, 1) == 1 && dup2(nowhere, 2) == 2)
+        (void)execvp(copies[0], copies);
+    _exit(127);
+}
+
+void run_program(const char *const *arguments)
+{
+    pid_t child = fork();
+    int status = -1;
+
+    assert_true(child >= 0);
+    if (child == 0)
+        become_program(arguments);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (status != 0)
+        fail_msg("%s %s: status %d", arguments[0], arguments[1], status);
+}
+
+void write_text(const char *folder, const char *name, struct str text)
+{
+    struct error error = { 0 };
+    char path[256];
+
+    join_path(folder, name, path);
+    assert_true(file_replace(path, text, 0600, &error));
+}
+
+struct str read_text(struct arena *arena, const char *folder, const char *name)
+{
+    struct error error = { 0 };
+    struct str text;
+    char path[256];
+
+    join_path(folder, name, path);
+    if (!file_read(arena, path, 65536, &text, &error))
+        fail_msg("%s", error.cause);
+    return text;
 }

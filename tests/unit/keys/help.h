@@ -57,3 +57,13 @@ struct keys *keys_of(const char *folder, enum key_algorithm algorithm, int64_t n
 
 /** keys_open() that fails: with which error. */
 enum error_code keys_refused(const char *folder, enum key_algorithm algorithm);
+
+/** Run a program of the system's, `arguments` ending in NULL, without output; fails the test where
+ * it fails. */
+void run_program(const char *const *arguments);
+
+/** Write a file, mode 0600. */
+void write_text(const char *folder, const char *name, struct str text);
+
+/** Read a file into the arena. */
+struct str read_text(struct arena *arena, const char *folder, const char *name);

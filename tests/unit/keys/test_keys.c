@@ -56,16 +56,9 @@ static void write_file(const char *folder, const char *name, const char *text, u
     assert_true(file_replace(path, str_from(text), mode, &error));
 }
 
-static const char *read_text(struct fixture *fixture, const char *name)
+static const char *text_of(struct fixture *fixture, const char *name)
 {
-    struct error error = { 0 };
-    struct str text;
-    char path[256];
-
-    join_path(fixture->folder, name, path);
-    if (!file_read(fixture->arena, path, 65536, &text, &error))
-        fail_msg("%s", error.cause);
-    return arena_copy(fixture->arena, text).data;
+    return arena_copy(fixture->arena, read_text(fixture->arena, fixture->folder, name)).data;
 }
 
 static const char *kid_of(struct fixture *fixture, struct keys *keys)
@@ -105,7 +98,7 @@ static void the_first_start_makes_a_key_that_signs_at_once(void **state)
     assert_int_equal(count_files(fixture->folder, "issuer-", ".key"), 1);
     assert_int_equal(count_files(fixture->folder, "", ".new"), 0);
     assert_non_null(
-        strstr(read_text(fixture, "issuer-es256-1763800000.key"), "-----BEGIN PRIVATE KEY-----"));
+        strstr(text_of(fixture, "issuer-es256-1763800000.key"), "-----BEGIN PRIVATE KEY-----"));
     assert_int_equal(strlen(published(fixture, keys)), 44);
 }
 
@@ -201,7 +194,7 @@ static void a_key_of_another_kind_is_refused(void **state)
     assert_false(keys_named(keys, STR("ssh-ca"), KEY_ES256, &key, &error));
     assert_int_equal(error.code, ERROR_CONFIG);
     keys_close(keys);
-    write_file(fixture->folder, "issuer-es256-1763800000.key", read_text(fixture, "ssh-ca.key"),
+    write_file(fixture->folder, "issuer-es256-1763800000.key", text_of(fixture, "ssh-ca.key"),
                0600);
     assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG);
 }
@@ -378,7 +371,7 @@ static void named_keys_sign_and_keep_their_public_half_beside_them(void **state)
         assert_int_equal(mode_of(fixture->folder, file), 0600);
         (void)snprintf(file, sizeof(file), "%s.pub", cases[i].name);
         assert_int_equal(mode_of(fixture->folder, file), 0644);
-        text = str_from(read_text(fixture, file));
+        text = str_from(text_of(fixture, file));
         assert_true(str_starts_with(text, str_from(cases[i].public_start)));
         assert_true(str_ends_with(text, str_from(cases[i].public_end)));
     }
@@ -393,12 +386,12 @@ static void a_public_half_that_is_another_keys_is_repaired(void **state)
     struct key *key;
 
     assert_true(keys_named(keys, STR("ssh-ca"), KEY_ED25519, &key, &error));
-    before = read_text(fixture, "ssh-ca.pub");
+    before = text_of(fixture, "ssh-ca.pub");
     keys_close(keys);
     write_file(fixture->folder, "ssh-ca.pub", "ssh-ed25519 AAAA of a stranger\n", 0644);
     keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
     assert_true(keys_named(keys, STR("ssh-ca"), KEY_ED25519, &key, &error));
-    assert_string_equal(read_text(fixture, "ssh-ca.pub"), before);
+    assert_string_equal(text_of(fixture, "ssh-ca.pub"), before);
     keys_close(keys);
 }
 
