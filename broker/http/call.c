@@ -7,9 +7,9 @@
 #include "http/http_internal.h"
 #include "http/route.h"
 
-/* How much of a chunked body that is too large is read and dropped, so that its sender gets to see
-   the 413; behind it the connection is closed. */
-#define SURPLUS_BYTES_MAX ((size_t)256 * 1024)
+/* How much of the body of a refused request is read and dropped, so that its sender, who may send
+   first and read then, gets to see the answer; behind it the connection is closed. */
+#define DROPPED_BYTES_MAX ((size_t)256 * 1024)
 
 struct call *call_new(struct connection *connection, const char *target)
 {
@@ -190,6 +190,19 @@ static void answer_abandoned(struct call *call)
 /* --- the way of a call -------------------------------------------------------------------------
  */
 
+/* Whether the peer gets to send its body although it is refused. */
+static bool may_drop_body(const struct call *call)
+{
+    struct str text;
+    int64_t length = 0;
+
+    if (http_header_get(&call->request, MHD_HTTP_HEADER_EXPECT, &text) != 0)
+        return false; /* it asks first */
+    if (http_header_get(&call->request, MHD_HTTP_HEADER_CONTENT_LENGTH, &text) == 0)
+        return true; /* chunked: counted as it comes */
+    return str_to_int64(text, &length) && (uint64_t)length <= DROPPED_BYTES_MAX;
+}
+
 /* Time for the answer runs from the request line on, however often the handler is entered. */
 static void expect_answer(struct call *call)
 {
@@ -204,6 +217,18 @@ static void make_answered(struct call *call)
     call->state = CALL_ANSWERED;
     connection_set_deadline(call->connection,
                             call->connection->worker->server->options.write_timeout_ms);
+}
+
+static void expect_body(struct call *call)
+{
+    struct connection *connection = call->connection;
+    int64_t answer_ns;
+
+    expect_answer(call);
+    answer_ns = connection->deadline_ns;
+    connection_set_deadline(connection, connection->worker->server->options.body_timeout_ms);
+    if (connection->deadline_ns > answer_ns)
+        connection->deadline_ns = answer_ns;
 }
 
 /* True when the answer is ready. */
@@ -222,6 +247,17 @@ static bool enter(struct call *call)
     return true;
 }
 
+/* The library takes the answer now, and closes if a body is still to come; or, where there is none,
+   it asks again at once and may keep the connection. */
+static enum MHD_Result refuse(struct call *call, enum error_code code)
+{
+    bool is_whole = call->state == CALL_BODY;
+
+    answer_refusal(call, code);
+    make_answered(call);
+    return call->has_body || is_whole ? response_send(call) : MHD_YES;
+}
+
 enum MHD_Result call_take_head(struct call *call, const char *method)
 {
     struct connection *connection = call->connection;
@@ -236,27 +272,26 @@ enum MHD_Result call_take_head(struct call *call, const char *method)
     for (size_t i = 0; i < COUNT(checks) && code == ERROR_NONE; i++)
         code = checks[i](call);
 
-    if (code != ERROR_NONE) {
-        answer_refusal(call, code);
-        make_answered(call);
-        /* A body is not waited for. Without one the library asks again at once, and the connection
-           can stay. */
-        return call->has_body ? response_send(call) : MHD_YES;
-    }
+    if (code != ERROR_NONE && (!call->has_body || !may_drop_body(call)))
+        return refuse(call, code);
     call->state = CALL_BODY;
-    buf_init(&call->body, call->route->body_max_bytes);
-    expect_answer(call);
+    call->refusal = code;
+    if (code == ERROR_NONE)
+        buf_init(&call->body, call->route->body_max_bytes);
     if (call->has_body)
-        connection_set_deadline(connection, connection->worker->server->options.body_timeout_ms);
+        expect_body(call);
+    else
+        expect_answer(call);
     return MHD_YES;
 }
 
 enum MHD_Result call_take_body(struct call *call, struct str bytes)
 {
-    if (call->surplus_bytes > 0 || bytes.len > call->route->body_max_bytes - call->body.len) {
-        buf_clear(&call->body);
-        call->surplus_bytes += bytes.len;
-        return call->surplus_bytes > SURPLUS_BYTES_MAX ? MHD_NO : MHD_YES;
+    if (call->refusal == ERROR_NONE && bytes.len > call->route->body_max_bytes - call->body.len)
+        call->refusal = ERROR_BODY_TOO_LARGE;
+    if (call->refusal != ERROR_NONE) {
+        call->dropped_bytes += bytes.len;
+        return call->dropped_bytes > DROPPED_BYTES_MAX ? MHD_NO : MHD_YES;
     }
     buf_add(&call->body, bytes);
     return buf_is_ok(&call->body) ? MHD_YES : MHD_NO;
@@ -265,15 +300,11 @@ enum MHD_Result call_take_body(struct call *call, struct str bytes)
 enum MHD_Result call_take_end(struct call *call)
 {
     struct worker *worker = call->connection->worker;
-    enum error_code code = check_running(call);
 
-    if (call->surplus_bytes > 0)
-        code = ERROR_BODY_TOO_LARGE;
-    if (code != ERROR_NONE) {
-        answer_refusal(call, code);
-        make_answered(call);
-        return response_send(call);
-    }
+    if (call->refusal == ERROR_NONE)
+        call->refusal = check_running(call);
+    if (call->refusal != ERROR_NONE)
+        return refuse(call, call->refusal);
     call->request.body = buf_str(&call->body);
     expect_answer(call);
     if (enter(call)) {
@@ -286,14 +317,20 @@ enum MHD_Result call_take_end(struct call *call)
     return MHD_YES;
 }
 
-void call_enter_again(struct call *call)
+static void enter_waiting(struct call *call, bool is_woken)
 {
     assert(call->state == CALL_WAITING);
+    call->request.is_woken = is_woken;
     if (!enter(call))
         return;
     call->connection->worker->waiting_count--;
     make_answered(call);
     MHD_resume_connection(call->connection->handle);
+}
+
+void call_enter_again(struct call *call)
+{
+    enter_waiting(call, true);
 }
 
 void call_abandon(struct call *call)
@@ -302,5 +339,5 @@ void call_abandon(struct call *call)
         return;
     call->request.is_abandoned = true;
     call->connection->deadline_ns = INT64_MAX; /* it ends when its handler lets go */
-    call_enter_again(call);
+    enter_waiting(call, false);
 }

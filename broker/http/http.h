@@ -46,10 +46,11 @@ enum http_body {
  * Answer a request: fill `request->response` (see http_answer_*) and return PROGRESS_DONE; or start
  * something, remember it in `request->state`, and return PROGRESS_WAIT.
  *
- * Entered for the first time with `state` NULL, and again after every http_resume(). With
- * `request->is_abandoned` the peer is gone or the deadline passed: let go of what waits, return
- * PROGRESS_DONE if nothing holds the request any more, PROGRESS_WAIT while something does.
- * PROGRESS_FAILED is a programming error here.
+ * Entered for the first time with `state` NULL, and again after every http_resume(), then with
+ * `request->is_woken`. With `request->is_abandoned` the peer is gone or the deadline passed: let go
+ * of what waits, return PROGRESS_DONE if nothing holds the request any more, PROGRESS_WAIT while
+ * something does. The first of these entries comes at any moment, without `is_woken`, while whoever
+ * was asked may be at work on what `state` points at. PROGRESS_FAILED is a programming error here.
  *
  * Threads: one of the server's threads, always the same for one request
  */
@@ -94,6 +95,7 @@ struct http_request {
     struct address peer;
     struct http_response response;
     void *state;        /* the handler's */
+    bool is_woken;      /* this entry follows an http_resume() */
     bool is_abandoned;  /* see http_handle */
     int64_t started_ns; /* clock_monotonic_ns() */
 };

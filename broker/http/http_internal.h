@@ -42,10 +42,11 @@ struct call {
     struct connection *connection;
     const struct http_route *route; /* once found */
     enum call_state state;
-    bool has_body;   /* announced by the head */
-    bool must_close; /* no other request after this one */
+    bool has_body;           /* announced by the head */
+    enum error_code refusal; /* the body is still read, and dropped */
+    bool must_close;         /* no other request after this one */
     struct buf body;
-    size_t surplus_bytes; /* read and thrown away behind the limit */
+    size_t dropped_bytes; /* of a refused body */
 
     struct call *next; /* guarded by the worker's lock */
     bool is_queued;    /* guarded by the worker's lock */
@@ -90,10 +91,11 @@ struct worker {
     pthread_t thread;
     int epoll_fd; /* the library's */
 
-    struct connection *connections; /* the worker's own, as the next five */
+    struct connection *connections; /* the worker's own, as the next six */
     size_t connection_count;
     size_t waiting_count;
-    bool has_closed; /* one of them, since the library was run */
+    bool has_closed;     /* one of them, since the library was run */
+    bool has_complained; /* the library, since it was run */
     int64_t next_sweep_ns;
     enum worker_order obeyed;
 
@@ -145,7 +147,7 @@ enum MHD_Result call_take_head(struct call *call, const char *method);
 enum MHD_Result call_take_body(struct call *call, struct str bytes);
 enum MHD_Result call_take_end(struct call *call);
 
-/** Enter the handler of a waiting call again; it may go on waiting. */
+/** Enter the handler of a call that was woken; it may go on waiting. */
 void call_enter_again(struct call *call);
 
 /** Tell the handler of a waiting call, once, that nobody waits for its answer any more. */

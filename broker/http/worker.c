@@ -23,6 +23,9 @@
 /* What poll() calls POLLRDHUP, by its other name: that one is hidden outside of _GNU_SOURCE. */
 #define PEER_HAS_SHUT ((short)EPOLLRDHUP)
 
+/* How long nothing is accepted when that failed and no connection is there whose end would help. */
+#define COMPLAINT_PAUSE_MS 10
+
 /* The longest line of the library's that is logged. */
 #define MESSAGE_MAX 200
 
@@ -247,7 +250,11 @@ static void wait_for_work(struct worker *worker)
     };
     uint64_t count;
 
-    (void)poll(watched, COUNT(watched), timeout_ms(worker)); /* on EINTR nothing is ready: fine */
+    /* Without descriptors the library would try to accept again and again. */
+    if (worker->has_complained && worker->connection_count == 0)
+        (void)poll(&watched[1], 1, COMPLAINT_PAUSE_MS); /* a pause, whatever comes of it */
+    else
+        (void)poll(watched, COUNT(watched), timeout_ms(worker)); /* on EINTR nothing is ready */
     if ((watched[1].revents & POLLIN) != 0)
         (void)!read(worker->wake_fd, &count, sizeof(count)); /* only to make it unreadable */
 }
@@ -262,6 +269,7 @@ static void *run(void *context)
         obey(worker);
         enter_resumed(worker);
         worker->has_closed = false;
+        worker->has_complained = false;
         (void)MHD_run(worker->daemon); /* fails after MHD_stop_daemon() only */
         if (clock_monotonic_ns() >= worker->next_sweep_ns)
             sweep(worker, clock_monotonic_ns());
@@ -283,10 +291,11 @@ static void log_message(void *context, const char *format, va_list arguments)
 
 static void log_message(void *context, const char *format, va_list arguments)
 {
-    const struct worker *worker = context;
+    struct worker *worker = context;
     char text[MESSAGE_MAX];
     struct log_line line;
 
+    worker->has_complained = true;
     log_begin(&line, worker->daemon == NULL ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "http.library");
     if (!line.is_off) {
         (void)vsnprintf(text, sizeof(text), format, arguments); /* may be cut */

@@ -13,14 +13,27 @@
 
 #define PATIENCE_MS 5000
 
-int peer_connect(uint16_t port)
+int peer_socket(void)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     assert_true(fd >= 0);
+    return fd;
+}
+
+bool peer_join(int fd, uint16_t port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+    return connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+int peer_connect(uint16_t port)
+{
+    int fd = peer_socket();
+
+    if (peer_join(fd, port))
         return fd;
     (void)close(fd); /* nothing was sent */
     return -1;

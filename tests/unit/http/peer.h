@@ -25,6 +25,10 @@ struct answer {
 
 /** A connection to a port of 127.0.0.1; -1 where nobody listens. */
 int peer_connect(uint16_t port);
+
+/** The two halves of it, for those who must not open a descriptor in between. */
+int peer_socket(void);
+bool peer_join(int fd, uint16_t port);
 void peer_close(int fd);
 
 /** Send; what the server does not take any more is dropped. */

@@ -303,6 +303,35 @@ static void a_chunked_body_has_the_same_limit(void **state)
     peer_close(fd);
 }
 
+/* Such a peer does not look for an answer before it has sent all. */
+static void a_refused_body_is_read_so_that_the_answer_arrives(void **state)
+{
+    static const char head[] = REQUEST("POST", "/nothing") "Content-Length: 200000\r\n\r\n";
+    struct answer answer;
+    int fd = peer_connect(http_port(plain));
+
+    (void)state;
+    peer_send_text(fd, head);
+    assert_false(peer_is_closed(fd, 50));
+    peer_send(fd, (struct str){ huge, 200000 });
+    assert_true(peer_read(fd, &answer));
+    assert_int_equal(answer.status, 404);
+    peer_send_text(fd, GET("/hello")); /* framing was never in doubt */
+    assert_true(peer_read(fd, &answer));
+    assert_int_equal(answer.status, 200);
+    peer_close(fd);
+}
+
+static void a_refused_body_past_what_is_dropped_is_not_waited_for(void **state)
+{
+    struct answer answer;
+
+    (void)state;
+    peer_ask(http_port(plain), FORM "Content-Length: 262145\r\n\r\n", &answer);
+    assert_int_equal(answer.status, 413);
+    assert_true(answer_has(&answer, "Connection: close"));
+}
+
 static void a_chunked_body_without_end_is_cut_off(void **state)
 {
     int fd = peer_connect(http_port(plain));
@@ -695,35 +724,70 @@ static void a_stopped_server_lets_its_port_go(void **state)
     http_stop(server);
 }
 
+/* From now on no descriptor can be opened. */
+static struct rlimit forbid_descriptors(void)
+{
+    struct rlimit before;
+    struct rlimit none;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){ .rlim_cur = 3, .rlim_max = before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    return before;
+}
+
 static void the_server_outlives_a_lack_of_descriptors(void **state)
 {
     struct http_server *server = start((struct http_options){ 0 });
-    struct rlimit before;
-    struct rlimit none;
     struct answer answer;
     int first = peer_connect(http_port(server));
-    int second = peer_connect(http_port(server));
+    int second = peer_socket();
+    struct rlimit before;
 
     (void)state;
     peer_send_text(first, GET("/hello"));
     assert_true(peer_read(first, &answer));
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    before = forbid_descriptors();
+    assert_true(peer_join(second, http_port(server)));
     peer_send_text(second, GET("/hello"));
-    assert_true(peer_read(second, &answer));
-
-    none = (struct rlimit){ .rlim_cur = 3, .rlim_max = before.rlim_max };
-    peer_close(second);
-    second = peer_connect(http_port(server));
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    peer_send_text(second, GET("/hello")); /* perhaps accepted already, perhaps not */
-    (void)peer_is_closed(first, 50);
-    peer_send_text(first, GET("/hello"));
+    assert_false(peer_is_closed(second, 50));
+    peer_send_text(first, GET("/hello")); /* who is in is served */
     assert_true(peer_read(first, &answer));
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    peer_close(first);
+    peer_close(first); /* and makes room */
     assert_true(peer_read(second, &answer));
     assert_int_equal(answer.status, 200);
     peer_close(second);
+    http_stop(server);
+}
+
+static int64_t cpu_ms(void)
+{
+    struct rusage usage;
+
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (int64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
+static void without_descriptors_an_empty_server_does_not_spin(void **state)
+{
+    struct http_server *server = start((struct http_options){ 0 });
+    struct answer answer;
+    int fd = peer_socket();
+    struct rlimit before = forbid_descriptors();
+    int64_t used_ms;
+
+    (void)state;
+    assert_true(peer_join(fd, http_port(server)));
+    peer_send_text(fd, GET("/hello"));
+    used_ms = cpu_ms();
+    assert_false(peer_is_closed(fd, 300));
+    assert_true(cpu_ms() - used_ms < 100);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(peer_read(fd, &answer));
+    assert_int_equal(answer.status, 200);
+    peer_close(fd);
     http_stop(server);
 }
 
@@ -738,6 +802,8 @@ int main(void)
         cmocka_unit_test(another_method_or_path_keeps_the_connection),
         cmocka_unit_test(a_body_of_the_limit_is_taken_and_one_byte_more_is_not),
         cmocka_unit_test(a_chunked_body_has_the_same_limit),
+        cmocka_unit_test(a_refused_body_is_read_so_that_the_answer_arrives),
+        cmocka_unit_test(a_refused_body_past_what_is_dropped_is_not_waited_for),
         cmocka_unit_test(a_chunked_body_without_end_is_cut_off),
         cmocka_unit_test(another_media_type_or_an_encoding_is_refused),
         cmocka_unit_test(expect_100_continue_is_answered_before_the_body),
@@ -761,6 +827,7 @@ int main(void)
         cmocka_unit_test(a_drained_server_closes_idle_connections_and_takes_no_more),
         cmocka_unit_test(a_stopped_server_lets_its_port_go),
         cmocka_unit_test(the_server_outlives_a_lack_of_descriptors),
+        cmocka_unit_test(without_descriptors_an_empty_server_does_not_spin),
     };
 
     return cmocka_run_group_tests(tests, start_plain, stop_plain) +

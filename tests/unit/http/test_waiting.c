@@ -72,8 +72,7 @@ static enum progress wait_for_test(struct http_request *request, void *context)
     size_t *left = request->state;
 
     (void)context;
-    if (request->is_abandoned && left != NULL && *left != SIZE_MAX) {
-        *left = SIZE_MAX; /* the desk still holds it */
+    if (request->is_abandoned && !request->is_woken) { /* the desk still holds it */
         count_up(&abandoned_count);
         return PROGRESS_WAIT;
     }
