@@ -1,0 +1,286 @@
+"""Real parts on loopback for the integration tests: an issuer, a broker, a fake cloud, a client.
+
+A test program makes a Place (a temporary folder), starts what it needs in it, and says what it found
+through check(); at its end finish() stops everything and exits.
+"""
+
+import base64
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+PROGRAMS = os.environ.get("STAGEPASS_BIN", os.path.join(ROOT, "build", "asan", "bin"))
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+WAIT_S = 30
+
+_failures = 0
+_processes = []
+_folders = []
+
+
+def check(name, holds, detail=""):
+    """One result; `detail` is shown where it does not hold."""
+    global _failures
+    print(("ok - " if holds else "not ok - ") + name, flush=True)
+    if not holds:
+        _failures += 1
+        for line in str(detail).splitlines():
+            print("    " + line, flush=True)
+    return holds
+
+
+def finish():
+    """Stop what still runs; a sanitizer's report in any log is a failure."""
+    for process in _processes:
+        process.stop()
+    reports = [p.name + ": " + text for p in _processes for text in [p.log()]
+               if "Sanitizer" in text or "runtime error:" in text]
+    check("no sanitizer has anything to report", not reports, "\n".join(reports))
+    for folder in _folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(1 if _failures else 0)
+
+
+class Process:
+    """A program in the background with its output in a file."""
+
+    def __init__(self, name, arguments, log, env=None):
+        self.name = name
+        self.path = log
+        self.stream = open(log, "wb")
+        self.process = subprocess.Popen(arguments, stdout=self.stream, stderr=self.stream,
+                                        stdin=subprocess.DEVNULL, env=env)
+        _processes.append(self)
+
+    def log(self):
+        with open(self.path, "r", errors="replace") as stream:
+            return stream.read()
+
+    def wait_for(self, pattern):
+        """The match of a pattern in the log, as soon as it is there."""
+        end = time.monotonic() + WAIT_S
+        while time.monotonic() < end:
+            match = re.search(pattern, self.log())
+            if match:
+                return match
+            if self.process.poll() is not None:
+                match = re.search(pattern, self.log())
+                if match:
+                    return match
+                break
+            time.sleep(0.02)
+        raise RuntimeError("%s: no '%s' in:\n%s" % (self.name, pattern, self.log()))
+
+    def stop(self, number=signal.SIGTERM):
+        """End it and give its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            code = self.process.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self.stream.close()
+        return code
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def json(self):
+        return json.loads(self.body)
+
+    def __str__(self):
+        return "%s %s" % (self.status, self.body[:2000])
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def jwt_part(token, index):
+    """The header (0) or the claims (1) of a token, not verified."""
+    text = token.split(".")[index]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+class Place:
+    """A folder with a broker, the issuer that it trusts, and what they need."""
+
+    def __init__(self, tls=True):
+        self.folder = tempfile.mkdtemp(prefix="stagepass-test-")
+        _folders.append(self.folder)
+        os.makedirs(self.path("policies"))
+        os.makedirs(self.path("issuer"))
+        self.tls = tls
+        if tls:
+            subprocess.run([os.path.join(ROOT, "certs", "make-dev-pki"), self.path("pki")],
+                           check=True, stdout=subprocess.DEVNULL)
+        self.port = free_port()
+        self.url = "%s://127.0.0.1:%d" % ("https" if tls else "http", self.port)
+        self.broker = None
+        self.issuer_url = None
+        self.targets = {"fleet": {"type": "ssh", "key": "ssh-ca", "environment": "production"}}
+        self.extra = {}
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as stream:
+            stream.write(text)
+        return self.path(name)
+
+    def read(self, name):
+        with open(self.path(name)) as stream:
+            return stream.read()
+
+    def start_issuer(self, *arguments):
+        issuer = Process("issuer", [os.path.join(PROGRAMS, "stagepass-dev-issuer"), "serve",
+                                    "--folder", self.path("issuer"), "--port", "0", *arguments],
+                         self.path("issuer.log"))
+        self.issuer_url = issuer.wait_for(r"event=issuer\.ready url=(\S+)").group(1)
+        self.issuer = issuer
+        return issuer
+
+    def token(self, claims="main", audience=None, **changes):
+        """A token as the CI system would give it to the job; `changes` replace claims."""
+        arguments = [os.path.join(PROGRAMS, "stagepass-dev-issuer"), "token", "--folder",
+                     self.path("issuer"), "--url", self.issuer_url, "--audience",
+                     audience or self.url, "--claims",
+                     os.path.join(ROOT, "tests", "data", "claims", "github", claims + ".json")]
+        for name, value in changes.items():
+            arguments += ["--set", "%s=%s" % (name, value)]
+        return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.strip()
+
+    def configuration(self):
+        listen = {"address": "127.0.0.1", "port": str(self.port)}
+        if self.tls:
+            listen["tls"] = {"certificate": "pki/server.crt", "key": "pki/server.key"}
+        document = {
+            "issuer": self.url,
+            "listen": listen,
+            "admin": {"address": "127.0.0.1", "port": "0"},
+            "store": "store",
+            "policy": {"directory": "policies"},
+            "help": "https://wiki.acme.example/stagepass",
+            "issuers": {"github": {
+                "profile": "github", "url": self.issuer_url, "audience": self.url,
+                "only": {"repository_owner_id": "918273"},
+                "allow_http": "true", "allow_networks": ["127.0.0.0/8"]}},
+            "targets": self.targets,
+        }
+        document.update(self.extra)
+        return document
+
+    def write_configuration(self):
+        # JSON is YAML: what the broker reads here is a broker.yaml in flow style.
+        return self.write("broker.yaml", json.dumps(self.configuration(), indent=1))
+
+    def start_broker(self, *arguments):
+        self.write_configuration()
+        return self.restart_broker(*arguments)
+
+    def restart_broker(self, *arguments):
+        self.broker = Process("broker", [os.path.join(PROGRAMS, "stagepassd"), "--config",
+                                         self.path("broker.yaml"), *arguments],
+                              self.path("broker-%d.log" % time.monotonic_ns()))
+        ready = self.broker.wait_for(r"event=broker\.ready url=(\S+) admin=(\S+)")
+        self.admin = ready.group(2)
+        return self.broker
+
+    def connection(self):
+        if not self.tls:
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
+        context = ssl.create_default_context(cafile=self.path("pki", "ca.crt"))
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=WAIT_S, context=context)
+
+    def request(self, method, path, body=None, headers=None):
+        connection = self.connection()
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read().decode())
+        finally:
+            connection.close()
+
+    def post_form(self, path, fields, headers=None):
+        return self.request("POST", path, urllib.parse.urlencode(fields), dict(
+            {"Content-Type": "application/x-www-form-urlencoded"}, **(headers or {})))
+
+    def exchange(self, token, headers=None, **fields):
+        return self.post_form("/token", dict({"grant_type": EXCHANGE, "subject_token": token,
+                                              "subject_token_type": JWT}, **fields), headers)
+
+    def admin_request(self, method, path, body=None):
+        connection = http.client.HTTPConnection(self.admin.split("//")[1], timeout=WAIT_S)
+        try:
+            headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read().decode())
+        finally:
+            connection.close()
+
+    def advance_clock(self, seconds):
+        return self.admin_request("POST", "/test/clock", "advance=%d" % seconds)
+
+    def run(self, *arguments, env=None, input=None, timeout=120):
+        """Run the client to its end."""
+        return subprocess.run([os.path.join(PROGRAMS, "stagepass"), *arguments],
+                              capture_output=True, text=True, input=input, timeout=timeout,
+                              env=dict(os.environ, **(env or {})))
+
+    def execute(self, *arguments, **options):
+        """`stagepass exec` against this broker."""
+        return self.run("exec", "--broker", self.url, "--ca", self.path("pki", "ca.crt"), *arguments,
+                        **options)
+
+    def entries(self, kind=None):
+        """The ledger's entries, through the client."""
+        result = self.run("audit", "tail", "--ledger", self.path("store"), "--output", "json",
+                          "-n", "100000")
+        entries = [json.loads(line) for line in result.stdout.splitlines() if line.strip()]
+        return [entry for entry in entries if kind is None or entry.get("type") == kind]
+
+
+PAYMENTS = """
+pipeline: acme/payments
+owner: payments@acme.example
+identity:
+  issuer: github
+  repository_id: "4242"
+stages:
+  build:
+    kind: build
+    when: { event_name: [push, pull_request] }
+    unless: { environment: { exists: true } }
+    grants:
+      artifacts: { jwt: { audience: "https://artifacts.acme.example", scope: [upload, list] }, ttl: 10m }
+  deploy-prod:
+    kind: deploy
+    environment: production
+    when:
+      ref: refs/heads/main
+      environment: production
+      runner_environment: github-hosted
+    grants:
+      host: { ssh: { target: fleet, principals: [payments-deploy] }, ttl: 5m }
+"""
