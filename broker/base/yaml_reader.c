@@ -339,7 +339,8 @@ static bool check_strs(const struct yaml_reader *reader, const char *key, const 
 static void *allocate_items(const struct yaml_reader *reader, const json_t *value, size_t count,
                             size_t size)
 {
-    void *items = arena_alloc_array(reader->diagnostics->arena, count + 1, size);
+    struct arena *arena = reader->arena ? reader->arena : reader->diagnostics->arena;
+    void *items = arena_alloc_array(arena, count + 1, size);
 
     if (items == NULL)
         (void)yaml_complain(reader, value, "no memory for this list");

@@ -272,7 +272,7 @@ static bool parse(struct config *config, const char *path, struct diagnostics *d
     if (!file_read(config->arena, path, YAML_BYTES_MAX, &text, error))
         return false;
     if (yaml_parse(reader.file, text, diagnostics, &config->document)) {
-        reader.yaml = (struct yaml_reader){ config->document, diagnostics };
+        reader.yaml = (struct yaml_reader){ config->document, diagnostics, config->arena };
         read_all(&reader);
     }
     if (diagnostics->error_count > 0)
