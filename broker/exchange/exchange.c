@@ -223,8 +223,7 @@ static struct str ci_text(const struct exchange *exchange, const char *name)
 {
     struct str value = { 0 };
 
-    (void)json_get_str(exchange->token.ci, name, &value); /* absent: empty */
-    return value;
+    return json_get_str(exchange->token.ci, name, &value) ? value : STR("");
 }
 
 static struct mint mint_common(struct exchange *exchange)
