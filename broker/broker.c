@@ -151,8 +151,7 @@ static bool start_upstream(struct broker *broker, struct error *error)
 }
 
 /* Configuration, keys, then what both lead to: targets need keys, keys need the configuration. */
-static bool start_rules(struct broker *broker, struct diagnostics *diagnostics,
-                        struct error *error)
+static bool start_rules(struct broker *broker, struct diagnostics *diagnostics, struct error *error)
 {
     struct config *config;
     struct rules *rules;
@@ -192,8 +191,8 @@ static bool start_ledger(struct broker *broker, struct diagnostics *diagnostics,
     };
 
     (void)diagnostics;
-    if (!keys_named(broker->keys, STR("ledger"), KEY_ED25519, &options.key, error)
-        || !ledger_open(&options, &broker->ledger, error))
+    if (!keys_named(broker->keys, STR("ledger"), KEY_ED25519, &options.key, error) ||
+        !ledger_open(&options, &broker->ledger, error))
         return false;
     broker->denials = denials_new();
     if (!broker->denials)
@@ -244,8 +243,8 @@ static bool start_http(struct broker *broker, struct error *error)
         .connections_max = ADMIN_CONNECTIONS,
     };
 
-    if (!http_start(&admin_options, &broker->admin_server, error)
-        || !http_start(&public_options, &broker->public_server, error))
+    if (!http_start(&admin_options, &broker->admin_server, error) ||
+        !http_start(&public_options, &broker->public_server, error))
         return false;
     write_url(broker->url, &config->listen, http_port(broker->public_server));
     write_url(broker->admin_url, &config->admin, http_port(broker->admin_server));
@@ -275,8 +274,8 @@ bool broker_start(const char *config_path, struct diagnostics *diagnostics, stru
     if (!starting)
         return error_set(error, ERROR_MEMORY, "broker");
     starting->config_path = config_path;
-    if (!start_upstream(starting, error) || !start_rules(starting, diagnostics, error)
-        || !start_ledger(starting, diagnostics, error))
+    if (!start_upstream(starting, error) || !start_rules(starting, diagnostics, error) ||
+        !start_ledger(starting, diagnostics, error))
         return false;
     wire(starting);
     if (!start_http(starting, error))
@@ -307,14 +306,12 @@ bool broker_check(const char *config_path, struct diagnostics *diagnostics, stru
 /* What a reload cannot change: it is in use for the broker's life. */
 static bool is_same_place(const struct config *a, const struct config *b)
 {
-    return a->listen.port == b->listen.port && str_eq(a->listen.address, b->listen.address)
-           && str_eq(a->issuer, b->issuer) && str_eq(a->origin, b->origin)
-           && strcmp(a->store, b->store) == 0
-           && strcmp(a->keys.directory, b->keys.directory) == 0;
+    return a->listen.port == b->listen.port && str_eq(a->listen.address, b->listen.address) &&
+           str_eq(a->issuer, b->issuer) && str_eq(a->origin, b->origin) &&
+           strcmp(a->store, b->store) == 0 && strcmp(a->keys.directory, b->keys.directory) == 0;
 }
 
-static bool load_again(struct broker *broker, struct diagnostics *diagnostics,
-                       struct error *error)
+static bool load_again(struct broker *broker, struct diagnostics *diagnostics, struct error *error)
 {
     struct rules *previous = rules_get(broker->rules);
     struct rules *rules = NULL;
@@ -399,8 +396,8 @@ static void rotate_keys(struct broker *broker, int64_t now_s)
     broker->keys_checked_s = now_s;
     if (keys_rotate(broker->keys, now_s, &has_rotated, &error) && !has_rotated)
         return;
-    if (error.code == ERROR_NONE
-        && record(broker, entry_new(ENTRY_KEYS_ROTATED, ledger_broker(broker->ledger)), &error)) {
+    if (error.code == ERROR_NONE &&
+        record(broker, entry_new(ENTRY_KEYS_ROTATED, ledger_broker(broker->ledger)), &error)) {
         log_begin(&line, LOG_LEVEL_INFO, "keys.rotated");
         log_end(&line);
         return;

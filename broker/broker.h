@@ -25,15 +25,15 @@ bool broker_check(const char *config_path, struct diagnostics *diagnostics, stru
 /**
  * Start all of it: store, keys, issuers, policy, listeners. Nothing is left behind on failure.
  *
- * Errors: those of broker_check(); ERROR_IO (port, store lock), ERROR_INVALID (a store that does not fit
- *         its checkpoint), ERROR_LEDGER
+ * Errors: those of broker_check(); ERROR_IO (port, store lock), ERROR_INVALID (a store that does
+ * not fit its checkpoint), ERROR_LEDGER
  */
 bool broker_start(const char *config_path, struct diagnostics *diagnostics, struct broker **broker,
                   struct error *error) MUST_USE;
 
 /**
- * Serve until SIGTERM or SIGINT; SIGHUP reloads. The signals must be blocked before any thread starts:
- * broker_block_signals().
+ * Serve until SIGTERM or SIGINT; SIGHUP reloads. The signals must be blocked before any thread
+ * starts: broker_block_signals().
  *
  * Errors: ERROR_LEDGER when the store fenced itself
  */

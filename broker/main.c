@@ -15,23 +15,23 @@
 #define DIAGNOSTICS_ARENA_MAX ((size_t)8 * 1024 * 1024)
 #define DIAGNOSTICS_TEXT_MAX ((size_t)1024 * 1024)
 
-static const char usage[]
-    = "usage: stagepassd --config FILE [--check] [--log-level LEVEL]\n"
-      "       stagepassd --dev [--folder FOLDER]\n"
-      "\n"
-      "The Stagepass broker: verifies a CI job's identity token, decides by stage policy,\n"
-      "issues short-lived credentials, and records each in its ledger.\n"
-      "\n"
-      "  --config FILE      broker.yaml\n"
-      "  --check            check configuration and policy, say what is wrong, exit\n"
-      "  --dev              make keys, a certificate, a store and an example policy under\n"
-      "                     one folder, listen on loopback, and say what to try\n"
-      "  --folder FOLDER    where --dev puts all that (default: stagepass-dev)\n"
-      "  --log-level LEVEL  error, warn, info (default) or debug\n"
-      "  --help, --version\n"
-      "\n"
-      "SIGHUP reloads configuration, policy and certificates; SIGTERM ends after what is\n"
-      "under way. Exit codes: 0 ok, 1 failure, 2 usage, configuration or policy.\n";
+static const char usage[] =
+    "usage: stagepassd --config FILE [--check] [--log-level LEVEL]\n"
+    "       stagepassd --dev [--folder FOLDER]\n"
+    "\n"
+    "The Stagepass broker: verifies a CI job's identity token, decides by stage policy,\n"
+    "issues short-lived credentials, and records each in its ledger.\n"
+    "\n"
+    "  --config FILE      broker.yaml\n"
+    "  --check            check configuration and policy, say what is wrong, exit\n"
+    "  --dev              make keys, a certificate, a store and an example policy under\n"
+    "                     one folder, listen on loopback, and say what to try\n"
+    "  --folder FOLDER    where --dev puts all that (default: stagepass-dev)\n"
+    "  --log-level LEVEL  error, warn, info (default) or debug\n"
+    "  --help, --version\n"
+    "\n"
+    "SIGHUP reloads configuration, policy and certificates; SIGTERM ends after what is\n"
+    "under way. Exit codes: 0 ok, 1 failure, 2 usage, configuration or policy.\n";
 
 struct arguments {
     const char *config;
@@ -44,8 +44,8 @@ struct arguments {
 static bool set_level(const char *text)
 {
     static const char *const names[] = { "error", "warn", "info", "debug" };
-    static const enum log_level levels[]
-        = { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+    static const enum log_level levels[] = { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
+                                             LOG_LEVEL_DEBUG };
 
     for (size_t i = 0; i < COUNT(names); i++)
         if (strcmp(text, names[i]) == 0) {
@@ -140,8 +140,8 @@ static bool serve(const char *config, struct diagnostics *diagnostics, struct er
     OWNED(broker_stop) struct broker *broker = NULL;
 
     broker_block_signals();
-    return secret_harden_process(error) && broker_start(config, diagnostics, &broker, error)
-           && broker_run(broker, error);
+    return secret_harden_process(error) && broker_start(config, diagnostics, &broker, error) &&
+           broker_run(broker, error);
 }
 
 static bool run(const struct arguments *arguments, struct diagnostics *diagnostics,
@@ -151,9 +151,8 @@ static bool run(const struct arguments *arguments, struct diagnostics *diagnosti
 
     if (arguments->is_check)
         return check(config, diagnostics, error);
-    if (arguments->is_dev
-        && !dev_prepare(arguments->folder ? arguments->folder : "stagepass-dev",
-                        diagnostics->arena, &config, error))
+    if (arguments->is_dev && !dev_prepare(arguments->folder ? arguments->folder : "stagepass-dev",
+                                          diagnostics->arena, &config, error))
         return false;
     return serve(config, diagnostics, error);
 }

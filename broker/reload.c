@@ -53,9 +53,9 @@ static bool fill(struct rules *rules, struct config *config, struct upstream *up
     rules->default_ttl_s = config->limits.default_ttl_s;
     rules->leeway_s = config->limits.leeway_s;
     return policy_load(config->policy_directory, &config->world, diagnostics, &rules->policy,
-                       error)
-           && identity_new(&options, upstream, previous, &rules->identity, error)
-           && (!tools || start_targets(config, tools, error));
+                       error) &&
+           identity_new(&options, upstream, previous, &rules->identity, error) &&
+           (!tools || start_targets(config, tools, error));
 }
 
 bool rules_load(struct config *take_config, struct upstream *upstream, struct identity *previous,

@@ -15,8 +15,8 @@ struct upstream;
 /**
  * Configuration, issuers and policy as one snapshot, made the same way at start and at each reload.
  *
- * `previous` (or NULL) gives its issuers' key sets. `tools` (or NULL, for a check) is what targets are
- * started with. `*config` is borrowed: it belongs to the snapshot.
+ * `previous` (or NULL) gives its issuers' key sets. `tools` (or NULL, for a check) is what targets
+ * are started with. `*config` is borrowed: it belongs to the snapshot.
  *
  * Errors: ERROR_CONFIG (see diagnostics), ERROR_IO, ERROR_MEMORY, ERROR_CRYPTO
  */

@@ -52,8 +52,8 @@ enum progress clock_post(struct http_request *request, void *context)
     int64_t seconds;
 
     (void)context;
-    if (!form || !form_parse(request->body, parameters, request->arena, form, &error)
-        || !form_get(form, "advance", &text) || !str_to_int64(text, &seconds) || seconds < 0) {
+    if (!form || !form_parse(request->body, parameters, request->arena, form, &error) ||
+        !form_get(form, "advance", &text) || !str_to_int64(text, &seconds) || seconds < 0) {
         (void)error_set(&error, ERROR_REQUEST, "expected advance=SECONDS");
         return http_answer_problem(request, &error);
     }

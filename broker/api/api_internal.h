@@ -1,9 +1,9 @@
 #pragma once
 
+#include "api/api.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/str.h"
-#include "api/api.h"
 #include "http/http.h"
 
 struct exchange;
@@ -27,11 +27,12 @@ enum progress clock_post(struct http_request *request, void *context);
 /* oauth.c */
 
 /**
- * Answer with an OAuth error body (RFC 6749 5.2). `decision_id` may be empty; `exchange` (or NULL) adds
- * what an identified caller may know: the failed conditions, the owner, where help is.
+ * Answer with an OAuth error body (RFC 6749 5.2). `decision_id` may be empty; `exchange` (or NULL)
+ * adds what an identified caller may know: the failed conditions, the owner, where help is.
  */
 enum progress oauth_answer_error(struct http_request *request, const struct error *error,
                                  struct str decision_id, const struct exchange *exchange);
 
 /** The bearer credential of the Authorization header; ERROR_UNAUTHORIZED where there is none. */
-bool bearer_get(const struct http_request *request, struct str *token, struct error *error) MUST_USE;
+bool bearer_get(const struct http_request *request, struct str *token, struct error *error)
+    MUST_USE;

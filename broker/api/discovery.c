@@ -49,8 +49,7 @@ enum progress discovery_get(struct http_request *request, void *context)
 
     request->response.is_cacheable = true;
     http_add_header(request, "Cache-Control", METADATA_CACHE);
-    return http_answer_json(request, 200,
-                            metadata(api->issuer, api->algorithm));
+    return http_answer_json(request, 200, metadata(api->issuer, api->algorithm));
 }
 
 enum progress jwks_get(struct http_request *request, void *context)

@@ -3,9 +3,6 @@
 #include "base/log.h"
 #include "exchange/rules.h"
 
-/* When a caller may try again after a 503. */
-#define RETRY_AFTER STR("5")
-
 static bool put_failed(json_t *body, const struct policy_decision *decision)
 {
     json_t *list = json_array();
@@ -26,10 +23,10 @@ static bool put_why(json_t *body, const struct error *error, const struct exchan
     if (!exchange || error->code != ERROR_CONDITION || !exchange->decision.stage)
         return true;
     decision = &exchange->decision;
-    return put_failed(body, decision)
-           && json_put(body, "owner", json_from_str(decision->stage->owner))
-           && (exchange->rules->help.len == 0
-               || json_put(body, "help", json_from_str(exchange->rules->help)));
+    return put_failed(body, decision) &&
+           json_put(body, "owner", json_from_str(decision->stage->owner)) &&
+           (exchange->rules->help.len == 0 ||
+            json_put(body, "help", json_from_str(exchange->rules->help)));
 }
 
 /* Which grants want a public key and its proof, so that a client can ask again with them. */
@@ -45,8 +42,8 @@ static bool put_wanting(json_t *body, const struct error *error, const struct ex
     for (size_t i = 0; i < exchange->mint_count; i++) {
         const struct policy_grant *grant = exchange->decision.grants[i].grant;
 
-        if (target_kind_of(grant->kind)->check_details && !exchange->mints[i].details
-            && json_array_append_new(list, json_from_str(grant->name)) != 0)
+        if (target_kind_of(grant->kind)->check_details && !exchange->mints[i].details &&
+            json_array_append_new(list, json_from_str(grant->name)) != 0)
             return false;
     }
     return true;
@@ -58,16 +55,14 @@ enum progress oauth_answer_error(struct http_request *request, const struct erro
     const struct error_kind *kind = error_kind(error->code);
     json_t *body = json_object();
 
-    if (!json_put(body, "error", json_string(kind->oauth_error))
-        || !json_put(body, "error_description", json_string(error->message))
-        || (decision_id.len > 0 && !json_put(body, "decision_id", json_from_str(decision_id)))
-        || (kind->reason && !json_put(body, "reason", json_string(kind->reason)))
-        || !put_why(body, error, exchange) || !put_wanting(body, error, exchange)) {
+    if (!json_put(body, "error", json_string(kind->oauth_error)) ||
+        !json_put(body, "error_description", json_string(error->message)) ||
+        (decision_id.len > 0 && !json_put(body, "decision_id", json_from_str(decision_id))) ||
+        (kind->reason && !json_put(body, "reason", json_string(kind->reason))) ||
+        !put_why(body, error, exchange) || !put_wanting(body, error, exchange)) {
         json_decref(body);
         body = NULL;
     }
-    if (kind->http_status == 503 || kind->http_status == 429)
-        http_add_header(request, "Retry-After", RETRY_AFTER);
     return http_answer_json(request, kind->http_status, body);
 }
 
@@ -75,8 +70,8 @@ bool bearer_get(const struct http_request *request, struct str *token, struct er
 {
     struct str value;
 
-    if (http_header_get(request, "Authorization", &value) != 1 || value.len <= 7
-        || !str_eq_ignore_case(str_slice(value, 0, 7), STR("Bearer ")))
+    if (http_header_get(request, "Authorization", &value) != 1 || value.len <= 7 ||
+        !str_eq_ignore_case(str_slice(value, 0, 7), STR("Bearer ")))
         return error_set(error, ERROR_UNAUTHORIZED, "no bearer credential");
     *token = str_slice(value, 7, value.len);
     return true;

@@ -15,8 +15,8 @@ static bool find_lease(const struct http_request *request, const struct api *api
     if (!bearer_get(request, &handle, error))
         return false;
     sha256(handle, hash);
-    if (!ledger_lease_by_handle(api->service->ledger, hash, lease)
-        || !str_eq(str_from(lease->id), request->rest))
+    if (!ledger_lease_by_handle(api->service->ledger, hash, lease) ||
+        !str_eq(str_from(lease->id), request->rest))
         return error_set(error, ERROR_UNAUTHORIZED, "the handle is not that lease's");
     return true;
 }
@@ -26,8 +26,8 @@ static enum progress answer(struct http_request *request, struct str entry, stru
     json_t *body = json_object();
 
     /* The entry is text: its exact bytes are what was hashed. */
-    if (!json_put(body, "entry", json_from_str(entry))
-        || !json_put(body, "proof", json_from_str(proof))) {
+    if (!json_put(body, "entry", json_from_str(entry)) ||
+        !json_put(body, "proof", json_from_str(proof))) {
         json_decref(body);
         body = NULL;
     }
@@ -50,8 +50,8 @@ enum progress receipt_get(struct http_request *request, void *context)
     struct str entry;
     struct str proof;
 
-    if (request->is_abandoned && ledger_forget(api->service->ledger, request))
-        return PROGRESS_DONE;
+    if (request->is_abandoned && !request->is_woken)
+        return ledger_forget(api->service->ledger, request) ? PROGRESS_DONE : PROGRESS_WAIT;
     if (!find_lease(request, api, &lease, &error)) {
         http_add_header(request, "WWW-Authenticate", STR("Bearer"));
         return http_answer_problem(request, &error);

@@ -35,8 +35,8 @@ static struct release *begin(struct http_request *request, const struct api *api
         (void)error_set(error, ERROR_MEMORY, "form");
         return NULL;
     }
-    if (!form_parse(request->body, parameters, request->arena, form, error)
-        || !read_outcome(form, &outcome, error))
+    if (!form_parse(request->body, parameters, request->arena, form, error) ||
+        !read_outcome(form, &outcome, error))
         return NULL;
     if (!form_get(form, "token", &token)) {
         (void)error_set(error, ERROR_REQUEST, "no token");
@@ -81,6 +81,8 @@ enum progress revoke_post(struct http_request *request, void *context)
         request->state = begin(request, context, &error);
     if (!request->state)
         return answer_failure(request, &error);
+    if (request->is_abandoned && !request->is_woken)
+        return PROGRESS_WAIT; /* the store still has it */
     progress = release_walk(request->state, &error);
     if (progress == PROGRESS_WAIT)
         return progress;

@@ -1,5 +1,4 @@
 #include "api/api.h"
-
 #include "api/api_internal.h"
 #include "base/macros.h"
 #include "http/form.h"

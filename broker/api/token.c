@@ -13,11 +13,20 @@
 #define TTL_MAX_S (24 * 3600)
 #define STAGE_MAX 121 /* a pipeline's 80, ':' and a stage's 40 */
 
-static const char *const parameters[]
-    = { "grant_type",  "subject_token", "subject_token_type",    "stage",
-        "audience",    "scope",         "ttl",                   "reason",
-        "actor_token", "resource",      "authorization_details", "requested_token_type",
-        "actor_token_type", NULL };
+static const char *const parameters[] = { "grant_type",
+                                          "subject_token",
+                                          "subject_token_type",
+                                          "stage",
+                                          "audience",
+                                          "scope",
+                                          "ttl",
+                                          "reason",
+                                          "actor_token",
+                                          "resource",
+                                          "authorization_details",
+                                          "requested_token_type",
+                                          "actor_token_type",
+                                          NULL };
 
 /* What became of requests, for the log and the counters; the first row that fits. */
 static const struct {
@@ -42,15 +51,13 @@ static bool check_grant(const struct form *form, struct error *error)
         return error_set(error, ERROR_GRANT_TYPE, "another grant_type");
     if (form_get(form, "actor_token", &value) || form_get(form, "actor_token_type", &value))
         return error_set(error, ERROR_REQUEST, "actor_token is not taken by this version");
-    if (form_get(form, "requested_token_type", &value)
-        && !str_eq(value, STR(TOKEN_TYPE("jwt")))
-        && !str_eq(value, STR(TOKEN_TYPE("access_token"))))
+    if (form_get(form, "requested_token_type", &value) && !str_eq(value, STR(TOKEN_TYPE("jwt"))) &&
+        !str_eq(value, STR(TOKEN_TYPE("access_token"))))
         return error_set(error, ERROR_REQUEST, "another requested_token_type");
     return true;
 }
 
-static bool read_subject(const struct form *form, struct exchange_request *out,
-                         struct error *error)
+static bool read_subject(const struct form *form, struct exchange_request *out, struct error *error)
 {
     struct str type;
 
@@ -58,8 +65,8 @@ static bool read_subject(const struct form *form, struct exchange_request *out,
         return error_set(error, ERROR_REQUEST, "no subject_token");
     /* Tokens read from files often end in a line feed, which no token has. */
     out->subject_token = str_trim(out->subject_token);
-    if (!form_get(form, "subject_token_type", &type)
-        || (!str_eq(type, STR(TOKEN_TYPE("jwt"))) && !str_eq(type, STR(TOKEN_TYPE("id_token")))))
+    if (!form_get(form, "subject_token_type", &type) ||
+        (!str_eq(type, STR(TOKEN_TYPE("jwt"))) && !str_eq(type, STR(TOKEN_TYPE("id_token")))))
         return error_set(error, ERROR_REQUEST, "subject_token_type is neither jwt nor id_token");
     return true;
 }
@@ -84,30 +91,29 @@ static bool is_printable(struct str text)
     return str_is_utf8(text) && !str_has_control(text);
 }
 
-static bool read_wishes(const struct form *form, struct exchange_request *out,
-                        struct error *error)
+static bool read_wishes(const struct form *form, struct exchange_request *out, struct error *error)
 {
     struct str ttl;
 
     if (form_count(form, "audience") > 1 || form_count(form, "resource") > 0)
         return error_set(error, ERROR_TARGET, "more than one audience, or a resource");
     (void)form_get(form, "audience", &out->audience);
-    if (form_get(form, "stage", &out->stage)
-        && (out->stage.len > STAGE_MAX || str_has_control(out->stage)))
+    if (form_get(form, "stage", &out->stage) &&
+        (out->stage.len > STAGE_MAX || str_has_control(out->stage)))
         return error_set(error, ERROR_REQUEST, "stage is no stage's name");
     if (form_get(form, "scope", &out->scope) && !is_scope(out->scope))
         return error_set(error, ERROR_SCOPE, "malformed scope");
-    if (form_get(form, "ttl", &ttl)
-        && (!str_to_int64(ttl, &out->ttl_s) || out->ttl_s < 1 || out->ttl_s > TTL_MAX_S))
+    if (form_get(form, "ttl", &ttl) &&
+        (!str_to_int64(ttl, &out->ttl_s) || out->ttl_s < 1 || out->ttl_s > TTL_MAX_S))
         return error_set(error, ERROR_REQUEST, "ttl is no number of seconds from 1 to 86400");
-    if (form_get(form, "reason", &out->reason)
-        && (out->reason.len > EXCHANGE_REASON_MAX || !is_printable(out->reason)))
+    if (form_get(form, "reason", &out->reason) &&
+        (out->reason.len > EXCHANGE_REASON_MAX || !is_printable(out->reason)))
         return error_set(error, ERROR_REQUEST, "reason is not 256 printable characters");
     return true;
 }
 
-static bool read_details(const struct form *form, struct arena *arena,
-                         struct exchange_request *out, struct error *error)
+static bool read_details(const struct form *form, struct arena *arena, struct exchange_request *out,
+                         struct error *error)
 {
     struct error why = { 0 };
     struct str text;
@@ -160,10 +166,10 @@ static bool read_request(struct http_request *request, const struct api *api,
     if (!form)
         return error_set(error, ERROR_MEMORY, "form");
     out->address = request->peer;
-    return form_parse(request->body, parameters, request->arena, form, error)
-           && check_grant(form, error) && read_subject(form, out, error)
-           && read_wishes(form, out, error) && read_details(form, request->arena, out, error)
-           && read_proof(request, api, out, error);
+    return form_parse(request->body, parameters, request->arena, form, error) &&
+           check_grant(form, error) && read_subject(form, out, error) &&
+           read_wishes(form, out, error) && read_details(form, request->arena, out, error) &&
+           read_proof(request, api, out, error);
 }
 
 static void log_exchange(const struct http_request *request, const struct exchange *exchange,
@@ -193,9 +199,9 @@ static enum progress answer_failure(struct http_request *request, const struct e
     struct str decision = str_from(exchange ? exchange->decision_id : NULL);
     size_t i = 0;
 
-    while (outcomes[i].http_status != 0
-           && (outcomes[i].http_status != kind->http_status
-               || (outcomes[i].code != ERROR_NONE && outcomes[i].code != error->code)))
+    while (outcomes[i].http_status != 0 &&
+           (outcomes[i].http_status != kind->http_status ||
+            (outcomes[i].code != ERROR_NONE && outcomes[i].code != error->code)))
         i++;
     metric_add(outcomes[i].metric, 1);
     if (exchange && !exchange->is_verified)
@@ -223,15 +229,15 @@ enum progress token_post(struct http_request *request, void *context)
     if (!request->state) {
         if (!read_request(request, api, &wanted, &error))
             return answer_failure(request, NULL, &error);
-        request->state
-            = exchange_new(api->service, &wanted, http_waker(request), request->arena);
+        request->state = exchange_new(api->service, &wanted, http_waker(request), request->arena);
         if (!request->state) {
             (void)error_set(&error, ERROR_MEMORY, "exchange");
             return answer_failure(request, NULL, &error);
         }
     }
-    if (request->is_abandoned && exchange_abandon(request->state))
-        return PROGRESS_DONE;
+    /* Whoever was asked may be at work on the exchange: only its waker gives it back. */
+    if (request->is_abandoned && !request->is_woken)
+        return exchange_abandon(request->state) ? PROGRESS_DONE : PROGRESS_WAIT;
     progress = exchange_walk(request->state, &error);
     if (progress == PROGRESS_WAIT)
         return progress;

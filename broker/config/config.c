@@ -15,9 +15,9 @@
 #define HOUR_S 3600
 #define DAY_S (24 * HOUR_S)
 
-static const char *const top_names[]
-    = { "issuer", "broker", "listen", "admin",   "store",   "keys", "ledger",
-        "limits", "policy", "help",   "issuers", "targets", NULL };
+static const char *const top_names[] = { "issuer",  "broker",  "listen", "admin",  "store",
+                                         "keys",    "ledger",  "limits", "policy", "help",
+                                         "issuers", "targets", NULL };
 
 /* Where the file is; its own relative paths start there. */
 static struct str folder_of(struct str path)
@@ -52,8 +52,8 @@ bool config_get_path(const struct config_reader *reader, const json_t *map, cons
 
 bool config_is_name(struct str text)
 {
-    return text.len >= 1 && text.len <= 40
-           && str_is_made_of(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return text.len >= 1 && text.len <= 40 &&
+           str_is_made_of(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
 }
 
 static void read_tls(const struct config_reader *reader, const json_t *listen,
@@ -62,8 +62,8 @@ static void read_tls(const struct config_reader *reader, const json_t *listen,
     static const char *const names[] = { "certificate", "key", "client_ca", NULL };
     const json_t *tls;
 
-    if (!yaml_get_map(&reader->yaml, listen, "tls", &tls)
-        || !yaml_expect_map(&reader->yaml, tls, names))
+    if (!yaml_get_map(&reader->yaml, listen, "tls", &tls) ||
+        !yaml_expect_map(&reader->yaml, tls, names))
         return;
     if (yaml_require(&reader->yaml, tls, "certificate"))
         (void)config_get_path(reader, tls, "certificate", &out->certificate_file);
@@ -91,8 +91,8 @@ static void read_listener(const struct config_reader *reader, const json_t *root
     const json_t *map;
     int64_t port = out->port;
 
-    if (!yaml_get_map(&reader->yaml, root, key, &map)
-        || !yaml_expect_map(&reader->yaml, map, names))
+    if (!yaml_get_map(&reader->yaml, root, key, &map) ||
+        !yaml_expect_map(&reader->yaml, map, names))
         return;
     (void)yaml_get_str(&reader->yaml, map, "address", &out->address);
     (void)yaml_get_int(&reader->yaml, map, "port", 0, UINT16_MAX, &port);
@@ -119,8 +119,8 @@ static void read_issuer_url(const struct config_reader *reader, const json_t *ro
     struct error why = { 0 };
     struct str url;
 
-    if (!yaml_require(&reader->yaml, root, "issuer")
-        || !yaml_get_str(&reader->yaml, root, "issuer", &url))
+    if (!yaml_require(&reader->yaml, root, "issuer") ||
+        !yaml_get_str(&reader->yaml, root, "issuer", &url))
         return;
     if (!upstream_url_check(url, true, &why))
         (void)yaml_complain(&reader->yaml, json_object_get(root, "issuer"),
@@ -137,8 +137,8 @@ static void read_names(const struct config_reader *reader, const json_t *root)
 
     config->broker = STR("a");
     (void)yaml_get_str(&reader->yaml, root, "help", &config->help);
-    if (yaml_get_str(&reader->yaml, root, "broker", &config->broker)
-        && !config_is_name(config->broker))
+    if (yaml_get_str(&reader->yaml, root, "broker", &config->broker) &&
+        !config_is_name(config->broker))
         (void)yaml_complain(&reader->yaml, json_object_get(root, "broker"),
                             "a broker's name is [a-z0-9-]{1,40}");
 }
@@ -147,8 +147,8 @@ static void read_store(const struct config_reader *reader, const json_t *root)
 {
     struct str text;
 
-    if (!yaml_require(&reader->yaml, root, "store")
-        || !yaml_get_str(&reader->yaml, root, "store", &text))
+    if (!yaml_require(&reader->yaml, root, "store") ||
+        !yaml_get_str(&reader->yaml, root, "store", &text))
         return;
     if (str_starts_with(text, STR("postgresql://")))
         (void)yaml_complain(&reader->yaml, json_object_get(root, "store"),
@@ -169,8 +169,8 @@ static void read_keys(const struct config_reader *reader, const json_t *root)
 
     keys->issuer_algorithm = KEY_ES256;
     keys->rotate_every_s = 30 * (int64_t)DAY_S;
-    if (yaml_get_map(&reader->yaml, root, "keys", &map)
-        && yaml_expect_map(&reader->yaml, map, names)) {
+    if (yaml_get_map(&reader->yaml, root, "keys", &map) &&
+        yaml_expect_map(&reader->yaml, map, names)) {
         (void)config_get_path(reader, map, "directory", &keys->directory);
         if (yaml_get_choice(&reader->yaml, map, "algorithm", algorithms, &choice))
             keys->issuer_algorithm = values[choice];
@@ -198,14 +198,14 @@ static void read_ledger(const struct config_reader *reader, const json_t *root)
     const json_t *map;
     struct str origin;
 
-    config->origin = arena_printf(config->arena, STR_FMT "/log",
-                                  STR_ARG(without_scheme(config->issuer)));
-    if (!yaml_get_map(&reader->yaml, root, "ledger", &map)
-        || !yaml_expect_map(&reader->yaml, map, names)
-        || !yaml_get_str(&reader->yaml, map, "origin", &origin))
+    config->origin =
+        arena_printf(config->arena, STR_FMT "/log", STR_ARG(without_scheme(config->issuer)));
+    if (!yaml_get_map(&reader->yaml, root, "ledger", &map) ||
+        !yaml_expect_map(&reader->yaml, map, names) ||
+        !yaml_get_str(&reader->yaml, map, "origin", &origin))
         return;
-    if (origin.len > 200 || str_has_control(origin) || str_find(origin, ' ') < origin.len
-        || str_find(origin, '+') < origin.len)
+    if (origin.len > 200 || str_has_control(origin) || str_find(origin, ' ') < origin.len ||
+        str_find(origin, '+') < origin.len)
         (void)yaml_complain(&reader->yaml, json_object_get(map, "origin"),
                             "expected 1 to 200 characters without space and '+'");
     config->origin = origin;
@@ -222,8 +222,8 @@ static void read_limits(const struct config_reader *reader, const json_t *root)
         .default_ttl_s = 15 * MINUTE_S,
         .connections = 10000,
     };
-    if (!yaml_get_map(&reader->yaml, root, "limits", &map)
-        || !yaml_expect_map(&reader->yaml, map, names))
+    if (!yaml_get_map(&reader->yaml, root, "limits", &map) ||
+        !yaml_expect_map(&reader->yaml, map, names))
         return;
     (void)yaml_get_duration_s(&reader->yaml, map, "leeway", 1, MINUTE_S, &limits->leeway_s);
     (void)yaml_get_duration_s(&reader->yaml, map, "default_ttl", MINUTE_S, HOUR_S,
@@ -237,10 +237,9 @@ static void read_policy(const struct config_reader *reader, const json_t *root)
     static const char *const names[] = { "directory", NULL };
     const json_t *map;
 
-    if (yaml_require(&reader->yaml, root, "policy")
-        && yaml_get_map(&reader->yaml, root, "policy", &map)
-        && yaml_expect_map(&reader->yaml, map, names)
-        && yaml_require(&reader->yaml, map, "directory"))
+    if (yaml_require(&reader->yaml, root, "policy") &&
+        yaml_get_map(&reader->yaml, root, "policy", &map) &&
+        yaml_expect_map(&reader->yaml, map, names) && yaml_require(&reader->yaml, map, "directory"))
         (void)config_get_path(reader, map, "directory", &reader->config->policy_directory);
 }
 

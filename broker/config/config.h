@@ -67,7 +67,8 @@ struct config {
 /**
  * Read, check and resolve broker.yaml.
  *
- * Every mistake goes to `diagnostics` with file, line, column and the nearest name; any makes it false.
+ * Every mistake goes to `diagnostics` with file, line, column and the nearest name; any makes it
+ * false.
  *
  * Errors: ERROR_CONFIG (see diagnostics), ERROR_IO (the cause names the file), ERROR_MEMORY
  */

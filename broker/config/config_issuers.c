@@ -10,9 +10,10 @@
 #define CLAIMS_MAX 200
 #define MAX_AGE_MAX_S (24 * 3600)
 
-static const char *const issuer_names[]
-    = { "profile", "url",  "audience", "only",      "algorithms", "max_age",        "claims",
-        "ids",     "ca",   "jwks",     "key_hosts", "allow_http", "allow_networks", NULL };
+static const char *const issuer_names[] = {
+    "profile", "url", "audience", "only",      "algorithms", "max_age",        "claims",
+    "ids",     "ca",  "jwks",     "key_hosts", "allow_http", "allow_networks", NULL
+};
 
 static const struct {
     const char *name;
@@ -30,8 +31,8 @@ static void read_profile(const struct config_reader *reader, const json_t *map,
     const char *const *names = profile_names();
     size_t choice;
 
-    if (yaml_require(&reader->yaml, map, "profile")
-        && yaml_get_choice(&reader->yaml, map, "profile", names, &choice))
+    if (yaml_require(&reader->yaml, map, "profile") &&
+        yaml_get_choice(&reader->yaml, map, "profile", names, &choice))
         issuer->profile = profile_find(str_from(names[choice]));
 }
 
@@ -45,8 +46,8 @@ static void read_url(const struct config_reader *reader, const json_t *map,
         issuer->url = str_from(issuer->profile->default_url);
     else
         (void)yaml_require(&reader->yaml, map, "url");
-    if (yaml_get_str(&reader->yaml, map, "url", &issuer->url)
-        && !upstream_url_check(issuer->url, issuer->may_use_http, &why))
+    if (yaml_get_str(&reader->yaml, map, "url", &issuer->url) &&
+        !upstream_url_check(issuer->url, issuer->may_use_http, &why))
         (void)yaml_complain(&reader->yaml, json_object_get(map, "url"), "%s", why.cause);
 }
 
@@ -103,8 +104,8 @@ static void read_claims(const struct config_reader *reader, const json_t *map,
                         struct issuer_options *issuer)
 {
     const struct claim_table *base = &issuer->profile->claims;
-    struct claim *rows
-        = arena_alloc_array(reader->config->arena, base->count + CLAIMS_MAX, sizeof(*rows));
+    struct claim *rows =
+        arena_alloc_array(reader->config->arena, base->count + CLAIMS_MAX, sizeof(*rows));
     const json_t *claims;
     const char *name;
     json_t *type;
@@ -148,7 +149,8 @@ static void read_only(const struct config_reader *reader, const json_t *map,
 
     (void)yaml_get_map(&reader->yaml, map, "only", &only);
     issuer->only = only;
-    json_object_foreach(json_iterable(only), name, value) {
+    json_object_foreach(json_iterable(only), name, value)
+    {
         const struct claim *claim = claim_find(&issuer->claims, str_from(name));
 
         if (!claim || claim->type != CLAIM_STRING || !json_is_string(value))
@@ -215,18 +217,19 @@ void config_read_issuers(const struct config_reader *reader, const json_t *root)
     const char *name;
     json_t *map;
 
-    if (!yaml_require(&reader->yaml, root, "issuers")
-        || !yaml_get_map(&reader->yaml, root, "issuers", &issuers))
+    if (!yaml_require(&reader->yaml, root, "issuers") ||
+        !yaml_get_map(&reader->yaml, root, "issuers", &issuers))
         return;
     if (json_object_size(issuers) > IDENTITY_ISSUERS_MAX) {
         (void)yaml_complain(&reader->yaml, issuers, "at most %d issuers", IDENTITY_ISSUERS_MAX);
         return;
     }
-    config->issuers = arena_alloc_array(config->arena, json_object_size(issuers) + 1,
-                                        sizeof(*config->issuers));
+    config->issuers =
+        arena_alloc_array(config->arena, json_object_size(issuers) + 1, sizeof(*config->issuers));
     if (!config->issuers)
         return;
-    json_object_foreach(json_iterable(issuers), name, map) {
+    json_object_foreach(json_iterable(issuers), name, map)
+    {
         struct issuer_options *issuer = &config->issuers[config->issuer_count];
 
         issuer->name = str_from(name);

@@ -18,8 +18,8 @@ static const struct target_kind *read_kind(const struct config_reader *reader, c
     for (size_t i = 0; i < target_kind_count && count + 1 < COUNT(names); i++)
         if (target_kinds[i]->grant.has_target)
             names[count++] = target_kinds[i]->grant.name;
-    if (!yaml_require(&reader->yaml, map, "type")
-        || !yaml_get_choice(&reader->yaml, map, "type", names, &choice))
+    if (!yaml_require(&reader->yaml, map, "type") ||
+        !yaml_get_choice(&reader->yaml, map, "type", names, &choice))
         return NULL;
     return target_kind_find(str_from(names[choice]));
 }
@@ -69,11 +69,12 @@ void config_read_targets(const struct config_reader *reader, const json_t *root)
         (void)yaml_complain(&reader->yaml, targets, "at most %d targets", CONFIG_TARGETS_MAX);
         return;
     }
-    config->targets = arena_alloc_array(config->arena, json_object_size(targets) + 1,
-                                        sizeof(*config->targets));
+    config->targets =
+        arena_alloc_array(config->arena, json_object_size(targets) + 1, sizeof(*config->targets));
     if (!config->targets)
         return;
-    json_object_foreach(json_iterable(targets), name, map) {
+    json_object_foreach(json_iterable(targets), name, map)
+    {
         struct target *target = &config->targets[config->target_count++];
 
         target->name = str_from(name);
@@ -110,10 +111,10 @@ void config_build_world(struct config *config)
     size_t issuers = config->issuer_count;
     size_t targets = config->target_count;
 
-    config->policy_issuers
-        = arena_alloc_array(config->arena, issuers + 1, sizeof(*config->policy_issuers));
-    config->policy_targets
-        = arena_alloc_array(config->arena, targets + 1, sizeof(*config->policy_targets));
+    config->policy_issuers =
+        arena_alloc_array(config->arena, issuers + 1, sizeof(*config->policy_issuers));
+    config->policy_targets =
+        arena_alloc_array(config->arena, targets + 1, sizeof(*config->policy_targets));
     if (!config->policy_issuers || !config->policy_targets)
         return;
     for (size_t i = 0; i < issuers; i++)

@@ -23,23 +23,23 @@ static bool put_access_token(const struct exchange *exchange, json_t *answer)
     const struct mint *mint = access_token(exchange);
     const json_t *jwt = json_object_get(mint->credential, "jwt");
 
-    return json_put(answer, "access_token", json_incref(json_object_get(jwt, "token")))
-           && json_put(answer, "issued_token_type",
-                       json_string("urn:ietf:params:oauth:token-type:jwt"))
-           && json_put(answer, "token_type",
-                       json_string(exchange->request.thumbprint ? "DPoP" : "Bearer"))
-           && json_put(answer, "expires_in", json_integer(mint->expires_s - exchange->now_s));
+    return json_put(answer, "access_token", json_incref(json_object_get(jwt, "token"))) &&
+           json_put(answer, "issued_token_type",
+                    json_string("urn:ietf:params:oauth:token-type:jwt")) &&
+           json_put(answer, "token_type",
+                    json_string(exchange->request.thumbprint ? "DPoP" : "Bearer")) &&
+           json_put(answer, "expires_in", json_integer(mint->expires_s - exchange->now_s));
 }
 
 static bool put_lease(const struct exchange *exchange, json_t *answer)
 {
     json_t *lease = json_object();
 
-    return json_put(answer, "lease", lease)
-           && json_put(lease, "id", json_string(exchange->lease_id))
-           && json_put(lease, "handle", json_string(exchange->handle))
-           && json_put(lease, "stage", json_from_str(exchange->decision.stage->id))
-           && json_put(lease, "expires_at", json_from_time(exchange->expires_s));
+    return json_put(answer, "lease", lease) &&
+           json_put(lease, "id", json_string(exchange->lease_id)) &&
+           json_put(lease, "handle", json_string(exchange->handle)) &&
+           json_put(lease, "stage", json_from_str(exchange->decision.stage->id)) &&
+           json_put(lease, "expires_at", json_from_time(exchange->expires_s));
 }
 
 static bool put_credentials(const struct exchange *exchange, json_t *answer)
@@ -53,9 +53,9 @@ static bool put_credentials(const struct exchange *exchange, json_t *answer)
         const char *kind = exchange->decision.grants[i].grant->kind->name;
         json_t *credential = json_incref(mint->credential);
 
-        if (json_object_setn_new(credentials, mint->grant.data, mint->grant.len, credential) != 0
-            || !json_put(credential, "type", json_string(kind))
-            || !json_put(credential, "expires_at", json_from_time(mint->expires_s)))
+        if (json_object_setn_new(credentials, mint->grant.data, mint->grant.len, credential) != 0 ||
+            !json_put(credential, "type", json_string(kind)) ||
+            !json_put(credential, "expires_at", json_from_time(mint->expires_s)))
             return false;
     }
     return true;
@@ -70,16 +70,16 @@ static bool put_scope(const struct exchange *exchange, json_t *answer)
     if (exchange->request.audience.len > 0) {
         const json_t *jwt = json_object_get(exchange->mints[0].credential, "jwt");
 
-        return !json_get_str(jwt, "scope", &granted)
-               || json_put(answer, "scope", json_from_str(granted));
+        return !json_get_str(jwt, "scope", &granted) ||
+               json_put(answer, "scope", json_from_str(granted));
     }
     buf_init(&scope, 4096);
     for (size_t i = 0; i < exchange->mint_count; i++) {
         buf_add_text(&scope, i > 0 ? " " : "");
         buf_add(&scope, exchange->mints[i].grant);
     }
-    return buf_is_ok(&scope)
-           && (scope.len == 0 || json_put(answer, "scope", json_from_str(buf_str(&scope))));
+    return buf_is_ok(&scope) &&
+           (scope.len == 0 || json_put(answer, "scope", json_from_str(buf_str(&scope))));
 }
 
 static bool put_ledger(const struct exchange *exchange, json_t *answer)
@@ -89,9 +89,9 @@ static bool put_ledger(const struct exchange *exchange, json_t *answer)
 
     buf_init(&hash, 64);
     buf_add_base64(&hash, (struct str){ (const char *)exchange->leaf_hash.bytes, MERKLE_HASH_LEN });
-    return buf_is_ok(&hash) && json_put(answer, "ledger", ledger)
-           && json_put(ledger, "index", json_integer((json_int_t)exchange->entry_index))
-           && json_put(ledger, "leaf_hash", json_from_str(buf_str(&hash)));
+    return buf_is_ok(&hash) && json_put(answer, "ledger", ledger) &&
+           json_put(ledger, "index", json_integer((json_int_t)exchange->entry_index)) &&
+           json_put(ledger, "leaf_hash", json_from_str(buf_str(&hash)));
 }
 
 bool answer_build(struct exchange *exchange, struct error *error)
@@ -99,9 +99,9 @@ bool answer_build(struct exchange *exchange, struct error *error)
     json_t *answer = json_object();
 
     exchange->answer = answer;
-    if (!answer || !put_access_token(exchange, answer) || !put_scope(exchange, answer)
-        || !put_lease(exchange, answer) || !put_credentials(exchange, answer)
-        || !put_ledger(exchange, answer))
+    if (!answer || !put_access_token(exchange, answer) || !put_scope(exchange, answer) ||
+        !put_lease(exchange, answer) || !put_credentials(exchange, answer) ||
+        !put_ledger(exchange, answer))
         return error_set(error, ERROR_MEMORY, "answer");
     return true;
 }

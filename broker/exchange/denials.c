@@ -98,8 +98,8 @@ static bool take_due(struct denials *denials, int64_t minute, size_t *from, stru
 
     pthread_mutex_lock(&denials->lock);
     for (; !is_found && *from <= DENIALS_TRACKED_MAX; (*from)++) {
-        struct slot *slot
-            = *from < DENIALS_TRACKED_MAX ? &denials->slots[*from] : &denials->overflow;
+        struct slot *slot =
+            *from < DENIALS_TRACKED_MAX ? &denials->slots[*from] : &denials->overflow;
 
         if (slot->entry && slot->minute < minute) {
             *due = *slot;
@@ -125,8 +125,8 @@ bool denials_flush(struct denials *denials, struct ledger *ledger, int64_t now_s
 
     while (take_due(denials, now_s / MINUTE_S, &next, &due)) {
         struct ledger_append append = { .entries = { due.entry }, .entry_count = 1 };
-        bool is_written = json_put(due.entry, "count", json_integer(unwritten(&due, next)))
-                          && ledger_append_now(ledger, &append, error);
+        bool is_written = json_put(due.entry, "count", json_integer(unwritten(&due, next))) &&
+                          ledger_append_now(ledger, &append, error);
 
         json_decref(due.entry);
         if (!is_written)

@@ -31,8 +31,8 @@ struct denials *denials_new(void) MUST_USE;
 void denials_free(struct denials *denials);
 
 /**
- * Count a denial of `key` (identity and stage). True: write an entry of its own; false: it is counted,
- * and `entry` is kept as the form of the minute's entry.
+ * Count a denial of `key` (identity and stage). True: write an entry of its own; false: it is
+ * counted, and `entry` is kept as the form of the minute's entry.
  */
 bool denials_admit(struct denials *denials, struct str key, json_t *entry, int64_t now_s);
 

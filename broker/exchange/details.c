@@ -38,8 +38,8 @@ static bool assign(struct exchange *exchange, const json_t *detail, struct error
     struct str grant;
     struct mint *mint;
 
-    if (!json_is_object(detail) || !json_get_str(detail, "type", &type)
-        || !str_eq(type, STR(DETAIL_TYPE)))
+    if (!json_is_object(detail) || !json_get_str(detail, "type", &type) ||
+        !str_eq(type, STR(DETAIL_TYPE)))
         return error_set(error, ERROR_DETAILS, "an element is not of type " DETAIL_TYPE);
     if (!json_get_str(detail, "grant", &grant))
         return error_set(error, ERROR_DETAILS, "an element has no 'grant'");
@@ -66,10 +66,12 @@ static bool check_plain(const struct mint *mint, const struct target_kind *kind,
 
     if (!mint->details || kind->check_details)
         return true;
-    json_object_foreach(json_iterable(mint->details), name, value)
-        if (!is_common_member(name))
-            return error_set(error, ERROR_DETAILS, "grant '" STR_FMT "' takes no further members",
-                             STR_ARG(mint->grant));
+    json_object_foreach(
+        json_iterable(mint->details), name,
+        value) if (!is_common_member(name)) return error_set(error, ERROR_DETAILS,
+                                                             "grant '" STR_FMT
+                                                             "' takes no further members",
+                                                             STR_ARG(mint->grant));
     return true;
 }
 

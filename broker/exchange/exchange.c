@@ -23,8 +23,8 @@
  *   outcome   credential.issued                          waits for the commit
  *   answer    the body of the 200                        never waits
  *
- * What fails once an identity is proven goes to the failure room, which records it before the caller
- * is told. So every way out of here has its entry, and no credential leaves without one.
+ * What fails once an identity is proven goes to the failure room, which records it before the
+ * caller is told. So every way out of here has its entry, and no credential leaves without one.
  */
 
 struct room {
@@ -108,8 +108,8 @@ enum progress exchange_walk(struct exchange *exchange, struct error *error)
 
 bool exchange_abandon(struct exchange *exchange)
 {
-    return exchange->room == 0
-           && identity_forget(exchange->rules->identity, exchange->waker.context);
+    return exchange->room == 0 &&
+           identity_forget(exchange->rules->identity, exchange->waker.context);
 }
 
 static enum progress identity_enter(struct exchange *exchange, struct error *error)
@@ -137,7 +137,8 @@ static size_t count_words(struct str text)
     return count;
 }
 
-/* Without an audience, scope names grants (design.md 3.2); with one it narrows that token's scopes. */
+/* Without an audience, scope names grants (design.md 3.2); with one it narrows that token's scopes.
+ */
 static bool scope_as_grants(struct exchange *exchange, struct policy_request *request,
                             struct error *error)
 {
@@ -159,8 +160,7 @@ static bool scope_as_grants(struct exchange *exchange, struct policy_request *re
     return true;
 }
 
-static bool decide(struct exchange *exchange, struct policy_decision *decision,
-                   struct error *error)
+static bool decide(struct exchange *exchange, struct policy_decision *decision, struct error *error)
 {
     struct policy_request request = {
         .stage = exchange->request.stage,
@@ -177,9 +177,9 @@ static bool decide(struct exchange *exchange, struct policy_decision *decision,
     /* What was decided once is decided again under the stage's full name. */
     if (exchange->is_decided)
         request.stage = exchange->decision.stage->id;
-    return scope_as_grants(exchange, &request, error)
-           && policy_decide(exchange->rules->policy, &facts, &request, exchange->now_s,
-                            exchange->arena, decision, error);
+    return scope_as_grants(exchange, &request, error) &&
+           policy_decide(exchange->rules->policy, &facts, &request, exchange->now_s,
+                         exchange->arena, decision, error);
 }
 
 static enum progress policy_enter(struct exchange *exchange, struct error *error)
@@ -346,7 +346,8 @@ static void guard_requested(struct exchange *exchange)
     exchange->append.guard_count = 1;
 }
 
-/* What a commit came to. A guard that failed is a replay before the intent, and lost state after. */
+/* What a commit came to. A guard that failed is a replay before the intent, and lost state after.
+ */
 static enum progress committed(struct exchange *exchange, struct error *error)
 {
     struct ledger_append *append = &exchange->append;
@@ -386,8 +387,8 @@ static bool sign_stage_token(struct exchange *exchange, struct error *error)
 
     *mint = mint_common(exchange);
     mint->ttl_s = exchange->expires_s - exchange->now_s;
-    if (!json_put(fields, "audience", json_from_str(exchange->service->tools.issuer))
-        || !json_keep(exchange->arena, json_incref(fields), error))
+    if (!json_put(fields, "audience", json_from_str(exchange->service->tools.issuer)) ||
+        !json_keep(exchange->arena, json_incref(fields), error))
         return error_set(error, ERROR_MEMORY, "stage token");
     mint->fields = fields;
     return kind->mint(mint, error) == PROGRESS_DONE;
@@ -419,8 +420,8 @@ static enum progress mint_enter(struct exchange *exchange, struct error *error)
 }
 
 /*
- * A policy that came into force while we waited at a target decides again: the same stage must still
- * get each of these grants.
+ * A policy that came into force while we waited at a target decides again: the same stage must
+ * still get each of these grants.
  */
 static bool still_allowed(struct exchange *exchange, struct error *error)
 {
@@ -490,8 +491,7 @@ static enum progress submit_denial(struct exchange *exchange, struct error *erro
     key = arena_printf(exchange->arena, STR_FMT "\n" STR_FMT "\n" STR_FMT,
                        STR_ARG(exchange->token.issuer->name), STR_ARG(exchange->token.subject),
                        STR_ARG(stage));
-    if (!key.data
-        || !record_denied(exchange, &exchange->failure, &entry, &private_part, error))
+    if (!key.data || !record_denied(exchange, &exchange->failure, &entry, &private_part, error))
         return PROGRESS_FAILED;
     if (!denials_admit(exchange->service->denials, key, entry, exchange->now_s))
         return PROGRESS_DONE;
@@ -500,8 +500,8 @@ static enum progress submit_denial(struct exchange *exchange, struct error *erro
 }
 
 /*
- * Record a failure, then tell it. Where even that cannot be written the answer is 503: what the ledger
- * does not know is not told as decided.
+ * Record a failure, then tell it. Where even that cannot be written the answer is 503: what the
+ * ledger does not know is not told as decided.
  */
 static enum progress failure_enter(struct exchange *exchange, struct error *error)
 {
@@ -514,10 +514,10 @@ static enum progress failure_enter(struct exchange *exchange, struct error *erro
             progress = PROGRESS_DONE; /* nowhere to write it, or nothing to write it with */
         else if (exchange->has_intent) {
             guard_requested(exchange);
-            progress = submit_lease(
-                exchange,
-                has_unknown(exchange) ? ENTRY_CREDENTIAL_UNKNOWN : ENTRY_CREDENTIAL_FAILED,
-                &exchange->failure, &recording);
+            progress = submit_lease(exchange,
+                                    has_unknown(exchange) ? ENTRY_CREDENTIAL_UNKNOWN
+                                                          : ENTRY_CREDENTIAL_FAILED,
+                                    &exchange->failure, &recording);
         } else
             progress = submit_denial(exchange, &recording);
         if (progress == PROGRESS_WAIT)

@@ -36,12 +36,12 @@ struct exchange_service {
 /** What a caller asks for: decoded, bounded, and not believed. Points into the request's arena. */
 struct exchange_request {
     struct str subject_token;
-    struct str stage;      /* empty: none named */
-    struct str audience;   /* empty: none */
-    struct str scope;      /* as it came */
-    int64_t ttl_s;         /* 0: not asked */
+    struct str stage;    /* empty: none named */
+    struct str audience; /* empty: none */
+    struct str scope;    /* as it came */
+    int64_t ttl_s;       /* 0: not asked */
     struct str reason;
-    const json_t *details; /* `authorization_details`, an array, or NULL */
+    const json_t *details;  /* `authorization_details`, an array, or NULL */
     const char *thumbprint; /* of a proven key (DPoP), or NULL */
     struct address address;
 };
@@ -63,7 +63,7 @@ struct exchange {
     char decision_id[ID_LEN + 1];
     struct rules *rules;
     size_t room;
-    bool is_submitted;     /* the room's append is under way */
+    bool is_submitted; /* the room's append is under way */
     void *identity_state;
 
     struct verified_token token;
@@ -76,7 +76,7 @@ struct exchange {
     size_t mint_count;
     size_t mint_index; /* the one that is under way */
     bool has_remote;
-    bool has_intent; /* lease.requested is durable */
+    bool has_intent;         /* lease.requested is durable */
     struct mint stage_token; /* the access token, where no audience asks for another */
     int64_t now_s;
     int64_t expires_s;
@@ -97,16 +97,16 @@ struct exchange *exchange_new(const struct exchange_service *service,
 /**
  * Go on until the exchange is done, waits, or failed. This is the one way to a credential.
  *
- * With PROGRESS_DONE `answer` is the body of the 200, and its ledger entry is durable. A failure of a
- * proven identity is recorded before it is returned.
+ * With PROGRESS_DONE `answer` is the body of the 200, and its ledger entry is durable. A failure of
+ * a proven identity is recorded before it is returned.
  *
- * Errors: those of identity_verify() and policy_decide(), ERROR_DETAILS, ERROR_TOKEN_USED, ERROR_MINT,
- *         ERROR_MINT_UNKNOWN, ERROR_LEDGER, ERROR_MEMORY
+ * Errors: those of identity_verify() and policy_decide(), ERROR_DETAILS, ERROR_TOKEN_USED,
+ * ERROR_MINT, ERROR_MINT_UNKNOWN, ERROR_LEDGER, ERROR_MEMORY
  */
 enum progress exchange_walk(struct exchange *exchange, struct error *error);
 
 /**
- * The peer is gone: true when nothing holds the exchange any more. Else it must be walked to its end
- * (what was begun at a target gets its outcome recorded).
+ * The peer is gone: true when nothing holds the exchange any more. Else it must be walked to its
+ * end (what was begun at a target gets its outcome recorded).
  */
 bool exchange_abandon(struct exchange *exchange);

@@ -14,8 +14,8 @@ struct error;
 /* details.c: what the caller asks for, against what was decided */
 
 /**
- * Check `authorization_details` as a whole and give each mint its own: closed members, one element a
- * grant, only grants that were decided, `ttl` only ever shorter.
+ * Check `authorization_details` as a whole and give each mint its own: closed members, one element
+ * a grant, only grants that were decided, `ttl` only ever shorter.
  *
  * Errors: ERROR_DETAILS
  * Source: RFC 9396 2, design.md 3.2

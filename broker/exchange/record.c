@@ -52,12 +52,12 @@ static bool put_token(const struct exchange *exchange, json_t *entry)
     const struct verified_token *token = &exchange->token;
     json_t *object = json_object();
 
-    return json_put(entry, "token", object)
-           && json_put(object, "mark",
-                       json_from_hex((struct str){ (const char *)token->mark, SHA256_LEN }, ""))
-           && json_put(object, "exp", json_integer(token->expires_s))
-           && json_put(object, "iat", json_integer(token->issued_s))
-           && put_str(object, "kid", token->kid);
+    return json_put(entry, "token", object) &&
+           json_put(object, "mark",
+                    json_from_hex((struct str){ (const char *)token->mark, SHA256_LEN }, "")) &&
+           json_put(object, "exp", json_integer(token->expires_s)) &&
+           json_put(object, "iat", json_integer(token->issued_s)) &&
+           put_str(object, "kid", token->kid);
 }
 
 /* The facts, without what the issuer cannot say; who a person is goes in as a digest. */
@@ -72,14 +72,13 @@ static bool put_ci(const struct exchange *exchange, json_t *entry, json_t *priva
 
     if (!json_put(entry, "ci", object))
         return error_set(error, ERROR_MEMORY, "entry");
-    json_object_foreach_safe(object, next, name, value)
-        if (json_is_null(value))
-            (void)json_object_del(object, name); /* it is there: we are iterating */
+    json_object_foreach_safe(object, next, name, value) if (json_is_null(value))(void)
+        json_object_del(object, name); /* it is there: we are iterating */
     for (size_t i = 0; i < COUNT(personal); i++) {
         const json_t *person = json_object_get(exchange->token.ci, personal[i]);
 
-        if (json_is_string(person)
-            && !entry_put_personal(object, "ci", personal[i], person, private_part, error))
+        if (json_is_string(person) &&
+            !entry_put_personal(object, "ci", personal[i], person, private_part, error))
             return false;
     }
     return true;
@@ -94,8 +93,8 @@ static bool put_facts(const struct exchange *exchange, json_t *entry, json_t *pr
 
     if (!json_put(entry, "facts", facts))
         return error_set(error, ERROR_MEMORY, "entry");
-    if (exchange->request.thumbprint
-        && !json_put(facts, "jkt", json_string(exchange->request.thumbprint)))
+    if (exchange->request.thumbprint &&
+        !json_put(facts, "jkt", json_string(exchange->request.thumbprint)))
         return error_set(error, ERROR_MEMORY, "entry");
     if (exchange->request.address.len == 0)
         return true;
@@ -109,11 +108,11 @@ static bool put_request(const struct exchange *exchange, json_t *entry)
     const struct exchange_request *request = &exchange->request;
     json_t *object = json_object();
 
-    return json_put(entry, "request", object) && put_str(object, "stage", request->stage)
-           && put_str(object, "scope", request->scope)
-           && put_str(object, "audience", request->audience)
-           && put_str(object, "reason", request->reason)
-           && (request->ttl_s == 0 || json_put(object, "ttl_s", json_integer(request->ttl_s)));
+    return json_put(entry, "request", object) && put_str(object, "stage", request->stage) &&
+           put_str(object, "scope", request->scope) &&
+           put_str(object, "audience", request->audience) &&
+           put_str(object, "reason", request->reason) &&
+           (request->ttl_s == 0 || json_put(object, "ttl_s", json_integer(request->ttl_s)));
 }
 
 static bool put_stage(const struct exchange *exchange, json_t *entry)
@@ -125,11 +124,11 @@ static bool put_stage(const struct exchange *exchange, json_t *entry)
         return false;
     if (!stage)
         return true;
-    return put_str(entry, "pipeline", stage->pipeline) && put_str(entry, "stage", stage->id)
-           && json_put(entry, "kind", json_string(policy_stage_kind_name(stage->kind)))
-           && put_str(entry, "environment", stage->environment)
-           && put_str(entry, "tenant", stage->tenant) && put_str(entry, "owner", stage->owner)
-           && json_put(entry, "rule", json_from_sha256(stage->rule_sha256));
+    return put_str(entry, "pipeline", stage->pipeline) && put_str(entry, "stage", stage->id) &&
+           json_put(entry, "kind", json_string(policy_stage_kind_name(stage->kind))) &&
+           put_str(entry, "environment", stage->environment) &&
+           put_str(entry, "tenant", stage->tenant) && put_str(entry, "owner", stage->owner) &&
+           json_put(entry, "rule", json_from_sha256(stage->rule_sha256));
 }
 
 /* What every entry of an exchange says of who asked, for what, under which policy. */
@@ -139,15 +138,14 @@ static bool put_common(const struct exchange *exchange, json_t *entry, json_t *p
     const struct verified_token *token = &exchange->token;
     struct claim_table claims = token->issuer->claims;
 
-    if (!json_put(entry, "decision", json_string(exchange->decision_id))
-        || !put_str(entry, "issuer", token->issuer->name)
-        || !put_str(entry, "subject", token->subject) || !put_token(exchange, entry)
-        || !put_request(exchange, entry) || !put_stage(exchange, entry))
+    if (!json_put(entry, "decision", json_string(exchange->decision_id)) ||
+        !put_str(entry, "issuer", token->issuer->name) ||
+        !put_str(entry, "subject", token->subject) || !put_token(exchange, entry) ||
+        !put_request(exchange, entry) || !put_stage(exchange, entry))
         return error_set(error, ERROR_MEMORY, "entry");
-    return put_ci(exchange, entry, private_part, error)
-           && put_facts(exchange, entry, private_part, error)
-           && entry_put_claims(entry, token->claims, is_personal_claim,
-                               &claims, private_part, error);
+    return put_ci(exchange, entry, private_part, error) &&
+           put_facts(exchange, entry, private_part, error) &&
+           entry_put_claims(entry, token->claims, is_personal_claim, &claims, private_part, error);
 }
 
 static bool begin(struct exchange *exchange, enum entry_type type, json_t **entry,
@@ -190,11 +188,11 @@ static bool put_credential(json_t *list, const struct mint *mint, const char *ty
 
     if (!object || json_array_append_new(list, object) != 0)
         return false;
-    return put_str(object, "grant", mint->grant) && json_put(object, "type", json_string(type))
-           && (!mint->target || put_str(object, "target", mint->target->name))
-           && json_put(object, "ttl_s", json_integer(mint->ttl_s))
-           && (mint->expires_s == 0
-               || json_put(object, "expires_at", json_from_time(mint->expires_s)));
+    return put_str(object, "grant", mint->grant) && json_put(object, "type", json_string(type)) &&
+           (!mint->target || put_str(object, "target", mint->target->name)) &&
+           json_put(object, "ttl_s", json_integer(mint->ttl_s)) &&
+           (mint->expires_s == 0 ||
+            json_put(object, "expires_at", json_from_time(mint->expires_s)));
 }
 
 static bool put_credentials(const struct exchange *exchange, json_t *entry)
@@ -207,8 +205,8 @@ static bool put_credentials(const struct exchange *exchange, json_t *entry)
         if (!put_credential(list, &exchange->mints[i],
                             exchange->decision.grants[i].grant->kind->name))
             return false;
-    return !exchange->stage_token.record
-           || put_credential(list, &exchange->stage_token, "stage_token");
+    return !exchange->stage_token.record ||
+           put_credential(list, &exchange->stage_token, "stage_token");
 }
 
 /* Until the credentials are there their longest possible life stands for the lease's. */
@@ -229,10 +227,9 @@ static bool put_lease(const struct exchange *exchange, enum entry_type type, jso
     uint8_t handle[SHA256_LEN];
 
     sha256((struct str){ exchange->handle, LEASE_HANDLE_LEN }, handle);
-    return json_put(entry, "lease", json_string(exchange->lease_id))
-           && json_put(entry, "lease_expires", json_from_time(lease_expires_s(exchange)))
-           && (type != ENTRY_CREDENTIAL_ISSUED
-               || json_put(entry, "handle", json_from_sha256(handle)));
+    return json_put(entry, "lease", json_string(exchange->lease_id)) &&
+           json_put(entry, "lease_expires", json_from_time(lease_expires_s(exchange))) &&
+           (type != ENTRY_CREDENTIAL_ISSUED || json_put(entry, "handle", json_from_sha256(handle)));
 }
 
 bool record_lease(struct exchange *exchange, enum entry_type type, const struct error *cause,
@@ -242,9 +239,8 @@ bool record_lease(struct exchange *exchange, enum entry_type type, const struct 
         return false;
     if (!put_lease(exchange, type, *entry) || !put_credentials(exchange, *entry))
         return error_set(error, ERROR_MEMORY, "entry");
-    if (cause
-        && (!json_put(*entry, "code", json_string(error_kind(cause->code)->name))
-            || !json_put(*entry, "detail", json_from_str(str_from(cause->cause)))))
+    if (cause && (!json_put(*entry, "code", json_string(error_kind(cause->code)->name)) ||
+                  !json_put(*entry, "detail", json_from_str(str_from(cause->cause)))))
         return error_set(error, ERROR_MEMORY, "entry");
     return true;
 }

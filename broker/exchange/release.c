@@ -56,8 +56,9 @@ static bool copy_members(struct release *release, const struct store_lease *leas
     JSON_OWNED json_t *opened = NULL;
     struct str text;
 
-    if (!ledger_entry(release->service->ledger, lease->opened_index, release->arena, &text, error)
-        || !json_parse_object(text, limits, &opened, error))
+    if (!ledger_entry(release->service->ledger, lease->opened_index, release->arena, &text,
+                      error) ||
+        !json_parse_object(text, limits, &opened, error))
         return false;
     for (size_t i = 0; i < COUNT(kept_members); i++) {
         json_t *value = json_object_get(opened, kept_members[i]);
@@ -72,13 +73,13 @@ static enum progress end_lease(struct release *release, const struct store_lease
                                struct error *error)
 {
     struct store_guard *guard = &release->append.guards[0];
-    JSON_OWNED json_t *entry
-        = entry_new(ENTRY_LEASE_RELEASED, ledger_broker(release->service->ledger));
+    JSON_OWNED json_t *entry =
+        entry_new(ENTRY_LEASE_RELEASED, ledger_broker(release->service->ledger));
     const char *outcome = outcome_names[release->outcome];
 
-    if (!json_put(entry, "decision", json_string(release->decision_id))
-        || !json_put(entry, "lease", json_string(lease->id))
-        || (outcome && !json_put(entry, "outcome", json_string(outcome)))) {
+    if (!json_put(entry, "decision", json_string(release->decision_id)) ||
+        !json_put(entry, "lease", json_string(lease->id)) ||
+        (outcome && !json_put(entry, "outcome", json_string(outcome)))) {
         (void)error_set(error, ERROR_MEMORY, "entry");
         return PROGRESS_FAILED;
     }
@@ -109,10 +110,10 @@ static enum progress end_token(struct release *release, struct error *error)
     if (json_integer_value(json_object_get(claims, "exp")) <= clock_wall_s() || !id || !stage)
         return PROGRESS_DONE;
     entry = entry_new(ENTRY_CREDENTIAL_REVOKED, ledger_broker(release->service->ledger));
-    if (!json_put(entry, "decision", json_string(release->decision_id))
-        || !json_put(entry, "stage", json_incref(json_iterable(stage)))
-        || !json_put(entry, "credentials",
-                     json_pack("[{s:s, s:O}]", "type", "jwt", "id", json_iterable(id)))) {
+    if (!json_put(entry, "decision", json_string(release->decision_id)) ||
+        !json_put(entry, "stage", json_incref(json_iterable(stage))) ||
+        !json_put(entry, "credentials",
+                  json_pack("[{s:s, s:O}]", "type", "jwt", "id", json_iterable(id)))) {
         (void)error_set(error, ERROR_MEMORY, "entry");
         return PROGRESS_FAILED;
     }
@@ -126,8 +127,8 @@ static enum progress begin(struct release *release, struct error *error)
 
     if (str_starts_with(release->token, STR("sph_"))) {
         sha256(release->token, hash);
-        if (!ledger_lease_by_handle(release->service->ledger, hash, &lease)
-            || lease.state != LEASE_ISSUED || lease.expires_s <= clock_wall_s())
+        if (!ledger_lease_by_handle(release->service->ledger, hash, &lease) ||
+            lease.state != LEASE_ISSUED || lease.expires_s <= clock_wall_s())
             return PROGRESS_DONE;
         return end_lease(release, &lease, error);
     }
@@ -139,8 +140,7 @@ enum progress release_walk(struct release *release, struct error *error)
     if (!release->is_submitted)
         return begin(release, error);
     release->is_recorded = release->append.is_committed;
-    if (release->append.is_committed
-        || release->append.failed_guard < release->append.guard_count)
+    if (release->append.is_committed || release->append.failed_guard < release->append.guard_count)
         return PROGRESS_DONE; /* ended here, or by somebody else meanwhile */
     *error = release->append.error;
     return PROGRESS_FAILED;
