@@ -146,29 +146,41 @@ static bool load_set(const struct key_folder *folder, const struct keys_options 
     return write_jwks(set, error);
 }
 
+static bool new_set(const struct key_folder *folder, const struct keys_options *options,
+                    const struct issuer_plan plans[ISSUER_ALGORITHMS], struct issuer_set **set,
+                    struct error *error)
+{
+    struct issuer_set *made = calloc(1, sizeof(*made));
+
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "the issuer's keys");
+    memcpy(made->plans, plans, sizeof(made->plans));
+    made->ref_count = 1;
+    if (!load_set(folder, options, made, error)) {
+        issuer_set_free(made);
+        return false;
+    }
+    *set = made;
+    return true;
+}
+
 bool issuer_refresh(const struct key_folder *folder, const struct keys_options *options,
                     int64_t now_s, const struct issuer_set *old, struct issuer_set **fresh,
                     struct error *error)
 {
     OWNED(key_folder_unlock) int lock = -1;
-    OWNED(issuer_set_free) struct issuer_set *set = calloc(1, sizeof(*set));
+    struct issuer_plan plans[ISSUER_ALGORITHMS];
 
-    if (set == NULL)
-        return error_set(error, ERROR_MEMORY, "the issuer's keys");
     if (!key_folder_lock(folder, &lock, error))
         return false;
     for (size_t i = 0; i < ISSUER_ALGORITHMS; i++) {
-        if (!rotate_files(folder, &algorithms[i], options, now_s, &set->plans[i], error))
+        if (!rotate_files(folder, &algorithms[i], options, now_s, &plans[i], error))
             return false;
     }
     *fresh = NULL;
-    if (old != NULL && memcmp(old->plans, set->plans, sizeof(set->plans)) == 0)
+    if (old != NULL && memcmp(old->plans, plans, sizeof(plans)) == 0)
         return true;
-    if (!load_set(folder, options, set, error))
-        return false;
-    set->ref_count = 1;
-    *fresh = TAKE(set);
-    return true;
+    return new_set(folder, options, plans, fresh, error);
 }
 
 void issuer_set_free(struct issuer_set *set)

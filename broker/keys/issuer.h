@@ -74,7 +74,5 @@ bool issuer_refresh(const struct key_folder *folder, const struct keys_options *
                     struct error *error) MUST_USE;
 void issuer_set_free(struct issuer_set *set);
 
-OWNED_POINTER(issuer_set_free, struct issuer_set)
-
 /** The key with this `kid`, or NULL. */
 const struct issuer_key *issuer_find(const struct issuer_set *set, struct str kid);

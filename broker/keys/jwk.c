@@ -49,7 +49,7 @@ static bool read_coordinate(const json_t *jwk, const char *name, uint8_t out[COO
                             struct error *error)
 {
     uint8_t number[NUMBER_MAX];
-    struct str bytes;
+    struct str bytes = { 0 };
 
     if (!read_number(jwk, name, number, &bytes, error))
         return false;
@@ -64,7 +64,8 @@ static bool rsa_read(const json_t *jwk, EVP_PKEY **pkey, struct error *error)
 {
     uint8_t n_bytes[NUMBER_MAX];
     uint8_t e_bytes[NUMBER_MAX];
-    struct str n, e;
+    struct str n = { 0 };
+    struct str e = { 0 };
 
     if (!read_number(jwk, "n", n_bytes, &n, error) || !read_number(jwk, "e", e_bytes, &e, error))
         return false;
@@ -291,7 +292,8 @@ static json_t *required_members(const json_t *jwk)
         { "OKP", { "crv", "kty", "x" } },
     };
     JSON_OWNED json_t *members = json_object();
-    struct str kty, value;
+    struct str kty = { 0 };
+    struct str value = { 0 };
     size_t i = 0;
 
     if (members == NULL || !json_get_str(jwk, "kty", &kty))

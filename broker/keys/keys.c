@@ -1,5 +1,6 @@
 #include "keys/keys.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,8 +50,8 @@ static bool check_options(const struct keys_options *options, struct error *erro
     if (options->issuer_algorithm != KEY_ES256 && options->issuer_algorithm != KEY_RS256)
         return error_set(error, ERROR_CONFIG, "tokens are signed with ES256 or RS256");
     if (options->rotate_every_s < KEYS_LEAD_S)
-        return error_set(error, ERROR_CONFIG, "keys cannot rotate more often than every %d s",
-                         KEYS_LEAD_S);
+        return error_set(error, ERROR_CONFIG,
+                         "keys cannot rotate more often than every %" PRId64 " s", KEYS_LEAD_S);
     return true;
 }
 

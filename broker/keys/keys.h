@@ -40,7 +40,7 @@ enum key_algorithm {
 /** The longest token that we sign or read: verifiers refuse more. */
 #define KEYS_TOKEN_MAX ((size_t)16 * 1024)
 /** How long a key is published before it signs: longer than others keep our key set. */
-#define KEYS_LEAD_S (24 * 3600)
+#define KEYS_LEAD_S ((int64_t)24 * 3600)
 /** What keys_seal() takes at most. */
 #define KEYS_SEAL_MAX ((size_t)64 * 1024)
 /** What keys_seal() adds: 12 bytes of nonce, 16 of tag. */

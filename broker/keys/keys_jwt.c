@@ -11,6 +11,9 @@
 #define HEADER_MAX ((size_t)512)
 #define HEADER_MEMBERS ((size_t)3)
 
+/* As others limit the claims that they send us. */
+static const struct json_limits limits = { KEYS_TOKEN_MAX, 32, 1000 };
+
 /* The header and the claims, as they are signed. */
 static bool write_signing_input(const struct issuer_key *key, const char *typ, const json_t *claims,
                                 struct buf *out, struct error *error)
@@ -39,7 +42,7 @@ static bool sign_with(const struct issuer_key *key, const char *typ, const json_
 {
     OWNED(buf_release) struct buf text;
     uint8_t signature[KEY_SIGNATURE_MAX];
-    size_t signature_len;
+    size_t signature_len = 0;
 
     buf_init(&text, KEYS_TOKEN_MAX);
     if (!write_signing_input(key, typ, claims, &text, error))
@@ -94,8 +97,7 @@ static bool decode_object(struct str text, json_t **object, struct error *error)
 
     if (!base64url_decode(text, bytes, &len))
         return error_set(error, ERROR_SYNTAX, "a token part that is not base64url");
-    return json_parse_object((struct str){ (const char *)bytes, len }, JSON_LIMITS_REQUEST, object,
-                             error);
+    return json_parse_object((struct str){ (const char *)bytes, len }, limits, object, error);
 }
 
 /* The key that the header names, where the header is one that we write. */
@@ -104,7 +106,9 @@ static const struct issuer_key *key_of_header(const struct issuer_set *set, stru
 {
     JSON_OWNED json_t *object = NULL;
     const struct issuer_key *key = NULL;
-    struct str alg, kid, typ;
+    struct str alg = { 0 };
+    struct str kid = { 0 };
+    struct str typ = { 0 };
 
     if (header.len > HEADER_MAX) {
         (void)error_set(error, ERROR_LIMIT, "a token header of %zu bytes", header.len);

@@ -186,7 +186,8 @@ static bool push_rsa_numbers(OSSL_PARAM_BLD *builder, const BIGNUM *n, const BIG
 bool public_key_rsa(struct str n, struct str e, EVP_PKEY **out, struct error *error)
 {
     OSSL_PARAM_BLD *builder;
-    BIGNUM *modulus, *exponent;
+    BIGNUM *modulus;
+    BIGNUM *exponent;
     bool is_made;
 
     n = without_leading_zeros(n);

@@ -58,8 +58,8 @@ static const uint8_t *bytes_of(struct str string)
 }
 
 /* `out` has room for KEYS_SEAL_OVERHEAD bytes more than `plain`. */
-static bool encrypt(EVP_CIPHER_CTX *cipher, const struct keys *keys, struct str plain,
-                    struct str context, uint8_t *out)
+static bool seal_bytes(EVP_CIPHER_CTX *cipher, const struct keys *keys, struct str plain,
+                       struct str context, uint8_t *out)
 {
     uint8_t *text = out + NONCE_LEN;
     uint8_t *tag = text + plain.len;
@@ -74,8 +74,8 @@ static bool encrypt(EVP_CIPHER_CTX *cipher, const struct keys *keys, struct str 
 }
 
 /* `out` has room for KEYS_SEAL_OVERHEAD bytes less than `sealed`. */
-static bool decrypt(EVP_CIPHER_CTX *cipher, const struct keys *keys, struct str sealed,
-                    struct str context, uint8_t *out)
+static bool unseal_bytes(EVP_CIPHER_CTX *cipher, const struct keys *keys, struct str sealed,
+                         struct str context, uint8_t *out)
 {
     size_t plain_len = sealed.len - KEYS_SEAL_OVERHEAD;
     const uint8_t *text = bytes_of(sealed) + NONCE_LEN;
@@ -104,7 +104,7 @@ bool keys_seal(struct keys *keys, struct str plain, struct str context, struct b
         !secret_random(sealed.data, NONCE_LEN, error))
         return false;
     cipher = EVP_CIPHER_CTX_new();
-    is_sealed = cipher != NULL && encrypt(cipher, keys, plain, context, sealed.data);
+    is_sealed = cipher != NULL && seal_bytes(cipher, keys, plain, context, sealed.data);
     EVP_CIPHER_CTX_free(cipher);
     if (!is_sealed)
         return error_set_openssl(error, "sealing");
@@ -126,7 +126,7 @@ bool keys_unseal(struct keys *keys, struct str sealed, struct str context, struc
     if (!secret_init(&plain, sealed.len - KEYS_SEAL_OVERHEAD, error))
         return false;
     cipher = EVP_CIPHER_CTX_new();
-    is_open = cipher != NULL && decrypt(cipher, keys, sealed, context, plain.data);
+    is_open = cipher != NULL && unseal_bytes(cipher, keys, sealed, context, plain.data);
     EVP_CIPHER_CTX_free(cipher);
     ERR_clear_error();
     if (!is_open)

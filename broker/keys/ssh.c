@@ -46,7 +46,8 @@ static bool open_ed25519(struct str fields, EVP_PKEY **pkey, struct error *error
 /* string curve, string Q. Source: RFC 5656 3.1 */
 static bool open_p256(struct str fields, EVP_PKEY **pkey, struct error *error)
 {
-    struct str curve, point;
+    struct str curve = { 0 };
+    struct str point = { 0 };
 
     if (!ssh_take_string(&fields, &curve) || !ssh_take_string(&fields, &point) || fields.len != 0)
         return error_set(error, ERROR_SYNTAX, "an SSH key that is not a curve and a point");
@@ -79,7 +80,8 @@ bool ssh_public_key_open(const struct ssh_public_key *key, enum key_algorithm *a
 /* Cut the line at its spaces; what the comment may hold. */
 static bool split_line(struct str line, struct str *type, struct str *base64, struct error *error)
 {
-    struct str rest, comment;
+    struct str rest = { 0 };
+    struct str comment = { 0 };
 
     if (str_ends_with(line, STR("\n")))
         line = str_slice(line, 0, line.len - 1);
@@ -113,7 +115,8 @@ bool ssh_public_key_parse(struct str line, struct arena *arena, struct ssh_publi
     OWNED(public_key_free) EVP_PKEY *pkey = NULL;
     struct ssh_public_key parsed = { 0 };
     enum key_algorithm algorithm;
-    struct str type, base64;
+    struct str type = { 0 };
+    struct str base64 = { 0 };
 
     if (line.len > SSH_LINE_MAX)
         return error_set(error, ERROR_LIMIT, "an SSH key line of %zu bytes", line.len);

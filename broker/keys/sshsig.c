@@ -75,7 +75,8 @@ static bool decode_signature(struct str text, struct arena *arena, struct str *b
 /* byte[6] magic, u32 version, string key, namespace, reserved, hash, signature; nothing behind. */
 static bool parse_blob(struct str blob, struct sshsig *parsed, struct error *error)
 {
-    struct str namespace, reserved;
+    struct str namespace = { 0 };
+    struct str reserved = { 0 };
     uint32_t version;
 
     if (!str_starts_with(blob, MAGIC))
@@ -144,7 +145,8 @@ static bool read_raw_signature(struct str signature, const struct ssh_public_key
                                enum key_algorithm algorithm, uint8_t raw[ECDSA_RAW_LEN],
                                struct error *error)
 {
-    struct str type, bytes;
+    struct str type = { 0 };
+    struct str bytes = { 0 };
 
     if (!ssh_take_string(&signature, &type) || !ssh_take_string(&signature, &bytes) ||
         signature.len != 0)
@@ -182,8 +184,8 @@ static bool verify(const struct sshsig *parsed, struct str message,
 bool sshsig_check(struct str signature, struct str message, const struct ssh_public_key *key,
                   struct arena *arena, struct error *error)
 {
-    struct sshsig parsed;
-    struct str blob;
+    struct sshsig parsed = { 0 };
+    struct str blob = { 0 };
 
     if (signature.len > SSHSIG_MAX)
         return error_set(error, ERROR_LIMIT, "an SSH signature of %zu bytes", signature.len);

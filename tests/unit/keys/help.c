@@ -100,6 +100,7 @@ void remove_folder(char *path)
     const struct dirent *entry;
 
     assert_non_null(names);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread, one DIR */
     while ((entry = readdir(names)) != NULL)
         (void)unlinkat(dirfd(names), entry->d_name, 0); /* not '.' and '..' */
     (void)closedir(names);
@@ -121,6 +122,7 @@ size_t count_files(const char *folder, const char *prefix, const char *suffix)
     size_t count = 0;
 
     assert_non_null(names);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread, one DIR */
     while ((entry = readdir(names)) != NULL) {
         count += str_starts_with(str_from(entry->d_name), str_from(prefix)) &&
                  str_ends_with(str_from(entry->d_name), str_from(suffix));
@@ -158,7 +160,8 @@ static void become_program(const char *const *arguments)
 
     for (size_t i = 0; i < COUNT(copies) - 1 && arguments[i] != NULL; i++)
         copies[i] = strdup(arguments[i]);
-    if (nowhere >= 0 && dup2(nowhere, 0) == 0 && dup2(nowhere, 1) == 1 && dup2(nowhere, 2) == 2)
+    if (copies[0] != NULL && nowhere >= 0 && dup2(nowhere, 0) == 0 && dup2(nowhere, 1) == 1 &&
+        dup2(nowhere, 2) == 2)
         (void)execvp(copies[0], copies);
     _exit(127);
 }

@@ -202,13 +202,13 @@ static void a_key_of_another_kind_is_refused(void **state)
 static void a_file_of_more_than_the_limit_is_refused(void **state)
 {
     struct fixture *fixture = *state;
-    char *text = calloc(1, 16 * 1024 + 2);
+    char *text = calloc(1, (size_t)16 * 1024 + 2);
 
     assert_non_null(text);
-    memset(text, 'x', 16 * 1024);
+    memset(text, 'x', (size_t)16 * 1024);
     write_file(fixture->folder, "issuer-es256-1763800000.key", text, 0600);
     assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG); /* no key in it */
-    text[16 * 1024] = 'x';
+    text[(size_t)16 * 1024] = 'x';
     write_file(fixture->folder, "issuer-es256-1763800000.key", text, 0600);
     assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_LIMIT);
     free(text);

@@ -132,7 +132,8 @@ static void libjwt_loads_our_key_set_and_verifies_our_tokens(void **state)
     for (size_t i = 0; i < COUNT(fixture->keys); i++) {
         struct str token = sign(fixture->keys[i], fixture->claims, fixture->arena);
         struct error error = { 0 };
-        struct str jwks, kid;
+        struct str jwks = { 0 };
+        struct str kid = { 0 };
         jwk_set_t *set;
         jwt_checker_t *checker = jwt_checker_new();
         jwt_alg_t algorithm = i == 0 ? JWT_ALG_ES256 : JWT_ALG_RS256;

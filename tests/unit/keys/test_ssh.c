@@ -54,7 +54,8 @@ static enum error_code parse(struct fixture *fixture, struct str line)
 static struct str make_key(struct fixture *fixture, const char *name, const char *type,
                            const char *bits)
 {
-    char path[256], public_name[64];
+    char path[256];
+    char public_name[64];
     const char *arguments[] = { "ssh-keygen", "-q", "-t", type, "-b", bits, "-N",
                                 "",           "-C", name, "-f", path, NULL };
 
@@ -107,7 +108,8 @@ static void other_kinds_of_keys_are_refused(void **state)
 static void a_certificate_is_refused(void **state)
 {
     struct fixture *fixture = *state;
-    char authority[256], path[256];
+    char authority[256];
+    char path[256];
     const char *arguments[] = { "ssh-keygen", "-q", "-s",     authority, "-I",
                                 "id",         "-n", "deploy", path,      NULL };
 
@@ -148,7 +150,8 @@ static void a_named_keys_public_half_is_a_line_that_we_take(void **state)
 
     for (size_t i = 0; i < COUNT(algorithms); i++) {
         const char *name = i == 0 ? "one" : "two";
-        char public_name[16], path[256];
+        char public_name[16];
+        char path[256];
         const char *arguments[] = { "ssh-keygen", "-lf", path, NULL };
         struct error error = { 0 };
         struct key *key;

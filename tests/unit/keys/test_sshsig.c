@@ -55,7 +55,10 @@ static void make_key(struct fixture *fixture, const char *type)
 static struct str sign(struct fixture *fixture, const char *type, const char *namespace,
                        const char *hash)
 {
-    char key[256], message[256], option[32], name[64];
+    char key[256];
+    char message[256];
+    char option[32];
+    char name[64];
     const char *arguments[] = { "ssh-keygen", "-Y", "sign", "-f",    key, "-n",
                                 namespace,    "-O", option, message, NULL };
 
@@ -426,7 +429,9 @@ static void ecdsa_numbers_in_any_other_form_are_refused(void **state)
     const struct signed_message *message = &fixture->all[3];
     const struct str empty = { 0 };
     const struct str longer = { "\1" ZEROS ZEROS, 33 };
-    struct str type, r, s;
+    struct str type = { 0 };
+    struct str r = { 0 };
+    struct str s = { 0 };
     struct str rest = split_ecdsa(message->fields.signature, &type, &r, &s);
     const struct {
         const char *name;
@@ -467,14 +472,16 @@ static void ed25519_signatures_of_another_length_are_refused(void **state)
     struct fixture *fixture = *state;
     const struct signed_message *message = &fixture->all[0];
     struct str rest = message->fields.signature;
-    struct str type, bytes;
+    struct str type = { 0 };
+    struct str bytes = { 0 };
 
     assert_true(ssh_take_string(&rest, &type) && ssh_take_string(&rest, &bytes));
     for (size_t len = 0; len <= 65; len++) {
         char longer[65] = { 0 };
         struct fields fields = message->fields;
 
-        memcpy(longer, bytes.data, bytes.len);
+        for (size_t i = 0; i < bytes.len; i++)
+            longer[i] = bytes.data[i];
         fields.signature = signature_of(fixture, type, NULL, 0, (struct str){ longer, len });
         assert_int_equal(check_blob(fixture, blob_of(fixture, &fields), message),
                          len == 64 ? ERROR_NONE : ERROR_SYNTAX);
