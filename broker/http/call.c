@@ -94,14 +94,22 @@ static enum error_code check_route(struct call *call)
 {
     const struct http_options *options = &call->connection->worker->server->options;
     struct http_request *request = &call->request;
+    bool has_query = str_cut(request->path, '?', &request->path, &request->query);
     enum error_code code = route_find(options->routes, options->route_count, request->method,
                                       request->path, &call->route, &request->rest);
 
+    if (has_query && (code != ERROR_NONE || call->route->body != HTTP_BODY_QUERY))
+        return ERROR_REQUEST;
     if (code == ERROR_METHOD)
         http_add_header(
             request, MHD_HTTP_HEADER_ALLOW,
             route_allow(options->routes, options->route_count, request->path, request->arena));
     return code;
+}
+
+static bool takes_body(const struct http_route *route)
+{
+    return route->body != HTTP_BODY_NONE && route->body != HTTP_BODY_QUERY;
 }
 
 static enum error_code check_length(struct call *call)
@@ -111,7 +119,7 @@ static enum error_code check_length(struct call *call)
 
     if (!call->has_body)
         return ERROR_NONE;
-    if (call->route->body == HTTP_BODY_NONE)
+    if (!takes_body(call->route))
         return ERROR_BODY_TOO_LARGE;
     if (http_header_get(&call->request, MHD_HTTP_HEADER_CONTENT_LENGTH, &text) == 0)
         return ERROR_NONE; /* chunked: counted as it comes */
@@ -126,7 +134,7 @@ static enum error_code check_type(struct call *call)
 
     if (http_header_get(&call->request, MHD_HTTP_HEADER_CONTENT_ENCODING, &value) != 0)
         return ERROR_MEDIA_TYPE;
-    if (call->route->body == HTTP_BODY_NONE)
+    if (!takes_body(call->route))
         return ERROR_NONE;
     if (http_header_get(&call->request, MHD_HTTP_HEADER_CONTENT_TYPE, &value) != 1 ||
         !route_takes_type(call->route->body, value))

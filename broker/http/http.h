@@ -35,11 +35,12 @@ struct http_request;
 /** The longest request target, bytes (RFC 9112 3 asks for 8000 at least); else 414. */
 #define HTTP_TARGET_BYTES_MAX ((size_t)8000)
 
-/** Which body a route takes. */
+/** Which body a route takes. A query is refused by all but HTTP_BODY_QUERY. */
 enum http_body {
-    HTTP_BODY_NONE, /* a body is refused */
-    HTTP_BODY_FORM, /* application/x-www-form-urlencoded, charset utf-8 allowed */
-    HTTP_BODY_JSON, /* application/json */
+    HTTP_BODY_NONE,  /* a body is refused */
+    HTTP_BODY_FORM,  /* application/x-www-form-urlencoded, charset utf-8 allowed */
+    HTTP_BODY_JSON,  /* application/json */
+    HTTP_BODY_QUERY, /* a body is refused, but `query` is read; no route of the broker's */
 };
 
 /**
@@ -89,8 +90,9 @@ struct http_response {
 struct http_request {
     struct arena *arena; /* freed after the answer was sent; wiped */
     struct str method;
-    struct str path; /* raw, as on the request line; a query is refused everywhere */
-    struct str rest; /* what a prefix route's "*" stands for */
+    struct str path;  /* raw, as on the request line, without the query */
+    struct str query; /* raw, what is behind the "?"; empty where there is none */
+    struct str rest;  /* what a prefix route's "*" stands for */
     struct str body;
     struct address peer;
     struct http_response response;

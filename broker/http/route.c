@@ -68,8 +68,7 @@ enum error_code route_check_target(struct str target)
 {
     if (target.len > HTTP_TARGET_BYTES_MAX)
         return ERROR_URI_TOO_LONG;
-    if (target.len == 0 || target.data[0] != '/' || str_has_control(target) ||
-        str_find(target, '?') < target.len)
+    if (target.len == 0 || target.data[0] != '/' || str_has_control(target))
         return ERROR_REQUEST;
     return ERROR_NONE;
 }
@@ -80,6 +79,7 @@ bool route_takes_type(enum http_body body, struct str content_type)
         [HTTP_BODY_NONE] = NULL,
         [HTTP_BODY_FORM] = "application/x-www-form-urlencoded",
         [HTTP_BODY_JSON] = "application/json",
+        [HTTP_BODY_QUERY] = NULL,
     };
     struct str type;
     struct str parameters;

@@ -20,7 +20,10 @@ enum error_code route_find(const struct http_route *routes, size_t count, struct
 struct str route_allow(const struct http_route *routes, size_t count, struct str path,
                        struct arena *arena);
 
-/** ERROR_NONE for "/path"; a query, an absolute form, control characters: ERROR_REQUEST. */
+/**
+ * ERROR_NONE for "/path", with or without a query; an absolute form, control characters:
+ * ERROR_REQUEST.
+ */
 enum error_code route_check_target(struct str target);
 
 /** Whether a Content-Type fits a route's body: the exact type, charset UTF-8 at most. */

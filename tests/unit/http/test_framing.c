@@ -16,8 +16,15 @@ static enum progress hello(struct http_request *request, void *context)
     return http_answer_text(request, 200, "text/plain", STR("hello\n"));
 }
 
+static enum progress ask(struct http_request *request, void *context)
+{
+    (void)context;
+    return http_answer_text(request, 200, "text/plain", request->query);
+}
+
 static const struct http_route routes[] = {
     { "GET", "/hello", 0, HTTP_BODY_NONE, hello },
+    { "GET", "/ask", 0, HTTP_BODY_QUERY, ask },
     { "POST", "/form", 64, HTTP_BODY_FORM, hello },
 };
 
@@ -95,6 +102,9 @@ static const struct {
     ROW("a mixed-case method", 400, "Get /hello HTTP/1.1\r\nHost: a\r\n\r\n"),
     ROW("a query", 400, "GET /hello?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"),
     ROW("an empty query", 400, "GET /hello? HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ROW("a query where nothing is", 400, "GET /nothing?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ROW("a query with another method", 400, "POST /ask?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ROW("a query and a body", 413, "GET /ask?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na=b"),
     ROW("a space in the target", 400, "GET /hello x HTTP/1.1\r\nHost: a\r\n\r\n"),
     ROW("two spaces after the method", 400, "GET  /hello HTTP/1.1\r\nHost: a\r\n\r\n"),
     ROW("HTTP/0.9", 0, "GET /hello\r\n\r\n"),
@@ -154,6 +164,19 @@ static void what_is_in_order_is_served(void **state)
     }
 }
 
+static void a_query_comes_raw_to_a_route_that_takes_one(void **state)
+{
+    struct answer answer;
+
+    (void)state;
+    peer_ask(http_port(server), "GET /ask?a=%2e%2E&b=?c HTTP/1.1\r\nHost: a\r\n\r\n", &answer);
+    assert_int_equal(answer.status, 200);
+    assert_true(str_eq(answer.body, STR("a=%2e%2E&b=?c")));
+    peer_ask(http_port(server), "GET /ask HTTP/1.1\r\nHost: a\r\n\r\n", &answer);
+    assert_int_equal(answer.status, 200);
+    assert_int_equal(answer.body.len, 0);
+}
+
 static void nothing_of_a_request_is_echoed(void **state)
 {
     struct answer answer;
@@ -185,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_could_be_read_in_two_ways_is_refused_and_closed),
         cmocka_unit_test(what_is_in_order_is_served),
+        cmocka_unit_test(a_query_comes_raw_to_a_route_that_takes_one),
         cmocka_unit_test(nothing_of_a_request_is_echoed),
         cmocka_unit_test(an_http_1_0_peer_is_answered_and_left),
     };

@@ -85,7 +85,7 @@ static void another_method_is_told_which_there_are(void **state)
 static void only_plain_paths_are_targets(void **state)
 {
     static const char *const bad[] = {
-        "", "*", "http://broker/token", "token", "/token?x=1", "/token?", "/to\tken", "/to\x7fken",
+        "", "*", "http://broker/token", "token", "?/token", "/to\tken", "/to\x7fken", "/token?\n",
     };
 
     (void)state;
