@@ -11,9 +11,16 @@
 #include "upstream/upstream.h"
 
 #define CONFIG_ARENA_MAX ((size_t)64 * 1024 * 1024)
+#define CONFIG_KEYS_MAX 32
 #define MINUTE_S 60
 #define HOUR_S 3600
 #define DAY_S (24 * HOUR_S)
+
+/* Words of the contract that this version does not act on; to ignore them would be to fail open. */
+static const char *const top_later[] = { "people", NULL };
+static const char *const listen_later[] = { "proxy", NULL };
+static const char *const ledger_later[] = { "witnesses", "keep", NULL };
+static const char *const nothing_later[] = { NULL };
 
 static const char *const top_names[] = { "issuer",  "broker",  "listen", "admin",  "store",
                                          "keys",    "ledger",  "limits", "policy", "help",
@@ -56,6 +63,26 @@ bool config_is_name(struct str text)
            str_is_made_of(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
 }
 
+bool config_expect_map(const struct config_reader *reader, const json_t *map,
+                       const char *const *names, const char *const *later)
+{
+    const char *known[CONFIG_KEYS_MAX] = { 0 };
+    size_t count = 0;
+    bool is_good;
+
+    for (size_t i = 0; names[i] && count + 1 < COUNT(known); i++)
+        known[count++] = names[i];
+    for (size_t i = 0; later[i] && count + 1 < COUNT(known); i++)
+        known[count++] = later[i];
+    is_good = yaml_expect_map(&reader->yaml, map, known);
+    for (size_t i = 0; later[i]; i++)
+        if (json_object_get(map, later[i]))
+            is_good =
+                yaml_complain_key(&reader->yaml, map, later[i], STR(""),
+                                  "'%s' is not supported by this version: remove it", later[i]);
+    return is_good;
+}
+
 static void read_tls(const struct config_reader *reader, const json_t *listen,
                      struct config_listen *out)
 {
@@ -86,13 +113,14 @@ static void check_address(const struct config_reader *reader, const json_t *map,
 }
 
 static void read_listener(const struct config_reader *reader, const json_t *root, const char *key,
-                          const char *const *names, struct config_listen *out)
+                          const char *const *names, const char *const *later,
+                          struct config_listen *out)
 {
     const json_t *map;
     int64_t port = out->port;
 
     if (!yaml_get_map(&reader->yaml, root, key, &map) ||
-        !yaml_expect_map(&reader->yaml, map, names))
+        !config_expect_map(reader, map, names, later))
         return;
     (void)yaml_get_str(&reader->yaml, map, "address", &out->address);
     (void)yaml_get_int(&reader->yaml, map, "port", 0, UINT16_MAX, &port);
@@ -110,8 +138,8 @@ static void read_listeners(const struct config_reader *reader, const json_t *roo
     config->listen = (struct config_listen){ .address = STR("127.0.0.1"), .port = 8443 };
     config->admin = (struct config_listen){ .address = STR("127.0.0.1"), .port = 9464 };
     (void)yaml_require(&reader->yaml, root, "listen");
-    read_listener(reader, root, "listen", listen_names, &config->listen);
-    read_listener(reader, root, "admin", admin_names, &config->admin);
+    read_listener(reader, root, "listen", listen_names, listen_later, &config->listen);
+    read_listener(reader, root, "admin", admin_names, nothing_later, &config->admin);
 }
 
 static void read_issuer_url(const struct config_reader *reader, const json_t *root)
@@ -201,7 +229,7 @@ static void read_ledger(const struct config_reader *reader, const json_t *root)
     config->origin =
         arena_printf(config->arena, STR_FMT "/log", STR_ARG(without_scheme(config->issuer)));
     if (!yaml_get_map(&reader->yaml, root, "ledger", &map) ||
-        !yaml_expect_map(&reader->yaml, map, names) ||
+        !config_expect_map(reader, map, names, ledger_later) ||
         !yaml_get_str(&reader->yaml, map, "origin", &origin))
         return;
     if (origin.len > 200 || str_has_control(origin) || str_find(origin, ' ') < origin.len ||
@@ -247,7 +275,8 @@ static void read_all(const struct config_reader *reader)
 {
     const json_t *root = yaml_root(reader->config->document);
 
-    if (!yaml_expect_map(&reader->yaml, root, top_names))
+    (void)config_expect_map(reader, root, top_names, top_later);
+    if (!json_is_object(root))
         return;
     read_issuer_url(reader, root);
     read_names(reader, root);

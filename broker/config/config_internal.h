@@ -25,6 +25,13 @@ bool config_get_path(const struct config_reader *reader, const json_t *map, cons
 /** Whether it is [a-z0-9-]{1,40}. */
 bool config_is_name(struct str text);
 
+/**
+ * The value must be a map of `names` (ends with NULL). Those of `later` are words of the contract
+ * that this version does not know how to obey: refused, with that said.
+ */
+bool config_expect_map(const struct config_reader *reader, const json_t *map,
+                       const char *const *names, const char *const *later);
+
 /** Read `issuers:`. */
 void config_read_issuers(const struct config_reader *reader, const json_t *root);
 
