@@ -91,8 +91,8 @@ struct target_kind {
      * Make the credential. A local kind never waits. A remote one may; it is entered again after its
      * waker. What came back is checked against what was asked: longer or wider is a failure.
      *
-     * Errors: ERROR_DETAILS, ERROR_MINT, ERROR_MINT_UNKNOWN (`may_exist` is set), ERROR_MEMORY,
-     *         ERROR_CRYPTO
+     * Errors: ERROR_DETAILS, ERROR_SCOPE, ERROR_MINT, ERROR_MINT_UNKNOWN (`may_exist` is set),
+     *         ERROR_MEMORY, ERROR_CRYPTO
      */
     enum progress (*mint)(struct mint *mint, struct error *error);
 };

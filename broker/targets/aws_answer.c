@@ -1,0 +1,65 @@
+#include <inttypes.h>
+
+#include "base/error.h"
+#include "base/time_text.h"
+#include "targets/aws_internal.h"
+
+#define ACCESS_KEY_MIN 16
+#define ACCESS_KEY_MAX 128
+#define SECRET_KEY_MAX 1024
+#define PRINTABLE LETTERS_AND_DIGITS "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
+/* Credentials travel on as environment variables, JSON and command output: plain text only. */
+static bool check_credentials(const struct aws_answer *answer, struct error *error)
+{
+    if (answer->access_key_id.len < ACCESS_KEY_MIN || answer->access_key_id.len > ACCESS_KEY_MAX ||
+        !str_is_made_of(answer->access_key_id, LETTERS_AND_DIGITS "_"))
+        return error_set(error, ERROR_MINT, "the answer has no proper access key id");
+    if (answer->secret_access_key.len == 0 || answer->secret_access_key.len > SECRET_KEY_MAX ||
+        !str_is_made_of(answer->secret_access_key, PRINTABLE))
+        return error_set(error, ERROR_MINT, "the answer has no proper secret access key");
+    if (answer->session_token.len == 0 || !str_is_made_of(answer->session_token, PRINTABLE))
+        return error_set(error, ERROR_MINT, "the answer has no proper session token");
+    return true;
+}
+
+static bool check_life(const struct aws_answer *answer, const struct aws_request *request,
+                       int64_t *expires_s, struct error *error)
+{
+    int64_t expires_ms;
+    int64_t life_s;
+
+    if (answer->expiration.len < TIME_TEXT_S_LEN ||
+        !time_text_parse(answer->expiration, &expires_ms))
+        return error_set(error, ERROR_MINT, "the answer has no proper expiration");
+    life_s = expires_ms / 1000 - request->now_s;
+    if (life_s <= 0)
+        return error_set(error, ERROR_MINT, "the credentials expired before they came");
+    if (life_s > request->ttl_s + AWS_EXPIRY_LEEWAY_S)
+        return error_set(error, ERROR_MINT,
+                         "the credentials live %" PRId64 " s, asked for were %" PRId64 " s", life_s,
+                         request->ttl_s);
+    *expires_s = expires_ms / 1000;
+    return true;
+}
+
+/* What may be missing, but is right where it is there. */
+static bool check_optional(struct str found, struct str expected, const char *what,
+                           struct error *error)
+{
+    if (!found.data || str_eq(found, expected))
+        return true;
+    return error_set(error, ERROR_MINT, "the answer is for another %s", what);
+}
+
+bool aws_answer_check(const struct aws_answer *answer, const struct aws_request *request,
+                      int64_t *expires_s, struct error *error)
+{
+    if (!str_eq(answer->assumed_role, request->assumed_role))
+        return error_set(error, ERROR_MINT, "the credentials are for another role or session");
+    return check_optional(answer->audience, request->audience, "audience", error) &&
+           check_optional(answer->subject, request->subject, "subject", error) &&
+           check_optional(answer->source_identity, request->source_identity, "source identity",
+                          error) &&
+           check_credentials(answer, error) && check_life(answer, request, expires_s, error);
+}

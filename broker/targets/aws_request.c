@@ -1,0 +1,198 @@
+/*
+ * What we ask of STS, and the assertion that says who asks.
+ *
+ * The assertion is good for one role only (the `roles` claim), for five minutes, and names stage
+ * and lease in what AWS logs: session name, source identity and session tags.
+ *
+ * Source: STS service model 2011-06-15; IAM user guide, "Pass session tags using
+ * AssumeRoleWithWebIdentity"
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "keys/keys.h"
+#include "targets/aws_internal.h"
+
+#define ASSERTION_LIFE_S 300
+#define RUN_IN_NAME_MAX 20
+#define CLAIM_ROLES "https://aws.amazon.com/roles"
+#define CLAIM_SOURCE_IDENTITY "https://aws.amazon.com/source_identity"
+#define CLAIM_TAGS "https://aws.amazon.com/tags"
+
+/* The session's name. */
+
+/* At most `max` bytes of `text` and a '-'; what AWS does not take becomes '-'. */
+static void add_part(struct buf *name, struct str text, size_t max)
+{
+    text = str_slice(text, 0, max);
+    if (text.len == 0)
+        return;
+    for (size_t i = 0; i < text.len; i++) {
+        struct str byte = str_slice(text, i, 1);
+
+        buf_add_byte(name, str_is_made_of(byte, AWS_NAME_CHARSET) ? (uint8_t)byte.data[0] : '-');
+    }
+    buf_add_byte(name, '-');
+}
+
+bool aws_session_name(struct str repository, struct str run, struct str lease, struct arena *arena,
+                      struct str *name)
+{
+    OWNED(buf_release) struct buf text = { 0 };
+    size_t room = AWS_SESSION_NAME_MAX - ID_LEN - 1; /* and the '-' in front of the lease */
+
+    if (!id_is_valid(lease))
+        return false;
+    buf_init(&text, AWS_SESSION_NAME_MAX);
+    run = str_slice(run, 0, RUN_IN_NAME_MAX);
+    add_part(&text, repository, run.len > 0 ? room - run.len - 1 : room);
+    add_part(&text, run, RUN_IN_NAME_MAX);
+    buf_add(&text, lease);
+    *name = arena_copy(arena, buf_str(&text));
+    return buf_is_ok(&text) && name->data;
+}
+
+/* The assertion. */
+
+/* A tag's value is a list of exactly one text. */
+static bool put_tag(json_t *tags, const char *name, struct str value)
+{
+    JSON_OWNED json_t *list = json_array();
+
+    return json_array_append_new(list, json_from_str(value)) == 0 &&
+           json_put(tags, name, json_incref(list));
+}
+
+/* One of our own tags; what AWS does not take as a tag is left out, the lease stands for it. */
+static bool put_own_tag(json_t *tags, const char *name, struct str value)
+{
+    if (value.len == 0 || value.len > AWS_TAG_VALUE_MAX || !str_is_made_of(value, AWS_TAG_CHARSET))
+        return true;
+    return put_tag(tags, name, value);
+}
+
+static json_t *tags_new(const struct mint *mint, const struct aws_grant *grant)
+{
+    JSON_OWNED json_t *tags = json_object();
+    struct str pipeline;
+    struct str rest;
+    const char *name;
+    json_t *value;
+    bool is_good = true;
+
+    (void)str_cut(mint->stage, ':', &pipeline, &rest);
+    json_object_foreach(json_iterable(grant->tags), name, value) is_good =
+        is_good && put_tag(tags, name, json_str(value));
+    is_good = is_good && put_own_tag(tags, AWS_TAG_STAGE, mint->stage) &&
+              put_own_tag(tags, AWS_TAG_PIPELINE, pipeline) &&
+              put_own_tag(tags, AWS_TAG_RUN, mint->run);
+    return is_good ? json_pack("{s:O}", "principal_tags", tags) : NULL;
+}
+
+static json_t *claims_new(const struct mint *mint, const struct aws_settings *settings,
+                          const struct aws_grant *grant, const char *jti)
+{
+    JSON_OWNED json_t *claims = json_object();
+    bool is_good = json_put(claims, "iss", json_from_str(mint->tools->issuer)) &&
+                   json_put(claims, "sub", json_from_str(mint->stage)) &&
+                   json_put(claims, "aud", json_from_str(settings->audience)) &&
+                   json_put(claims, "iat", json_integer(mint->now_s)) &&
+                   json_put(claims, "nbf", json_integer(mint->now_s)) &&
+                   json_put(claims, "exp", json_integer(mint->now_s + ASSERTION_LIFE_S)) &&
+                   json_put(claims, "jti", json_string(jti)) &&
+                   json_put(claims, CLAIM_ROLES, json_from_str(grant->role)) &&
+                   json_put(claims, CLAIM_SOURCE_IDENTITY, json_from_str(mint->lease)) &&
+                   json_put(claims, CLAIM_TAGS, tags_new(mint, grant));
+
+    return is_good ? TAKE(claims) : NULL;
+}
+
+static bool sign_assertion(const struct mint *mint, const struct aws_settings *settings,
+                           const struct aws_grant *grant, struct str *token, struct error *error)
+{
+    JSON_OWNED json_t *claims = NULL;
+    char jti[ID_LEN + 1];
+
+    if (mint->stage.len < AWS_SUBJECT_MIN)
+        return error_set(error, ERROR_MINT, "AWS takes no subject of less than %d characters",
+                         AWS_SUBJECT_MIN);
+    if (!id_new(clock_wall_ms(), jti, error))
+        return false;
+    claims = claims_new(mint, settings, grant, jti);
+    if (!claims)
+        return error_set(error, ERROR_MEMORY, "no memory for an assertion");
+    return keys_sign_jwt(mint->tools->keys, "JWT", claims, mint->arena, token, error);
+}
+
+/* The form. */
+
+static void add_field(struct buf *form, const char *name, struct str value)
+{
+    if (form->len > 0)
+        buf_add_byte(form, '&');
+    buf_add_text(form, name);
+    buf_add_byte(form, '=');
+    buf_add_percent(form, value);
+}
+
+static void add_policy_arns(struct buf *form, const struct texts *arns)
+{
+    for (size_t i = 0; i < arns->count; i++) {
+        buf_printf(form, "&PolicyArns.member.%zu.arn=", i + 1);
+        buf_add_percent(form, arns->list[i]);
+    }
+}
+
+static void write_form(struct buf *form, const struct mint *mint, const struct aws_grant *grant,
+                       struct str session, struct str token)
+{
+    add_field(form, "Action", STR("AssumeRoleWithWebIdentity"));
+    add_field(form, "Version", STR("2011-06-15"));
+    add_field(form, "RoleArn", grant->role);
+    add_field(form, "RoleSessionName", session);
+    buf_printf(form, "&DurationSeconds=%" PRId64, mint->ttl_s);
+    if (grant->policy.len > 0)
+        add_field(form, "Policy", grant->policy);
+    add_policy_arns(form, &grant->policy_arns);
+    add_field(form, "WebIdentityToken", token);
+}
+
+static struct str assumed_role(const struct mint *mint, const struct aws_grant *grant,
+                               struct str session)
+{
+    return arena_printf(mint->arena,
+                        "arn:" STR_FMT ":sts::" STR_FMT ":assumed-role/" STR_FMT "/" STR_FMT,
+                        STR_ARG(grant->partition), STR_ARG(grant->account),
+                        STR_ARG(grant->role_name), STR_ARG(session));
+}
+
+bool aws_request_build(const struct mint *mint, const struct aws_settings *settings,
+                       const struct aws_grant *grant, struct buf *form, struct aws_request *request,
+                       struct error *error)
+{
+    struct str token;
+
+    *request = (struct aws_request){
+        .audience = settings->audience,
+        .subject = mint->stage,
+        .source_identity = mint->lease,
+        .now_s = mint->now_s,
+        .ttl_s = mint->ttl_s,
+    };
+    if (mint->ttl_s < AWS_TTL_MIN_S || mint->ttl_s > AWS_TTL_MAX_S)
+        return error_set(error, ERROR_MINT, "AWS gives credentials of %d to %d s, not %" PRId64,
+                         AWS_TTL_MIN_S, AWS_TTL_MAX_S, mint->ttl_s);
+    if (!aws_session_name(mint->repository, mint->run, mint->lease, mint->arena, &request->session))
+        return error_set(error, ERROR_MEMORY, "no memory for a session's name");
+    request->assumed_role = assumed_role(mint, grant, request->session);
+    if (!request->assumed_role.data)
+        return error_set(error, ERROR_MEMORY, "no memory for a session's name");
+    if (!sign_assertion(mint, settings, grant, &token, error))
+        return false;
+    write_form(form, mint, grant, request->session, token);
+    return buf_is_ok(form) || error_set(error, ERROR_LIMIT, "the request to STS is too large");
+}

@@ -1,0 +1,153 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "targets/targets_internal.h"
+
+#define SHOWN_MAX 60 /* bytes of a foreign value in a message */
+
+bool grant_fault(struct grant_reader *reader, const json_t *at, const char *format, ...)
+{
+    va_list values;
+
+    if (reader->fault[0] != '\0')
+        return false;
+    reader->at = at;
+    va_start(values, format);
+    (void)vsnprintf(reader->fault, sizeof(reader->fault), format, values);
+    va_end(values);
+    return false;
+}
+
+/* Where "${" starts, or the text's length. */
+static size_t find_hole(struct str text)
+{
+    for (size_t i = 0; i + 1 < text.len; i++)
+        if (text.data[i] == '$' && text.data[i + 1] == '{')
+            return i;
+    return text.len;
+}
+
+/* The text with each hole as long as it can get. */
+static bool widen(struct grant_reader *reader, const json_t *at, struct str text, size_t max,
+                  struct str *out)
+{
+    OWNED(buf_release) struct buf wide = { 0 };
+    struct str name;
+
+    buf_init(&wide, max);
+    while (text.len > 0) {
+        size_t hole = find_hole(text);
+
+        buf_add(&wide, str_slice(text, 0, hole));
+        if (hole == text.len)
+            break;
+        if (!str_cut(str_slice(text, hole + 2, text.len), '}', &name, &text) || name.len == 0)
+            return grant_fault(reader, at, "'${' without a name and '}'");
+        for (size_t i = 0; i < GRANT_HOLE_MAX; i++)
+            buf_add_byte(&wide, 'x');
+    }
+    if (!buf_is_ok(&wide))
+        return grant_fault(reader, at, "longer than %zu bytes when its holes are filled", max);
+    *out = arena_copy(reader->arena, buf_str(&wide));
+    return out->data != NULL || grant_fault(reader, at, "no memory for a grant's text");
+}
+
+static bool fill(struct grant_reader *reader, const json_t *value, size_t max, struct str *text)
+{
+    if (find_hole(*text) == text->len)
+        return true;
+    if (reader->has_open_holes)
+        return widen(reader, value, *text, max, text);
+    return grant_fault(reader, value, "a hole that was not filled");
+}
+
+bool grant_text(struct grant_reader *reader, const json_t *value, const struct text_limits *limits,
+                struct str *out)
+{
+    struct str text = json_str(value);
+
+    if (!json_is_string(value))
+        return grant_fault(reader, value, "'%s' must be text", limits->name);
+    if (text.len == 0)
+        return grant_fault(reader, value, "'%s' must not be empty", limits->name);
+    if (!fill(reader, value, limits->bytes, &text))
+        return false;
+    if (text.len > limits->bytes)
+        return grant_fault(reader, value, "'%s' is longer than %zu bytes", limits->name,
+                           limits->bytes);
+    if (str_has_control(text))
+        return grant_fault(reader, value, "'%s' holds a control character", limits->name);
+    if (limits->charset && !str_is_made_of(text, limits->charset))
+        return grant_fault(reader, value, "'" STR_FMT "' holds a character that '%s' cannot have",
+                           STR_ARG(str_slice(json_str(value), 0, SHOWN_MAX)), limits->name);
+    *out = text;
+    return true;
+}
+
+bool texts_contain(const struct texts *texts, struct str text)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        if (str_eq(texts->list[i], text))
+            return true;
+    return false;
+}
+
+bool grant_texts(struct grant_reader *reader, const json_t *value, const struct text_limits *limits,
+                 struct texts *out)
+{
+    size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    struct str *list;
+    struct texts texts;
+
+    if (count == 0)
+        return grant_fault(reader, value, "'%s' must not be empty", limits->name);
+    if (count > limits->count)
+        return grant_fault(reader, value, "'%s' has more than %zu elements", limits->name,
+                           limits->count);
+    list = arena_alloc_array(reader->arena, count, sizeof(*list));
+    if (!list)
+        return grant_fault(reader, value, "no memory for '%s'", limits->name);
+    texts = (struct texts){ list, 0 };
+    for (; texts.count < count; texts.count++) {
+        const json_t *item = json_is_array(value) ? json_array_get(value, texts.count) : value;
+
+        if (!grant_text(reader, item, limits, &list[texts.count]))
+            return false;
+        if (texts_contain(&texts, list[texts.count]))
+            return grant_fault(reader, item, "'" STR_FMT "' is there twice",
+                               STR_ARG(str_slice(json_str(item), 0, SHOWN_MAX)));
+    }
+    *out = texts;
+    return true;
+}
+
+bool grant_flag(struct grant_reader *reader, const json_t *fields, const char *name, bool *out)
+{
+    const json_t *value = json_object_get(fields, name);
+    struct str text = json_str(value);
+    bool is_true = str_eq(text, STR("true"));
+
+    if (value && !is_true && !str_eq(text, STR("false")))
+        return grant_fault(reader, value, "'%s' must be true or false", name);
+    *out = is_true;
+    return true;
+}
+
+bool grant_starts_with_hole(const json_t *value)
+{
+    return str_starts_with(json_str(value), STR("${"));
+}
+
+void grant_report(const struct yaml_reader *yaml, const json_t *fields,
+                  const struct grant_reader *reader)
+{
+    (void)yaml_complain(yaml, reader->at ? reader->at : fields, "%s", reader->fault);
+}
+
+bool grant_error(const struct grant_reader *reader, struct error *error)
+{
+    return error_set(error, ERROR_MINT, "the grant is not fit to use: %s", reader->fault);
+}
