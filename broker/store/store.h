@@ -13,13 +13,13 @@
 /**
  * The store appends proposals: entries with the row changes that follow from them, under guards.
  *
- * Guards are decided and entries appended in one step, in the order in which proposals came. The store
- * knows bytes and rows; what an entry means is the ledger's one fold, which gives the row changes both
- * when an entry is proposed and when it is read again at start.
+ * Guards are decided and entries appended in one step, in the order in which proposals came. The
+ * store knows bytes and rows; what an entry means is the ledger's one fold, which gives the row
+ * changes both when an entry is proposed and when it is read again at start.
  *
  * Today there is one backend, a folder: append-only segments of framed, checksummed records, zeroed
- * ahead; one write and one fdatasync a batch on the store's thread; a snapshot a minute, so that start
- * is snapshot plus tail.
+ * ahead; one write and one fdatasync a batch on the store's thread; a snapshot a minute, so that
+ * start is snapshot plus tail.
  *
  * Threads: shared
  * Source:  design.md 4, security-rules.md 7
@@ -43,12 +43,17 @@ enum store_lease_state {
     LEASE_UNKNOWN,
 };
 
-/** One lease as the store keeps it. Rows stay for LEASE_KEPT_S after `expires_s`. */
+/**
+ * One lease as the store keeps it. Rows stay for LEASE_KEPT_S after `expires_s`.
+ *
+ * In a change the store itself sets `version`, `opened_index` and `latest_index`; `id` is ID_LEN
+ * characters.
+ */
 struct store_lease {
     char id[ID_LEN + 1];
     uint8_t handle_sha256[32];
     enum store_lease_state state;
-    uint32_t version;      /* 1 when it appears, one more with each change */
+    uint32_t version; /* 1 when it appears, one more with each change */
     int64_t expires_s;
     uint64_t opened_index; /* its first entry */
     uint64_t latest_index; /* its latest entry */
@@ -72,7 +77,11 @@ struct store_guard {
 enum store_change_kind {
     STORE_SET_MARK,
     STORE_FREE_MARK,
-    STORE_PUT_LEASE, /* insert or replace by id; the store counts `version` */
+    /*
+     * Insert by id, or change the row that is there: an all-zero handle and an expiry of 0 keep
+     * what it has. A change without an expiry to a row that is not kept (any more) does nothing.
+     */
+    STORE_PUT_LEASE,
 };
 
 struct store_change {
@@ -114,12 +123,12 @@ struct store_proposal {
 /**
  * What follows from an entry: at most STORE_ENTRY_CHANGES_MAX changes.
  *
- * Pure; called at start for each entry behind the snapshot. `lookup` finds a lease by id as it is at
- * that point. False (the entry makes no sense) stops the start.
+ * Pure; called at start for each entry behind the snapshot. `lookup` finds a lease by id as it is
+ * at that point. False (the entry makes no sense) stops the start.
  */
 struct store_fold {
-    bool (*entry)(struct str entry, uint64_t index, struct store_change *changes, size_t *change_count,
-                  struct error *error);
+    bool (*entry)(struct str entry, uint64_t index, struct store_change *changes,
+                  size_t *change_count, struct error *error);
 };
 
 struct store_options {
@@ -131,8 +140,8 @@ struct store_options {
 /**
  * Open: lock, recover (snapshot, tail, a torn last record cut), start the thread.
  *
- * Errors: ERROR_IO (locked by another broker: the cause says so; no space), ERROR_INVALID (damage in
- *         the middle: the cause has segment and offset)
+ * Errors: ERROR_IO (locked by another broker: the cause says so; no space), ERROR_INVALID (damage
+ * in the middle: the cause has segment and offset)
  */
 bool store_open(const struct store_options *options, struct store **store, struct error *error)
     MUST_USE;
@@ -141,10 +150,15 @@ bool store_open(const struct store_options *options, struct store **store, struc
 void store_close(struct store *store);
 
 /** Queue a proposal; false when the store is closing or fenced (then `done` is never called). */
-bool store_submit(struct store *store, struct store_proposal *proposal, struct error *error) MUST_USE;
+bool store_submit(struct store *store, struct store_proposal *proposal, struct error *error)
+    MUST_USE;
 
-/** Whether appends are possible: false after a write error, for readiness. */
+/** Whether appends are possible, for readiness: false without space (it may come back) or fenced.
+ */
 bool store_is_writable(const struct store *store);
+
+/** Whether a write or sync has failed: nothing is written any more, and the process should end. */
+bool store_is_fenced(const struct store *store);
 
 /** Durable entries: indices below are readable. */
 uint64_t store_size(const struct store *store);
@@ -153,7 +167,8 @@ uint64_t store_size(const struct store *store);
 void store_on_commit(struct store *store, void (*function)(uint64_t size, void *context),
                      void *context);
 
-bool store_lease_by_id(const struct store *store, struct str id, struct store_lease *lease) MUST_USE;
+bool store_lease_by_id(const struct store *store, struct str id, struct store_lease *lease)
+    MUST_USE;
 bool store_lease_by_handle(const struct store *store, const uint8_t handle_sha256[32],
                            struct store_lease *lease) MUST_USE;
 bool store_has_mark(const struct store *store, const uint8_t mark[32]) MUST_USE;
@@ -171,7 +186,8 @@ struct store_reader;
 bool store_reader_new(const struct store *store, struct store_reader **reader, struct error *error)
     MUST_USE;
 /** Errors: ERROR_IO, ERROR_INVALID (no store there) */
-bool store_reader_open(const char *folder, struct store_reader **reader, struct error *error) MUST_USE;
+bool store_reader_open(const char *folder, struct store_reader **reader, struct error *error)
+    MUST_USE;
 void store_reader_close(struct store_reader *reader);
 
 OWNED_POINTER(store_reader_close, struct store_reader)
@@ -181,9 +197,11 @@ bool store_reader_refresh(struct store_reader *reader, struct error *error) MUST
 uint64_t store_reader_size(const struct store_reader *reader);
 
 /**
- * The entry at `index`; `private_part` may be NULL. Cheap in sequence. Borrowed until the next call.
+ * The entry at `index`; `private_part` may be NULL. Cheap in sequence. Borrowed until the next
+ * call.
  *
- * Errors: ERROR_NOT_FOUND (past the end), ERROR_INVALID (checksum: the cause has the offset), ERROR_IO
+ * Errors: ERROR_NOT_FOUND (past the end), ERROR_INVALID (checksum: the cause has the offset),
+ * ERROR_IO
  */
 bool store_reader_get(struct store_reader *reader, uint64_t index, struct str *entry,
                       struct str *private_part, struct error *error) MUST_USE;

@@ -1,0 +1,111 @@
+#include "store/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool batch_init(struct batch *batch)
+{
+    memset(batch, 0, sizeof(*batch));
+    batch->end = &batch->first;
+    batch->pending.changes = calloc((size_t)FRAME_ENTRIES_MAX * STORE_ENTRY_CHANGES_MAX,
+                                    sizeof(*batch->pending.changes));
+    return frame_builder_init(&batch->frame) && batch->pending.changes != NULL;
+}
+
+void batch_release(struct batch *batch)
+{
+    frame_builder_release(&batch->frame);
+    free(batch->pending.changes);
+    memset(batch, 0, sizeof(*batch));
+}
+
+void batch_start(struct batch *batch, uint64_t first_index, int64_t time_ms)
+{
+    frame_builder_clear(&batch->frame, first_index);
+    batch->pending.count = 0;
+    batch->first = NULL;
+    batch->end = &batch->first;
+    batch->refused_count = 0;
+    batch->has_only_revocations = true;
+    batch->time_ms = time_ms;
+    time_text_ms(time_ms, batch->time_text);
+}
+
+static size_t proposal_len(const struct store_proposal *proposal)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < proposal->entry_count; i++)
+        len += proposal->entries[i].len + proposal->entries[i].private_part.len;
+    return len;
+}
+
+bool batch_has_room(const struct batch *batch, const struct store_proposal *proposal)
+{
+    return frame_builder_has_room(&batch->frame, proposal->entry_count, proposal_len(proposal));
+}
+
+static void append(struct batch *batch, struct store_proposal *proposal)
+{
+    proposal->next = NULL;
+    *batch->end = proposal;
+    batch->end = &proposal->next;
+}
+
+static void refuse(struct batch *batch, struct store_proposal *proposal, size_t failed_guard,
+                   enum error_code code, const char *cause)
+{
+    proposal->is_committed = false;
+    proposal->failed_guard = failed_guard;
+    (void)error_set(&proposal->error, code, "%s", cause);
+    batch->refused_count++;
+    append(batch, proposal);
+}
+
+void batch_take_failed(struct batch *batch, struct store_proposal *proposal, const char *cause)
+{
+    refuse(batch, proposal, proposal->guard_count, ERROR_LEDGER, cause);
+}
+
+static size_t change_count(const struct store_proposal *proposal)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < proposal->entry_count; i++)
+        count += proposal->entries[i].change_count;
+    return count;
+}
+
+static void add_entry(struct batch *batch, struct store_entry *entry)
+{
+    uint64_t index = batch->frame.first_index + batch->frame.entry_count;
+
+    memcpy(entry->bytes + entry->time_offset, batch->time_text, TIME_TEXT_MS_LEN);
+    frame_builder_add(&batch->frame, (struct str){ entry->bytes, entry->len }, entry->private_part);
+    for (size_t i = 0; i < entry->change_count; i++) {
+        batch->pending.changes[batch->pending.count++] =
+            (struct pending_change){ &entry->changes[i], index };
+    }
+}
+
+void batch_take(struct batch *batch, const struct state *state, struct store_proposal *proposal,
+                int64_t now_s)
+{
+    for (size_t i = 0; i < proposal->guard_count; i++) {
+        if (!state_guard_holds(state, &batch->pending, &proposal->guards[i], now_s)) {
+            refuse(batch, proposal, i, ERROR_INVALID, "a guard does not hold");
+            return;
+        }
+    }
+    if (!state_has_room(state, batch->pending.count + change_count(proposal))) {
+        batch_take_failed(batch, proposal, "as many marks or leases as there may be");
+        return;
+    }
+    proposal->failed_guard = proposal->guard_count;
+    proposal->first_index = batch->frame.first_index + batch->frame.entry_count;
+    proposal->is_committed = true; /* unless the batch fails */
+    for (size_t i = 0; i < proposal->entry_count; i++)
+        add_entry(batch, &proposal->entries[i]);
+    batch->has_only_revocations = batch->has_only_revocations && proposal->is_revocation;
+    append(batch, proposal);
+}

@@ -1,0 +1,305 @@
+/*
+ * A reader finds an entry by its segment (a file's name is the index of its first entry), then by
+ * the nearest earlier spot it has seen there, then by walking from head to head.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/segment.h"
+#include "store/store_internal.h"
+
+/* A spot is remembered every so many bytes of a segment. */
+#define SPOT_DISTANCE ((uint64_t)64 * 1024)
+#define SPOTS_MAX ((size_t)4 * 1024 * 1024)
+
+/* Where a frame begins. */
+struct spot {
+    uint64_t index;
+    uint64_t segment;
+    uint64_t offset;
+};
+
+struct store_reader {
+    const struct store *store; /* or NULL: a folder */
+    int folder;                /* of the segments */
+    struct segment_list segments;
+    struct segment_view view;
+    uint64_t size;
+
+    bool is_damaged; /* a folder's log goes on behind `end`, but cannot be read there */
+    struct spot end; /* of a folder's log */
+
+    bool has_frame;
+    struct frame frame; /* the last one read; borrows from the view */
+    struct spot at;     /* where it begins */
+
+    struct spot *spots; /* ascending */
+    size_t spot_count;
+    size_t spot_capacity;
+};
+
+static struct store_reader *reader_alloc(void)
+{
+    struct store_reader *reader = calloc(1, sizeof(*reader));
+
+    if (reader == NULL)
+        return NULL;
+    reader->folder = -1;
+    segment_view_init(&reader->view);
+    return reader;
+}
+
+void store_reader_close(struct store_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    if (reader->folder >= 0)
+        (void)close(reader->folder); /* read-only, nothing to lose */
+    segment_view_release(&reader->view);
+    segment_list_release(&reader->segments);
+    free(reader->spots);
+    free(reader);
+}
+
+/* Change to a segment unless it is the open one. */
+static bool enter_segment(struct store_reader *reader, uint64_t segment, struct error *error)
+{
+    if (reader->view.file >= 0 && reader->view.first_index == segment)
+        return true;
+    reader->has_frame = false;
+    return segment_view_open(&reader->view, reader->folder, segment, error);
+}
+
+/* Move `end` behind the whole frames of its segment; `*status` says what stands there. */
+static bool walk_to_end(struct store_reader *reader, enum frame_status *status, struct error *error)
+{
+    struct frame frame = { 0 };
+
+    if (!enter_segment(reader, reader->end.segment, error))
+        return false;
+    for (;;) {
+        if (!segment_view_frame(&reader->view, reader->end.offset, reader->end.index, status,
+                                &frame, error))
+            return false;
+        if (*status != FRAME_WHOLE)
+            return true;
+        reader->end.offset += frame_len(&frame.head);
+        reader->end.index += frame.head.entry_count;
+    }
+}
+
+/* The first segment behind `end`'s, or false. */
+static bool next_segment(const struct store_reader *reader, uint64_t *segment)
+{
+    for (size_t i = 0; i < reader->segments.count; i++) {
+        if (reader->segments.first_indices[i] > reader->end.segment) {
+            *segment = reader->segments.first_indices[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Find a folder's end: from the last one known, else from the last segment's beginning. */
+static bool find_end(struct store_reader *reader, struct error *error)
+{
+    enum frame_status status = FRAME_END;
+    uint64_t segment = 0;
+
+    if (reader->segments.count == 0)
+        return true;
+    if (reader->end.index == 0) {
+        segment = reader->segments.first_indices[reader->segments.count - 1];
+        reader->end = (struct spot){ segment, segment, 0 };
+    }
+    if (!walk_to_end(reader, &status, error))
+        return false;
+    while (status == FRAME_END && next_segment(reader, &segment) && segment == reader->end.index) {
+        reader->end = (struct spot){ segment, segment, 0 };
+        if (!walk_to_end(reader, &status, error))
+            return false;
+    }
+    reader->is_damaged = status == FRAME_DAMAGED || next_segment(reader, &segment);
+    reader->size = reader->end.index;
+    return true;
+}
+
+bool store_reader_refresh(struct store_reader *reader, struct error *error)
+{
+    if (reader->store != NULL)
+        reader->size = store_size(reader->store);
+    reader->has_frame = false;
+    segment_view_forget(&reader->view);
+    if (!segment_list_read(&reader->segments, reader->folder, error))
+        return false;
+    return reader->store != NULL || find_end(reader, error);
+}
+
+static bool open_reader(int parent, const char *path, const struct store *store,
+                        struct store_reader **out, struct error *error)
+{
+    OWNED(store_reader_close) struct store_reader *reader = reader_alloc();
+
+    if (reader == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for a reader");
+    reader->store = store;
+    reader->folder = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (reader->folder < 0)
+        return error_set_errno(error, SEGMENT_FOLDER ": cannot open");
+    if (!store_reader_refresh(reader, error))
+        return false;
+    *out = TAKE(reader);
+    return true;
+}
+
+bool store_reader_new(const struct store *store, struct store_reader **reader, struct error *error)
+{
+    return open_reader(store->folders.segments, ".", store, reader, error);
+}
+
+bool store_reader_open(const char *folder, struct store_reader **reader, struct error *error)
+{
+    int parent = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_open = false;
+
+    if (parent < 0)
+        return error_set_errno(error, "store %s: cannot open", folder);
+    if (faccessat(parent, SEGMENT_FOLDER, X_OK, 0) != 0 && errno == ENOENT) {
+        (void)close(parent); /* read-only, nothing to lose */
+        return error_set(error, ERROR_INVALID, "%s: there is no store", folder);
+    }
+    is_open = open_reader(parent, SEGMENT_FOLDER, NULL, reader, error);
+    (void)close(parent); /* read-only, nothing to lose */
+    return is_open || error_wrap(error, "store %s", folder);
+}
+
+uint64_t store_reader_size(const struct store_reader *reader)
+{
+    return reader->size;
+}
+
+/* How many spots stand at or before `index`. */
+static size_t spots_until(const struct store_reader *reader, uint64_t index)
+{
+    size_t low = 0;
+    size_t high = reader->spot_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (reader->spots[middle].index <= index)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Remember a place far enough from the one before it. Without memory the next search walks more. */
+static void remember(struct store_reader *reader, struct spot spot)
+{
+    size_t position = spots_until(reader, spot.index);
+    uint64_t previous = 0;
+
+    if (position > 0 && reader->spots[position - 1].segment == spot.segment)
+        previous = reader->spots[position - 1].offset;
+    if (spot.offset < previous + SPOT_DISTANCE)
+        return;
+    if (reader->spot_count == reader->spot_capacity) {
+        size_t capacity = reader->spot_capacity == 0 ? 64 : reader->spot_capacity * 2;
+        struct spot *grown = NULL;
+
+        if (capacity > SPOTS_MAX)
+            return;
+        grown = realloc(reader->spots, capacity * sizeof(*grown));
+        if (grown == NULL)
+            return;
+        reader->spots = grown;
+        reader->spot_capacity = capacity;
+    }
+    memmove(&reader->spots[position + 1], &reader->spots[position],
+            (reader->spot_count - position) * sizeof(spot));
+    reader->spots[position] = spot;
+    reader->spot_count++;
+}
+
+/* The nearest known place at or before `index`. */
+static struct spot nearest(const struct store_reader *reader, uint64_t index)
+{
+    uint64_t segment = reader->segments.first_indices[segment_list_find(&reader->segments, index)];
+    size_t position = spots_until(reader, index);
+    struct spot spot = { segment, segment, 0 };
+
+    if (position > 0 && reader->spots[position - 1].segment == segment)
+        spot = reader->spots[position - 1];
+    if (reader->has_frame && reader->at.segment == segment && reader->at.index <= index &&
+        reader->at.index >= spot.index)
+        spot = reader->at;
+    return spot;
+}
+
+/* Walk from head to head until the frame that holds `index`. */
+static bool walk_to(struct store_reader *reader, struct spot *spot, uint64_t index,
+                    struct error *error)
+{
+    for (;;) {
+        struct frame_head head = { 0 };
+        bool is_head = false;
+
+        if (!segment_view_head(&reader->view, spot->offset, spot->index, &is_head, &head, error))
+            return false;
+        if (!is_head)
+            return segment_view_refuse(&reader->view, spot->offset, "damaged", error);
+        remember(reader, *spot);
+        if (index - spot->index < head.entry_count)
+            return true;
+        spot->index += head.entry_count;
+        spot->offset += frame_len(&head);
+    }
+}
+
+static bool load_frame(struct store_reader *reader, uint64_t index, struct error *error)
+{
+    struct spot spot = nearest(reader, index);
+    enum frame_status status = FRAME_END;
+
+    if (!enter_segment(reader, spot.segment, error))
+        return false;
+    reader->has_frame = false;
+    if (!walk_to(reader, &spot, index, error) ||
+        !segment_view_frame(&reader->view, spot.offset, spot.index, &status, &reader->frame, error))
+        return false;
+    if (status != FRAME_WHOLE)
+        return segment_view_refuse(&reader->view, spot.offset, "damaged", error);
+    reader->at = spot;
+    reader->has_frame = true;
+    return true;
+}
+
+static bool holds(const struct store_reader *reader, uint64_t index)
+{
+    return reader->has_frame && index >= reader->at.index &&
+           index - reader->at.index < reader->frame.head.entry_count;
+}
+
+bool store_reader_get(struct store_reader *reader, uint64_t index, struct str *entry,
+                      struct str *private_part, struct error *error)
+{
+    uint32_t position = 0;
+
+    if (index >= reader->size && reader->is_damaged)
+        return segment_view_refuse(&reader->view, reader->end.offset, "damaged", error);
+    if (index >= reader->size)
+        return error_set(error, ERROR_NOT_FOUND, "there is no entry %" PRIu64, index);
+    if (!holds(reader, index) && !load_frame(reader, index, error))
+        return false;
+    position = (uint32_t)(index - reader->at.index);
+    if (private_part != NULL && !frame_private(&reader->frame, position, private_part))
+        return segment_view_refuse(&reader->view, reader->at.offset, "damaged private part", error);
+    *entry = frame_entry(&reader->frame, position);
+    return true;
+}

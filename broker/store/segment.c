@@ -1,0 +1,351 @@
+#include "store/segment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define SEGMENT_DIGITS 20
+#define SEGMENT_SUFFIX ".seg"
+
+/* 128 TiB of 64 MiB segments. */
+#define SEGMENTS_MAX ((size_t)2 * 1024 * 1024)
+
+#define WINDOW_LEN ((size_t)256 * 1024)
+#define ZEROS_LEN ((size_t)256 * 1024)
+
+static const uint8_t zeros[ZEROS_LEN];
+
+void segment_name(uint64_t first_index, char name[SEGMENT_NAME_LEN + 1])
+{
+    (void)snprintf(name, SEGMENT_NAME_LEN + 1, "%020" PRIu64 SEGMENT_SUFFIX, first_index);
+}
+
+static bool segment_name_parse(const char *name, uint64_t *first_index)
+{
+    struct str text = str_from(name);
+    uint64_t value = 0;
+
+    if (text.len != SEGMENT_NAME_LEN || !str_ends_with(text, STR(SEGMENT_SUFFIX)))
+        return false;
+    for (size_t i = 0; i < SEGMENT_DIGITS; i++) {
+        if (name[i] < '0' || name[i] > '9')
+            return false;
+        if (__builtin_mul_overflow(value, (uint64_t)10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(name[i] - '0'), &value))
+            return false;
+    }
+    *first_index = value;
+    return true;
+}
+
+static int compare_indices(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a;
+    uint64_t right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+static bool list_add(struct segment_list *list, size_t *capacity, uint64_t first_index)
+{
+    if (list->count == *capacity) {
+        size_t larger = *capacity == 0 ? 16 : *capacity * 2;
+        uint64_t *grown = NULL;
+
+        if (larger > SEGMENTS_MAX)
+            return false;
+        grown = realloc(list->first_indices, larger * sizeof(*grown));
+        if (grown == NULL)
+            return false;
+        list->first_indices = grown;
+        *capacity = larger;
+    }
+    list->first_indices[list->count++] = first_index;
+    return true;
+}
+
+static bool list_fill(struct segment_list *list, DIR *directory, struct error *error)
+{
+    const struct dirent *item = NULL;
+    size_t capacity = 0;
+    uint64_t first_index = 0;
+
+    /* readdir() is safe: nobody else has this stream. */
+    while ((item = readdir(directory)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
+        if (!segment_name_parse(item->d_name, &first_index))
+            continue;
+        if (!list_add(list, &capacity, first_index))
+            return error_set(error, ERROR_MEMORY, "too many segments");
+    }
+    if (list->count > 0)
+        qsort(list->first_indices, list->count, sizeof(*list->first_indices), compare_indices);
+    return true;
+}
+
+bool segment_list_read(struct segment_list *list, int folder, struct error *error)
+{
+    int file = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = file < 0 ? NULL : fdopendir(file);
+    struct segment_list fresh = { 0 };
+    bool is_read = false;
+
+    if (directory == NULL) {
+        if (file >= 0)
+            (void)close(file); /* read-only, nothing to lose */
+        return error_set_errno(error, SEGMENT_FOLDER ": cannot list");
+    }
+    is_read = list_fill(&fresh, directory, error);
+    (void)closedir(directory); /* read-only, nothing to lose */
+    if (!is_read) {
+        segment_list_release(&fresh);
+        return false;
+    }
+    segment_list_release(list);
+    *list = fresh;
+    return true;
+}
+
+void segment_list_release(struct segment_list *list)
+{
+    free(list->first_indices);
+    *list = (struct segment_list){ 0 };
+}
+
+size_t segment_list_find(const struct segment_list *list, uint64_t index)
+{
+    size_t low = 0;
+    size_t high = list->count;
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+
+        if (list->first_indices[middle] <= index)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int segment_write(int file, struct str bytes, uint64_t offset)
+{
+    while (bytes.len > 0) {
+        ssize_t count = pwrite(file, bytes.data, bytes.len, (off_t)offset);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return errno;
+        if (count == 0)
+            return ENOSPC;
+        bytes = str_slice(bytes, (size_t)count, bytes.len);
+        offset += (uint64_t)count;
+    }
+    return 0;
+}
+
+int segment_write_zeros(int file, uint64_t offset, uint64_t len)
+{
+    while (len > 0) {
+        size_t step = len < ZEROS_LEN ? (size_t)len : ZEROS_LEN;
+        int failure = segment_write(file, (struct str){ (const char *)zeros, step }, offset);
+
+        if (failure != 0)
+            return failure;
+        offset += step;
+        len -= step;
+    }
+    return 0;
+}
+
+void segment_view_init(struct segment_view *view)
+{
+    *view = (struct segment_view){ .file = -1 };
+}
+
+void segment_view_release(struct segment_view *view)
+{
+    if (view->file >= 0)
+        (void)close(view->file); /* read-only, nothing to lose */
+    free(view->window);
+    segment_view_init(view);
+}
+
+bool segment_view_open(struct segment_view *view, int folder, uint64_t first_index,
+                       struct error *error)
+{
+    char name[SEGMENT_NAME_LEN + 1];
+    int file = -1;
+
+    segment_name(first_index, name);
+    file = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (file < 0)
+        return error_set_errno(error, "segment %s: cannot open", name);
+    if (view->file >= 0)
+        (void)close(view->file); /* read-only, nothing to lose */
+    view->file = file;
+    view->first_index = first_index;
+    segment_view_forget(view);
+    return true;
+}
+
+void segment_view_forget(struct segment_view *view)
+{
+    view->window_len = 0;
+    view->window_offset = 0;
+}
+
+static bool window_reserve(struct segment_view *view, size_t len, struct error *error)
+{
+    size_t capacity = len < WINDOW_LEN ? WINDOW_LEN : len;
+    uint8_t *window = NULL;
+
+    if (capacity <= view->window_capacity)
+        return true;
+    window = realloc(view->window, capacity);
+    if (window == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory to read a segment");
+    view->window = window;
+    view->window_capacity = capacity;
+    return true;
+}
+
+/* Fill the window from `offset` on, as far as it and the file go. */
+static bool window_fill(struct segment_view *view, uint64_t offset, struct error *error)
+{
+    view->window_offset = offset;
+    view->window_len = 0;
+    while (view->window_len < view->window_capacity) {
+        ssize_t count =
+            pread(view->file, view->window + view->window_len,
+                  view->window_capacity - view->window_len, (off_t)(offset + view->window_len));
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_set_errno(error, "segment %020" PRIu64 ": cannot read", view->first_index);
+        if (count == 0)
+            break;
+        view->window_len += (size_t)count;
+    }
+    return true;
+}
+
+/* `*bytes` at `offset`, of which `*available` (at most `len`) are there before the file's end. */
+static bool view_bytes(struct segment_view *view, uint64_t offset, size_t len,
+                       const uint8_t **bytes, size_t *available, struct error *error)
+{
+    bool is_inside =
+        offset >= view->window_offset && offset + len <= view->window_offset + view->window_len;
+    size_t rest = 0;
+
+    if (!is_inside && (!window_reserve(view, len, error) || !window_fill(view, offset, error)))
+        return false;
+    rest = view->window_len - (size_t)(offset - view->window_offset);
+    *bytes = view->window + (offset - view->window_offset);
+    *available = rest < len ? rest : len;
+    return true;
+}
+
+static bool is_all_zero(const uint8_t *bytes, size_t len)
+{
+    return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
+}
+
+bool segment_view_head(struct segment_view *view, uint64_t offset, uint64_t index, bool *is_head,
+                       struct frame_head *head, struct error *error)
+{
+    const uint8_t *bytes = NULL;
+    size_t available = 0;
+
+    if (!view_bytes(view, offset, FRAME_HEAD_LEN, &bytes, &available, error))
+        return false;
+    *is_head =
+        available == FRAME_HEAD_LEN && frame_head_read(bytes, head) && head->first_index == index;
+    return true;
+}
+
+static bool try_frame(struct segment_view *view, uint64_t offset, uint64_t index, bool *is_whole,
+                      struct frame *frame, struct error *error)
+{
+    const uint8_t *bytes = NULL;
+    struct frame_head head = { 0 };
+    size_t available = 0;
+
+    if (!segment_view_head(view, offset, index, is_whole, &head, error))
+        return false;
+    if (!*is_whole)
+        return true;
+    if (!view_bytes(view, offset, frame_len(&head), &bytes, &available, error))
+        return false;
+    *is_whole = available == frame_len(&head) && frame_read(bytes, &head, frame);
+    return true;
+}
+
+/* Whether a head of a frame that begins behind entry `index` stands in these bytes. */
+static bool has_later_head(const uint8_t *bytes, size_t len, uint64_t index)
+{
+    struct frame_head head = { 0 };
+
+    for (size_t i = 0; i + FRAME_HEAD_LEN <= len; i += FRAME_ALIGNMENT) {
+        if (bytes[i] != 0 && frame_head_read(bytes + i, &head) && head.first_index > index)
+            return true;
+    }
+    return false;
+}
+
+/* What a place is where no whole frame stands: depends on all that is behind it. */
+static bool look_behind(struct segment_view *view, uint64_t offset, uint64_t index,
+                        enum frame_status *status, struct error *error)
+{
+    const uint8_t *bytes = NULL;
+    size_t available = 0;
+
+    *status = FRAME_END;
+    segment_view_forget(view);
+    do {
+        if (!view_bytes(view, offset, WINDOW_LEN, &bytes, &available, error))
+            return false;
+        if (!is_all_zero(bytes, available))
+            *status = has_later_head(bytes, available, index) ? FRAME_DAMAGED : FRAME_TORN;
+        /* Windows overlap by a head, so that none is cut in two. */
+        offset += WINDOW_LEN - FRAME_HEAD_LEN;
+    } while (available == WINDOW_LEN && *status != FRAME_DAMAGED);
+    return true;
+}
+
+bool segment_view_frame(struct segment_view *view, uint64_t offset, uint64_t index,
+                        enum frame_status *status, struct frame *frame, struct error *error)
+{
+    bool is_whole = false;
+
+    if (!try_frame(view, offset, index, &is_whole, frame, error))
+        return false;
+    if (!is_whole) {
+        if (!look_behind(view, offset, index, status, error))
+            return false;
+        segment_view_forget(view);
+        if (!try_frame(view, offset, index, &is_whole, frame, error))
+            return false;
+    }
+    if (is_whole)
+        *status = FRAME_WHOLE;
+    return true;
+}
+
+bool segment_view_refuse(const struct segment_view *view, uint64_t offset, const char *what,
+                         struct error *error)
+{
+    char name[SEGMENT_NAME_LEN + 1];
+
+    segment_name(view->first_index, name);
+    return error_set(error, ERROR_INVALID, "segment %s, offset %" PRIu64 ": %s", name, offset,
+                     what);
+}

@@ -1,0 +1,173 @@
+#include "store/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct state *state_new(void)
+{
+    struct state *state = calloc(1, sizeof(*state));
+
+    if (state != NULL && pthread_mutex_init(&state->lock, NULL) == 0)
+        return state;
+    free(state);
+    return NULL;
+}
+
+void state_free(struct state *state)
+{
+    if (state == NULL)
+        return;
+    state_clear(state);
+    (void)pthread_mutex_destroy(&state->lock);
+    free(state);
+}
+
+void state_clear(struct state *state)
+{
+    marks_release(&state->marks);
+    leases_release(&state->leases);
+}
+
+static bool apply_locked(struct state *state, const struct store_change *change, uint64_t index,
+                         int64_t now_s)
+{
+    switch (change->kind) {
+    case STORE_SET_MARK:
+        return change->expires_s <= now_s || change->expires_s <= 0 ||
+               marks_set(&state->marks, change->mark, change->expires_s);
+    case STORE_FREE_MARK:
+        marks_remove(&state->marks, change->mark);
+        return true;
+    case STORE_PUT_LEASE:
+        return leases_apply(&state->leases, &change->lease, index);
+    }
+    return false;
+}
+
+bool state_apply(struct state *state, const struct store_change *change, uint64_t index,
+                 int64_t now_s)
+{
+    bool is_applied = false;
+
+    (void)pthread_mutex_lock(&state->lock);
+    is_applied = apply_locked(state, change, index, now_s);
+    (void)pthread_mutex_unlock(&state->lock);
+    return is_applied;
+}
+
+bool state_has_room(const struct state *state, size_t change_count)
+{
+    return state->marks.count + change_count <= MARKS_MAX &&
+           state->leases.count + change_count <= LEASES_MAX;
+}
+
+static bool is_mark_set(const struct state *state, const struct pending *pending,
+                        const uint8_t mark[MARK_LEN], int64_t now_s)
+{
+    for (size_t i = pending->count; i > 0; i--) {
+        const struct store_change *change = pending->changes[i - 1].change;
+
+        if (change->kind != STORE_PUT_LEASE && memcmp(change->mark, mark, MARK_LEN) == 0)
+            return change->kind == STORE_SET_MARK && change->expires_s > now_s;
+    }
+    return marks_has(&state->marks, mark, now_s);
+}
+
+/* Version and state of a lease once `pending` is applied; version 0 where there is none. */
+static struct store_lease expected_lease(const struct state *state, const struct pending *pending,
+                                         const char id[ID_LEN])
+{
+    const struct store_lease *row = leases_by_id(&state->leases, id);
+    struct store_lease lease = { 0 };
+
+    if (row != NULL)
+        lease = *row;
+    for (size_t i = 0; i < pending->count; i++) {
+        const struct store_change *change = pending->changes[i].change;
+
+        if (change->kind != STORE_PUT_LEASE || memcmp(change->lease.id, id, ID_LEN) != 0)
+            continue;
+        if (lease.version == 0 && change->lease.expires_s == 0)
+            continue;
+        lease.version++;
+        lease.state = change->lease.state;
+    }
+    return lease;
+}
+
+bool state_guard_holds(const struct state *state, const struct pending *pending,
+                       const struct store_guard *guard, int64_t now_s)
+{
+    struct store_lease lease;
+
+    switch (guard->kind) {
+    case STORE_GUARD_MARK_ABSENT:
+        return !is_mark_set(state, pending, guard->mark, now_s);
+    case STORE_GUARD_LEASE:
+        lease = expected_lease(state, pending, guard->lease_id);
+        return lease.version != 0 && lease.version == guard->version && lease.state == guard->state;
+    }
+    return false;
+}
+
+void state_sweep(struct state *state, int64_t now_s)
+{
+    size_t block_count = (state->leases.row_count + LEASE_BLOCK - 1) / LEASE_BLOCK;
+
+    (void)pthread_mutex_lock(&state->lock);
+    marks_sweep(&state->marks, state->sweep_shard, now_s);
+    leases_sweep(&state->leases, state->sweep_block, now_s);
+    (void)pthread_mutex_unlock(&state->lock);
+    state->sweep_shard = (state->sweep_shard + 1) % MARK_SHARDS;
+    state->sweep_block = state->sweep_block + 1 < block_count ? state->sweep_block + 1 : 0;
+}
+
+bool state_has_mark(struct state *state, const uint8_t mark[MARK_LEN], int64_t now_s)
+{
+    bool has_mark = false;
+
+    (void)pthread_mutex_lock(&state->lock);
+    has_mark = marks_has(&state->marks, mark, now_s);
+    (void)pthread_mutex_unlock(&state->lock);
+    return has_mark;
+}
+
+/* With the lock held, so that the row is copied before it can change. */
+static bool copy_row(const struct store_lease *row, struct store_lease *lease)
+{
+    if (row == NULL)
+        return false;
+    *lease = *row;
+    return true;
+}
+
+bool state_lease_by_id(struct state *state, const char id[ID_LEN], struct store_lease *lease)
+{
+    bool is_found = false;
+
+    (void)pthread_mutex_lock(&state->lock);
+    is_found = copy_row(leases_by_id(&state->leases, id), lease);
+    (void)pthread_mutex_unlock(&state->lock);
+    return is_found;
+}
+
+bool state_lease_by_handle(struct state *state, const uint8_t handle_sha256[32],
+                           struct store_lease *lease)
+{
+    bool is_found = false;
+
+    (void)pthread_mutex_lock(&state->lock);
+    is_found = copy_row(leases_by_handle(&state->leases, handle_sha256), lease);
+    (void)pthread_mutex_unlock(&state->lock);
+    return is_found;
+}
+
+size_t state_live_lease_count(struct state *state)
+{
+    size_t count = 0;
+
+    (void)pthread_mutex_lock(&state->lock);
+    count = state->leases.live_count;
+    (void)pthread_mutex_unlock(&state->lock);
+    return count;
+}

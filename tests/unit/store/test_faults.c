@@ -1,0 +1,311 @@
+/*
+ * What the store does when the disk fails. The linker's --wrap puts our pwrite() and fdatasync() in
+ * place of the system's; by the descriptor's file name faults are aimed at segments only.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "store/help.h"
+#include "tests/test.h"
+
+/* The linker gives these names. NOLINTBEGIN(readability-identifier-naming) */
+ssize_t __real_pwrite(int file, const void *bytes, size_t len, off_t offset);
+ssize_t __wrap_pwrite(int file, const void *bytes, size_t len, off_t offset);
+int __real_fdatasync(int file);
+int __wrap_fdatasync(int file);
+/* NOLINTEND(readability-identifier-naming) */
+
+static atomic_int sync_failure;  /* errno of every fdatasync */
+static atomic_int write_failure; /* errno of writes that grow a file past `size_limit` */
+static atomic_llong size_limit;
+static atomic_int frame_failure;     /* errno of the next write that is no zeros */
+static atomic_llong frame_write_max; /* bytes of it that are written nevertheless */
+
+ssize_t __wrap_pwrite(int file, const void *bytes, size_t len, off_t offset)
+{
+    int failure = atomic_load(&write_failure);
+    bool is_frame = len > 0 && *(const char *)bytes != 0;
+
+    if (failure != 0 && offset + (off_t)len > (off_t)atomic_load(&size_limit)) {
+        errno = failure;
+        return -1;
+    }
+    if (is_frame && atomic_load(&frame_failure) != 0) {
+        if (atomic_load(&frame_write_max) > 0) {
+            len = (size_t)atomic_exchange(&frame_write_max, 0);
+            return __real_pwrite(file, bytes, len, offset);
+        }
+        errno = atomic_exchange(&frame_failure, 0);
+        return -1;
+    }
+    /* The rest of a short write need not begin like a frame. */
+    if (atomic_load(&frame_failure) != 0) {
+        errno = atomic_exchange(&frame_failure, 0);
+        return -1;
+    }
+    return __real_pwrite(file, bytes, len, offset);
+}
+
+int __wrap_fdatasync(int file)
+{
+    int failure = atomic_load(&sync_failure);
+
+    if (failure == 0)
+        return __real_fdatasync(file);
+    errno = failure;
+    return -1;
+}
+
+static int make(void **state)
+{
+    struct folder *folder = calloc(1, sizeof(*folder));
+
+    folder_make(folder);
+    *state = folder;
+    return 0;
+}
+
+static int clean(void **state)
+{
+    atomic_store(&sync_failure, 0);
+    atomic_store(&write_failure, 0);
+    atomic_store(&frame_failure, 0);
+    folder_remove(*state);
+    free(*state);
+    return 0;
+}
+
+static void fill_disk(const struct folder *folder)
+{
+    atomic_store(&size_limit, (long long)folder_size(folder, "segments/00000000000000000000.seg"));
+    atomic_store(&write_failure, ENOSPC);
+}
+
+static bool append_large(struct store *store, bool is_revocation, enum error_code *code)
+{
+    struct append *append = append_new("filled");
+    bool is_committed = false;
+
+    append_fill(append, 15000);
+    if (is_revocation)
+        append_make_revocation(append);
+    is_committed = append_submit(append, store) && append_wait(append);
+    *code = append_proposal(append)->error.code;
+    append_free(append);
+    return is_committed;
+}
+
+/* An attempt to grow that began before there was space again may fail once more. */
+static bool append_with_space_back(struct store *store)
+{
+    enum error_code code = ERROR_NONE;
+
+    atomic_store(&write_failure, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        if (append_large(store, false, &code))
+            return true;
+    }
+    return false;
+}
+
+static void after_a_failed_sync_nothing_is_written_any_more(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    struct append *append = append_new("mark 1 4102444800");
+    uint8_t mark[32];
+
+    append_many(store, 0, 2);
+    assert_true(store_is_writable(store));
+    atomic_store(&sync_failure, EIO);
+    assert_true(append_submit(append, store));
+    assert_false(append_wait(append));
+    assert_int_equal(append_proposal(append)->error.code, ERROR_LEDGER);
+    atomic_store(&sync_failure, 0);
+    assert_false(store_is_writable(store));
+    assert_true(store_is_fenced(store));
+    assert_false(append_submit(append, store));
+    assert_int_equal(store_size(store), 2);
+    mark_of(1, mark);
+    assert_false(store_has_mark(store, mark));
+    append_free(append);
+    store_close(store);
+}
+
+static void what_waits_behind_a_failed_sync_fails_too(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    struct append *appends[50];
+
+    append_many(store, 0, 1);
+    atomic_store(&sync_failure, EIO);
+    for (size_t i = 0; i < COUNT(appends); i++) {
+        appends[i] = append_new("nothing");
+        if (!append_submit(appends[i], store)) {
+            append_free(appends[i]);
+            appends[i] = NULL;
+        }
+    }
+    for (size_t i = 0; i < COUNT(appends); i++) {
+        if (appends[i] == NULL)
+            continue;
+        assert_false(append_wait(appends[i]));
+        append_free(appends[i]);
+    }
+    store_close(store);
+}
+
+static void a_write_error_that_is_not_about_space_fences(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    append_many(store, 0, 1);
+    atomic_store(&frame_failure, EIO);
+    assert_false(append_now(store, "nothing"));
+    assert_true(store_is_fenced(store));
+    store_close(store);
+    store = open_store(*state, 0);
+    assert_int_equal(store_size(store), 1);
+    store_close(store);
+}
+
+static void a_short_write_for_lack_of_space_leaves_nothing_behind(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    append_many(store, 0, 1);
+    atomic_store(&frame_write_max, 30);
+    atomic_store(&frame_failure, ENOSPC);
+    assert_false(append_now(store, "nothing"));
+    assert_false(store_is_writable(store));
+    assert_false(store_is_fenced(store));
+    append_many(store, 1, 1);
+    assert_true(store_is_writable(store));
+    store_close(store);
+    expect_entries(*state, 2);
+}
+
+static void a_full_disk_is_waited_out(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    enum error_code code = ERROR_NONE;
+    unsigned count = 1;
+
+    append_many(store, 0, 1);
+    fill_disk(*state);
+    while (append_large(store, false, &code))
+        count++;
+    assert_int_equal(code, ERROR_LEDGER);
+    assert_false(store_is_writable(store));
+    assert_false(store_is_fenced(store));
+    assert_false(append_large(store, false, &code));
+    assert_true(append_with_space_back(store));
+    assert_true(store_is_writable(store));
+    assert_int_equal(store_size(store), count + 1);
+    store_close(store);
+    store = open_store(*state, 0);
+    assert_int_equal(store_size(store), count + 1);
+    store_close(store);
+}
+
+static void revocations_have_space_kept_for_them(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    enum error_code code = ERROR_NONE;
+    size_t kept = 0;
+
+    append_many(store, 0, 1);
+    fill_disk(*state);
+    while (append_large(store, false, &code))
+        continue;
+    while (append_large(store, true, &code))
+        kept += 15000;
+    assert_true(kept > (size_t)900 * 1024);
+    assert_int_equal(code, ERROR_LEDGER);
+    assert_false(store_is_fenced(store));
+    store_close(store);
+    store = open_store(*state, 0);
+    assert_true(append_with_space_back(store));
+    store_close(store);
+}
+
+static void without_space_for_a_new_segment_revocations_stay_in_the_old_one(void **state)
+{
+    struct store *store = open_store(*state, 20000);
+    enum error_code code = ERROR_NONE;
+
+    assert_true(append_large(store, false, &code));
+    fill_disk(*state);
+    atomic_store(&size_limit, 20000LL + 1024LL * 1024);
+    /* A spare that was made in time takes one more segment; then there is none. */
+    while (append_large(store, false, &code))
+        continue;
+    assert_true(append_large(store, true, &code));
+    assert_true(append_large(store, true, &code));
+    assert_true(append_with_space_back(store));
+    store_close(store);
+    store_close(open_store(*state, 20000));
+}
+
+static void a_revocation_passes_others_that_find_no_space(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    enum error_code code = ERROR_NONE;
+    struct append *appends[20];
+
+    append_many(store, 0, 1);
+    fill_disk(*state);
+    while (append_large(store, false, &code))
+        continue;
+    for (size_t i = 0; i < COUNT(appends); i++) {
+        appends[i] = append_new("filled");
+        append_fill(appends[i], 15000);
+        if (i % 2 == 1)
+            append_make_revocation(appends[i]);
+        assert_true(append_submit(appends[i], store));
+    }
+    for (size_t i = 0; i < COUNT(appends); i++) {
+        assert_int_equal(append_wait(appends[i]), i % 2 == 1);
+        append_free(appends[i]);
+    }
+    store_close(store);
+}
+
+static void an_error_while_working_ahead_fences(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    enum error_code code = ERROR_NONE;
+
+    append_many(store, 0, 1);
+    fill_disk(*state);
+    atomic_store(&write_failure, EIO);
+    while (append_large(store, false, &code))
+        continue;
+    assert_true(store_is_fenced(store));
+    atomic_store(&write_failure, 0);
+    assert_false(append_large(store, false, &code));
+    store_close(store);
+}
+
+int main(void)
+{
+#define STORE_TEST(function) cmocka_unit_test_setup_teardown(function, make, clean)
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(after_a_failed_sync_nothing_is_written_any_more),
+        STORE_TEST(what_waits_behind_a_failed_sync_fails_too),
+        STORE_TEST(a_write_error_that_is_not_about_space_fences),
+        STORE_TEST(a_short_write_for_lack_of_space_leaves_nothing_behind),
+        STORE_TEST(a_full_disk_is_waited_out),
+        STORE_TEST(revocations_have_space_kept_for_them),
+        STORE_TEST(without_space_for_a_new_segment_revocations_stay_in_the_old_one),
+        STORE_TEST(a_revocation_passes_others_that_find_no_space),
+        STORE_TEST(an_error_while_working_ahead_fences),
+    };
+#undef STORE_TEST
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

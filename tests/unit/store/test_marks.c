@@ -1,0 +1,143 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/help.h"
+#include "store/marks.h"
+#include "tests/test.h"
+
+static void a_mark_is_there_until_it_expires(void **state)
+{
+    struct marks marks = { 0 };
+    uint8_t key[MARK_LEN];
+
+    (void)state;
+    mark_of(1, key);
+    assert_false(marks_has(&marks, key, 0));
+    assert_true(marks_set(&marks, key, 1000));
+    assert_true(marks_has(&marks, key, 999));
+    assert_false(marks_has(&marks, key, 1000));
+    marks_release(&marks);
+}
+
+static void setting_a_mark_again_moves_its_expiry(void **state)
+{
+    struct marks marks = { 0 };
+    uint8_t key[MARK_LEN];
+
+    (void)state;
+    mark_of(1, key);
+    assert_true(marks_set(&marks, key, 1000));
+    assert_true(marks_set(&marks, key, 2000));
+    assert_int_equal(marks.count, 1);
+    assert_true(marks_has(&marks, key, 1999));
+    marks_release(&marks);
+}
+
+static void removing_what_is_not_there_changes_nothing(void **state)
+{
+    struct marks marks = { 0 };
+    uint8_t key[MARK_LEN];
+
+    (void)state;
+    mark_of(1, key);
+    marks_remove(&marks, key);
+    assert_true(marks_set(&marks, key, 1000));
+    mark_of(2, key);
+    marks_remove(&marks, key);
+    assert_int_equal(marks.count, 1);
+    marks_release(&marks);
+}
+
+/* Keys of one shard and few homes, so that they push each other around. */
+static void crowded_key(unsigned number, uint8_t key[MARK_LEN])
+{
+    mark_of(number, key);
+    key[0] = 9;
+    key[1] = (uint8_t)(number % 3 == 0 ? 0xff : 0x40);
+}
+
+static void removals_and_sweeps_leave_all_others_findable(void **state)
+{
+    enum {
+        KEYS = 3000
+    };
+    static int64_t expires[KEYS];
+    struct marks marks = { 0 };
+    uint8_t key[MARK_LEN];
+
+    (void)state;
+    for (unsigned round = 0; round < 20000; round++) {
+        unsigned number = (round * 7919U ^ round >> 3) % KEYS;
+
+        crowded_key(number, key);
+        if (round % 3 == 0) {
+            marks_remove(&marks, key);
+            expires[number] = 0;
+        } else {
+            expires[number] = 1 + round % 1000;
+            assert_true(marks_set(&marks, key, expires[number]));
+        }
+    }
+    marks_sweep(&marks, 9, 500);
+    for (unsigned number = 0; number < KEYS; number++) {
+        crowded_key(number, key);
+        assert_int_equal(marks_has(&marks, key, 500), expires[number] > 500);
+        assert_int_equal(marks_has(&marks, key, 0), expires[number] > 500);
+    }
+    marks_release(&marks);
+}
+
+static size_t memory_of(const struct marks *marks)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < MARK_SHARDS; i++)
+        bytes += marks->shards[i].capacity * sizeof(struct mark);
+    return bytes;
+}
+
+static void many_marks_take_at_most_64_bytes_each(void **state)
+{
+    struct marks marks = { 0 };
+    uint8_t key[MARK_LEN];
+
+    (void)state;
+    for (unsigned i = 0; i < 300000; i++) {
+        mark_of(i, key);
+        assert_true(marks_set(&marks, key, 1000));
+        if (i >= 20000 && i % 10000 == 0)
+            assert_true(memory_of(&marks) <= marks.count * 64);
+    }
+    marks_release(&marks);
+}
+
+static void sweeping_all_shards_gives_the_memory_back(void **state)
+{
+    struct marks marks = { 0 };
+    uint8_t key[MARK_LEN];
+
+    (void)state;
+    for (unsigned i = 0; i < 5000; i++) {
+        mark_of(i, key);
+        assert_true(marks_set(&marks, key, 1000));
+    }
+    for (size_t shard = 0; shard < MARK_SHARDS; shard++)
+        marks_sweep(&marks, shard, 1000);
+    assert_int_equal(marks.count, 0);
+    assert_int_equal(memory_of(&marks), 0);
+    marks_release(&marks);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mark_is_there_until_it_expires),
+        cmocka_unit_test(setting_a_mark_again_moves_its_expiry),
+        cmocka_unit_test(removing_what_is_not_there_changes_nothing),
+        cmocka_unit_test(removals_and_sweeps_leave_all_others_findable),
+        cmocka_unit_test(many_marks_take_at_most_64_bytes_each),
+        cmocka_unit_test(sweeping_all_shards_gives_the_memory_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

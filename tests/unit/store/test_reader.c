@@ -1,0 +1,217 @@
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/time_text.h"
+#include "store/help.h"
+#include "tests/test.h"
+
+#define FIRST_SEGMENT "segments/00000000000000000000.seg"
+#define ROLL_OFTEN ((size_t)8192)
+
+static int make(void **state)
+{
+    struct folder *folder = calloc(1, sizeof(*folder));
+
+    folder_make(folder);
+    *state = folder;
+    return 0;
+}
+
+static int clean(void **state)
+{
+    folder_remove(*state);
+    free(*state);
+    return 0;
+}
+
+static void expect_entry(struct store_reader *reader, unsigned index)
+{
+    struct error error = { 0 };
+    struct str entry = { 0 };
+    char command[32];
+
+    (void)snprintf(command, sizeof(command), "entry %u", index);
+    if (!store_reader_get(reader, index, &entry, NULL, &error))
+        fail_msg("entry %u: %s", index, error.cause);
+    assert_true(str_eq(str_slice(entry, TIME_TEXT_MS_LEN + 1, 64), str_from(command)));
+}
+
+static void entries_are_found_in_any_order(void **state)
+{
+    enum {
+        MANY = 2000
+    };
+    struct store *store = open_store(*state, ROLL_OFTEN * 8);
+    OWNED(store_reader_close) struct store_reader *reader = NULL;
+    struct error error = { 0 };
+
+    append_many(store, 0, MANY);
+    assert_true(store_reader_open(((struct folder *)*state)->path, &reader, &error));
+    for (unsigned i = 0; i < MANY; i++)
+        expect_entry(reader, i * 769 % MANY);
+    for (unsigned i = MANY; i > 0; i--)
+        expect_entry(reader, i - 1);
+    store_close(store);
+}
+
+static void a_reader_sees_what_was_durable_when_it_was_refreshed(void **state)
+{
+    struct store *store = open_store(*state, ROLL_OFTEN);
+    OWNED(store_reader_close) struct store_reader *of_store = NULL;
+    OWNED(store_reader_close) struct store_reader *of_folder = NULL;
+    struct error error = { 0 };
+    struct str entry = { 0 };
+
+    assert_true(store_reader_new(store, &of_store, &error));
+    assert_true(store_reader_open(((struct folder *)*state)->path, &of_folder, &error));
+    for (unsigned i = 0; i < 400; i += 10) {
+        append_many(store, i, 10);
+        assert_int_equal(store_reader_size(of_store), i);
+        assert_int_equal(store_reader_size(of_folder), i);
+        assert_false(store_reader_get(of_store, i, &entry, NULL, &error));
+        assert_int_equal(error.code, ERROR_NOT_FOUND);
+        error = (struct error){ 0 };
+        assert_true(store_reader_refresh(of_store, &error));
+        assert_true(store_reader_refresh(of_folder, &error));
+        assert_int_equal(store_reader_size(of_store), i + 10);
+        assert_int_equal(store_reader_size(of_folder), i + 10);
+        for (unsigned k = i; k < i + 10; k++) {
+            expect_entry(of_store, k);
+            expect_entry(of_folder, k);
+        }
+    }
+    store_close(store);
+}
+
+static void private_parts_are_beside_their_entries(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    struct append *append = append_new("entry 0");
+    OWNED(store_reader_close) struct store_reader *reader = NULL;
+    struct error error = { 0 };
+    struct str entry = { 0 };
+    struct str part = { 0 };
+
+    append_private(append, "{\"salt\":1}");
+    append_add(append, "entry 1");
+    assert_true(append_submit(append, store));
+    assert_true(append_wait(append));
+    assert_true(store_reader_new(store, &reader, &error));
+    assert_true(store_reader_get(reader, 0, &entry, &part, &error));
+    assert_true(str_eq(part, STR("{\"salt\":1}")));
+    assert_true(store_reader_get(reader, 1, &entry, &part, &error));
+    assert_int_equal(part.len, 0);
+    append_free(append);
+    store_close(store);
+}
+
+static void where_there_is_no_store_there_is_no_reader(void **state)
+{
+    struct store_reader *reader = NULL;
+    struct error error = { 0 };
+
+    assert_false(store_reader_open(((struct folder *)*state)->path, &reader, &error));
+    assert_int_equal(error.code, ERROR_INVALID);
+    error = (struct error){ 0 };
+    assert_false(store_reader_open(folder_path(*state, "missing"), &reader, &error));
+    assert_int_equal(error.code, ERROR_IO);
+}
+
+static void damage_is_told_and_the_rest_can_be_read(void **state)
+{
+    struct store *store = open_store(*state, ROLL_OFTEN);
+    OWNED(store_reader_close) struct store_reader *reader = NULL;
+    struct error error = { 0 };
+    struct str entry = { 0 };
+
+    append_many(store, 0, 500);
+    store_close(store);
+    folder_flip(*state, FIRST_SEGMENT, 50);
+    assert_true(store_reader_open(((struct folder *)*state)->path, &reader, &error));
+    assert_int_equal(store_reader_size(reader), 500);
+    assert_false(store_reader_get(reader, 0, &entry, NULL, &error));
+    assert_int_equal(error.code, ERROR_INVALID);
+    expect_entry(reader, 1);
+    expect_entry(reader, 499);
+}
+
+static void damage_in_the_last_segment_ends_the_log_there(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    OWNED(store_reader_close) struct store_reader *reader = NULL;
+    struct error error = { 0 };
+    struct str entry = { 0 };
+
+    append_many(store, 0, 20);
+    store_close(store);
+    folder_flip(*state, FIRST_SEGMENT, 50);
+    assert_true(store_reader_open(((struct folder *)*state)->path, &reader, &error));
+    assert_int_equal(store_reader_size(reader), 0);
+    assert_false(store_reader_get(reader, 0, &entry, NULL, &error));
+    assert_int_equal(error.code, ERROR_INVALID);
+    assert_non_null(strstr(error.cause, "offset 0"));
+}
+
+struct following {
+    const struct folder *folder;
+    atomic_bool is_over;
+    atomic_uint seen;
+};
+
+/* Follow a log that is written meanwhile, as `audit tail` does. */
+static void *follow(void *context)
+{
+    struct following *following = context;
+    OWNED(store_reader_close) struct store_reader *reader = NULL;
+    struct error error = { 0 };
+    unsigned next = 0;
+
+    assert_true(store_reader_open(following->folder->path, &reader, &error));
+    for (;;) {
+        bool is_last_round = atomic_load(&following->is_over);
+
+        assert_true(store_reader_refresh(reader, &error));
+        for (; next < store_reader_size(reader); next++)
+            expect_entry(reader, next);
+        if (is_last_round)
+            break;
+    }
+    atomic_store(&following->seen, next);
+    return NULL;
+}
+
+static void a_reader_can_follow_a_live_writer(void **state)
+{
+    struct store *store = open_store(*state, ROLL_OFTEN);
+    struct following following = { .folder = *state };
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, follow, &following), 0);
+    append_many(store, 0, 1000);
+    atomic_store(&following.is_over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(atomic_load(&following.seen), 1000);
+    store_close(store);
+}
+
+int main(void)
+{
+#define STORE_TEST(function) cmocka_unit_test_setup_teardown(function, make, clean)
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(entries_are_found_in_any_order),
+        STORE_TEST(a_reader_sees_what_was_durable_when_it_was_refreshed),
+        STORE_TEST(private_parts_are_beside_their_entries),
+        STORE_TEST(where_there_is_no_store_there_is_no_reader),
+        STORE_TEST(damage_is_told_and_the_rest_can_be_read),
+        STORE_TEST(damage_in_the_last_segment_ends_the_log_there),
+        STORE_TEST(a_reader_can_follow_a_live_writer),
+    };
+#undef STORE_TEST
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
