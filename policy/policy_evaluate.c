@@ -1,0 +1,401 @@
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/time_text.h"
+#include "policy/policy_internal.h"
+
+/*
+ * A condition has three outcomes. UNKNOWN is what the issuer cannot say (a fact that is null), an
+ * address that is not known, and a claim of another type than its profile says: nobody knows what
+ * the issuer means then. Where conditions grant (`identity`, `when`) it does not hold; where they
+ * refuse
+ * (`unless`) it does. It never becomes anything else under `not`.
+ */
+enum outcome {
+    FAILS,
+    HOLDS,
+    UNKNOWN,
+};
+
+enum presence {
+    ABSENT,
+    PRESENT,
+    CANNOT_SAY,
+};
+
+/* ---- reading the value ---- */
+
+/* Source: RFC 6901 4 */
+static const json_t *follow_pointer(const json_t *value, const char *const *path)
+{
+    for (; *path != NULL && value != NULL; path++) {
+        int64_t index = -1;
+
+        if (json_is_object(value)) {
+            value = json_object_get(value, *path);
+            continue;
+        }
+        if (!json_is_array(value) || !str_to_int64(str_from(*path), &index) || index < 0)
+            return NULL;
+        value = json_array_get(value, (size_t)index);
+    }
+    return value;
+}
+
+static bool is_empty_text(const json_t *value)
+{
+    return json_is_string(value) && json_string_length(value) == 0;
+}
+
+/* A single value of the type, or one that nothing has asked the type of. */
+static bool is_typed(const json_t *value, enum policy_type type)
+{
+    switch (type) {
+    case POLICY_ANY:
+        return true;
+    case POLICY_TEXT:
+        return json_is_string(value);
+    case POLICY_INTEGER:
+        return json_is_integer(value);
+    case POLICY_BOOLEAN:
+        return json_is_boolean(value);
+    case POLICY_ADDRESS:
+        break;
+    }
+    return false;
+}
+
+/* An array whose elements are of the type; those that are empty do not count. */
+static enum presence array_presence(const json_t *array, enum policy_type type)
+{
+    enum presence presence = ABSENT;
+
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *element = json_array_get(array, i);
+
+        if (json_is_null(element) || is_empty_text(element))
+            continue;
+        if (!is_typed(element, type))
+            return CANNOT_SAY;
+        presence = PRESENT;
+    }
+    return presence;
+}
+
+static enum presence read_value(const struct policy_condition *condition,
+                                const struct policy_facts *facts, const json_t **value)
+{
+    bool is_fact = condition->source == POLICY_SOURCE_CI;
+
+    if (condition->source == POLICY_SOURCE_ADDRESS)
+        return facts->address != NULL && facts->address->len > 0 ? PRESENT : CANNOT_SAY;
+    if (is_fact && facts->ci == NULL)
+        return CANNOT_SAY;
+    if (condition->source == POLICY_SOURCE_POINTER)
+        *value = follow_pointer(facts->claims, condition->path);
+    else
+        *value = json_object_get(is_fact ? facts->ci : facts->claims, condition->key);
+    if (is_fact && json_is_null(*value))
+        return CANNOT_SAY;
+    if (*value == NULL || json_is_null(*value) || is_empty_text(*value))
+        return ABSENT;
+    if (json_is_array(*value) && condition->may_be_array)
+        return array_presence(*value, condition->type);
+    return is_typed(*value, condition->type) ? PRESENT : CANNOT_SAY;
+}
+
+const json_t *policy_condition_value(const struct policy_condition *condition,
+                                     const struct policy_facts *facts)
+{
+    const json_t *value = NULL;
+
+    return read_value(condition, facts, &value) == PRESENT ? value : NULL;
+}
+
+/* ---- one operator on one value ---- */
+
+static int compare_text(const void *key, const void *member)
+{
+    return str_compare(*(const struct str *)key, *(const struct str *)member);
+}
+
+static int compare_integer(const void *key, const void *member)
+{
+    int64_t left = *(const int64_t *)key;
+    int64_t right = *(const int64_t *)member;
+
+    return (left > right) - (left < right);
+}
+
+static bool is_one_of(const struct policy_values *values, const json_t *value)
+{
+    struct str text = json_str(value);
+    int64_t integer = json_is_integer(value) ? json_integer_value(value) : json_is_true(value);
+
+    if (values->texts != NULL && values->count == 1)
+        return str_eq(values->texts[0], text);
+    if (values->texts != NULL)
+        return bsearch(&text, values->texts, values->count, sizeof(text), compare_text) != NULL;
+    return bsearch(&integer, values->integers, values->count, sizeof(integer), compare_integer) !=
+           NULL;
+}
+
+/* A time as seconds since the epoch, or as RFC 3339 text. */
+static bool read_time(const json_t *value, int64_t *time_s)
+{
+    int64_t time_ms;
+
+    if (json_is_integer(value)) {
+        *time_s = json_integer_value(value);
+        return true;
+    }
+    if (!json_is_string(value) || !time_text_parse(json_str(value), &time_ms))
+        return false;
+    *time_s = time_ms / 1000;
+    return true;
+}
+
+static enum outcome from_bool(bool holds)
+{
+    return holds ? HOLDS : FAILS;
+}
+
+static enum outcome compare_time(const struct policy_test *test, const json_t *value)
+{
+    int64_t time_s;
+
+    if (!read_time(value, &time_s))
+        return UNKNOWN;
+    return from_bool((time_s < test->time_s) == (test->operation == POLICY_BEFORE));
+}
+
+static bool is_within(const struct policy_test *test, const struct address *address)
+{
+    for (size_t i = 0; i < test->networks.count; i++)
+        if (network_contains(&test->networks.list[i], address))
+            return true;
+    return false;
+}
+
+/* Whether a value fits an operator, `not` aside. */
+static enum outcome try_value(const struct policy_test *test, const json_t *value,
+                              const struct policy_facts *facts)
+{
+    switch (test->operation) {
+    case POLICY_ONE_OF:
+        return from_bool(is_one_of(&test->values, value));
+    case POLICY_LIKE:
+        return from_bool(glob_match(test->glob, json_str(value)));
+    case POLICY_BEFORE:
+    case POLICY_AFTER:
+        return compare_time(test, value);
+    case POLICY_WITHIN:
+        return from_bool(is_within(test, facts->address));
+    case POLICY_EXISTS:
+        return HOLDS;
+    case POLICY_ABSENT:
+        break;
+    }
+    return FAILS;
+}
+
+/* ---- a condition ---- */
+
+static bool is_counted(const json_t *element)
+{
+    return !json_is_null(element) && !is_empty_text(element);
+}
+
+/* Whether one value fits all operators that do not stand under `not`. */
+static enum outcome fits_all(const struct policy_condition *condition, const json_t *value,
+                             const struct policy_facts *facts)
+{
+    enum outcome outcome = HOLDS;
+
+    for (size_t i = 0; i < condition->test_count; i++) {
+        const struct policy_test *test = &condition->tests[i];
+        enum outcome one = test->is_negated ? HOLDS : try_value(test, value, facts);
+
+        if (one == FAILS)
+            return FAILS;
+        if (one == UNKNOWN)
+            outcome = UNKNOWN;
+    }
+    return outcome;
+}
+
+/* Whether one value fits none of the operators that stand under `not`. */
+static enum outcome fits_none(const struct policy_condition *condition, const json_t *value,
+                              const struct policy_facts *facts)
+{
+    enum outcome outcome = HOLDS;
+
+    for (size_t i = 0; i < condition->test_count; i++) {
+        const struct policy_test *test = &condition->tests[i];
+        enum outcome one = test->is_negated ? try_value(test, value, facts) : FAILS;
+
+        if (one == HOLDS)
+            return FAILS;
+        if (one == UNKNOWN)
+            outcome = UNKNOWN;
+    }
+    return outcome;
+}
+
+static enum outcome both(enum outcome a, enum outcome b)
+{
+    if (a == FAILS || b == FAILS)
+        return FAILS;
+    return a == HOLDS && b == HOLDS ? HOLDS : UNKNOWN;
+}
+
+/* An array fits when one element does, and `not` when none does. */
+static enum outcome try_array(const struct policy_condition *condition, const json_t *array,
+                              const struct policy_facts *facts)
+{
+    enum outcome any = FAILS;
+    enum outcome none = HOLDS;
+
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *element = json_array_get(array, i);
+        enum outcome one;
+
+        if (!is_counted(element))
+            continue;
+        one = fits_all(condition, element, facts);
+        if (any != HOLDS && one != FAILS)
+            any = one;
+        none = both(none, fits_none(condition, element, facts));
+    }
+    return both(any, none);
+}
+
+static bool asks_for_absence(const struct policy_condition *condition)
+{
+    return condition->test_count == 1 && condition->tests[0].operation == POLICY_ABSENT;
+}
+
+static enum outcome try_condition(const struct policy_condition *condition,
+                                  const struct policy_facts *facts)
+{
+    const json_t *value = NULL;
+    enum presence presence = read_value(condition, facts, &value);
+
+    if (presence == CANNOT_SAY)
+        return UNKNOWN;
+    if (presence == ABSENT || asks_for_absence(condition))
+        return from_bool(presence == ABSENT && asks_for_absence(condition));
+    if (json_is_array(value) && condition->may_be_array)
+        return try_array(condition, value, facts);
+    return both(fits_all(condition, value, facts), fits_none(condition, value, facts));
+}
+
+/* ---- clauses ---- */
+
+void policy_failures_add(struct policy_failures *failures, struct str name)
+{
+    for (size_t i = 0; i < failures->count; i++)
+        if (str_eq(failures->names[i], name))
+            return;
+    if (failures->count < POLICY_FAILED_MAX)
+        failures->names[failures->count++] = name;
+}
+
+static bool map_holds(const struct policy_map *map, const struct policy_facts *facts)
+{
+    for (size_t i = 0; i < map->count; i++)
+        if (try_condition(&map->conditions[i], facts) != HOLDS)
+            return false;
+    return true;
+}
+
+static size_t count_failures(const struct policy_map *map, const struct policy_facts *facts)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < map->count; i++)
+        count += try_condition(&map->conditions[i], facts) != HOLDS;
+    return count;
+}
+
+/* Add what failed in the map that comes nearest. */
+static void add_nearest(const struct policy_clause *clause, const struct policy_facts *facts,
+                        struct policy_failures *failures)
+{
+    const struct policy_map *nearest = &clause->maps[0];
+    size_t fewest = SIZE_MAX;
+
+    for (size_t i = 0; i < clause->count; i++) {
+        size_t count = count_failures(&clause->maps[i], facts);
+
+        if (count < fewest) {
+            fewest = count;
+            nearest = &clause->maps[i];
+        }
+    }
+    for (size_t i = 0; i < nearest->count; i++)
+        if (try_condition(&nearest->conditions[i], facts) != HOLDS)
+            policy_failures_add(failures, nearest->conditions[i].name);
+}
+
+const struct policy_map *policy_clause_held(const struct policy_clause *clause,
+                                            const struct policy_facts *facts)
+{
+    for (size_t i = 0; i < clause->count; i++)
+        if (map_holds(&clause->maps[i], facts))
+            return &clause->maps[i];
+    return NULL;
+}
+
+bool policy_when_holds(const struct policy_clause *clause, const struct policy_facts *facts,
+                       struct policy_failures *failures)
+{
+    if (clause->count == 0 || policy_clause_held(clause, facts) != NULL)
+        return true;
+    if (failures != NULL)
+        add_nearest(clause, facts, failures);
+    return false;
+}
+
+static bool may_hold(const struct policy_map *map, const struct policy_facts *facts)
+{
+    for (size_t i = 0; i < map->count; i++)
+        if (try_condition(&map->conditions[i], facts) == FAILS)
+            return false;
+    return true;
+}
+
+bool policy_unless_holds(const struct policy_clause *clause, const struct policy_facts *facts,
+                         struct policy_failures *failures)
+{
+    bool holds = false;
+
+    for (size_t i = 0; i < clause->count; i++) {
+        const struct policy_map *map = &clause->maps[i];
+
+        if (!may_hold(map, facts))
+            continue;
+        holds = true;
+        for (size_t k = 0; failures != NULL && k < map->count; k++)
+            policy_failures_add(failures, map->conditions[k].name);
+    }
+    return holds;
+}
+
+static bool has_issuer(const struct policy_identity_map *issuers, struct str name)
+{
+    for (size_t i = 0; i < issuers->issuer_count; i++)
+        if (str_eq(issuers->issuers[i]->name, name))
+            return true;
+    return false;
+}
+
+const struct policy_map *policy_identity_held(const struct policy_pipeline *pipeline,
+                                              const struct policy_facts *facts)
+{
+    for (size_t i = 0; i < pipeline->identity.count; i++)
+        if (has_issuer(&pipeline->identity_maps[i], facts->issuer) &&
+            map_holds(&pipeline->identity.maps[i], facts))
+            return &pipeline->identity.maps[i];
+    return NULL;
+}

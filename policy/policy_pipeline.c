@@ -1,0 +1,206 @@
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/time_text.h"
+#include "policy/policy_internal.h"
+
+static const char *const kind_names[] = {
+    [POLICY_BUILD] = "build",
+    [POLICY_TEST] = "test",
+    [POLICY_RELEASE] = "release",
+    [POLICY_DEPLOY] = "deploy",
+    [POLICY_MAINTENANCE] = "maintenance",
+    [POLICY_AGENT] = "agent",
+    NULL,
+};
+
+const char *policy_stage_kind_name(enum policy_stage_kind kind)
+{
+    return kind_names[kind];
+}
+
+bool policy_is_name(struct str text, const char *set, size_t max)
+{
+    return text.len > 0 && text.len <= max && str_is_made_of(text, set);
+}
+
+/* Read a name from a member: [a-z0-9-]{1,40}. Empty where it is absent or reported. */
+static struct str read_name(struct policy_loader *loader, const json_t *map, const char *key)
+{
+    struct str name = { 0 };
+
+    if (!yaml_get_str(&loader->reader, map, key, &name))
+        return STR("");
+    if (policy_is_name(name, POLICY_NAME_SET, POLICY_NAME_MAX))
+        return policy_loader_copy(loader, name);
+    (void)yaml_complain(&loader->reader, json_object_get(map, key),
+                        "'%s' has 1 to %d of a-z, 0-9 and '-'", key, POLICY_NAME_MAX);
+    return STR("");
+}
+
+/* ---- stages ---- */
+
+static bool check_key(const struct policy_loader *loader, const json_t *map, const char *name,
+                      const char *what)
+{
+    if (policy_is_name(str_from(name), POLICY_NAME_SET, POLICY_NAME_MAX))
+        return true;
+    return yaml_complain_key(&loader->reader, map, name, STR(""),
+                             "a %s's name has 1 to %d of a-z, 0-9 and '-'", what, POLICY_NAME_MAX);
+}
+
+static void read_stage(struct policy_loader *loader, const json_t *json,
+                       const struct policy_scope *scope, struct policy_stage_rule *stage)
+{
+    size_t kind = 0;
+
+    if (!policy_words_check(loader, POLICY_PLACE_STAGE, json))
+        return;
+    if (yaml_require(&loader->reader, json, "kind") &&
+        yaml_get_choice(&loader->reader, json, "kind", kind_names, &kind))
+        stage->shown.kind = (enum policy_stage_kind)kind;
+    stage->shown.environment = read_name(loader, json, "environment");
+    policy_clause_read(loader, json, "when", scope, &stage->when);
+    policy_clause_read(loader, json, "unless", scope, &stage->unless);
+    policy_captures_check(loader, json, stage);
+    policy_grants_read(loader, json, stage);
+}
+
+static void name_stage(struct policy_loader *loader, const char *name,
+                       const struct policy_pipeline *pipeline, struct policy_stage_rule *stage)
+{
+    struct policy_stage *shown = &stage->shown;
+
+    stage->pipeline = pipeline;
+    shown->id = arena_printf(loader->arena, STR_FMT ":%s", STR_ARG(pipeline->name), name);
+    if (shown->id.data == NULL) {
+        loader->is_out_of_memory = true;
+        return;
+    }
+    shown->pipeline = str_slice(shown->id, 0, pipeline->name.len);
+    shown->name = str_slice(shown->id, pipeline->name.len + 1, shown->id.len);
+    shown->tenant = pipeline->tenant;
+    shown->owner = pipeline->owner;
+}
+
+void policy_stages_read(struct policy_loader *loader, const json_t *map,
+                        const struct policy_scope *scope, struct policy_pipeline *pipeline)
+{
+    struct policy_stage_rule *stages;
+    const json_t *json = NULL;
+    const char *name;
+    json_t *value;
+
+    if (!yaml_require(&loader->reader, map, "stages") ||
+        !yaml_get_map(&loader->reader, map, "stages", &json))
+        return;
+    if (json_object_size(json) == 0 || json_object_size(json) > POLICY_STAGES_MAX) {
+        (void)yaml_complain(&loader->reader, json, "a pipeline has 1 to %d stages, not %zu",
+                            POLICY_STAGES_MAX, json_object_size(json));
+        return;
+    }
+    stages = policy_loader_alloc(loader, json_object_size(json), sizeof(*stages));
+    if (stages == NULL)
+        return;
+    pipeline->stages = stages;
+    json_object_foreach(json_iterable(json), name, value)
+    {
+        struct policy_stage_rule *stage = &stages[pipeline->stage_count];
+
+        if (!check_key(loader, json, name, "stage"))
+            continue;
+        name_stage(loader, name, pipeline, stage);
+        read_stage(loader, value, scope, stage);
+        pipeline->stage_count++;
+    }
+}
+
+/* ---- the pipeline ---- */
+
+static void read_pipeline_name(struct policy_loader *loader, const json_t *root,
+                               struct policy_pipeline *pipeline)
+{
+    struct str name = { 0 };
+
+    if (!yaml_get_str(&loader->reader, root, "pipeline", &name))
+        return;
+    if (!policy_is_name(name, POLICY_NAME_SET "._/", POLICY_PIPELINE_NAME_MAX))
+        (void)yaml_complain(&loader->reader, json_object_get(root, "pipeline"),
+                            "a pipeline's name has 1 to %d of a-z, 0-9, '.', '_', '/' and '-'",
+                            POLICY_PIPELINE_NAME_MAX);
+    pipeline->name = policy_loader_copy(loader, name);
+    pipeline->at = yaml_at(loader->reader.document, json_object_get(root, "pipeline"));
+    pipeline->at.file = pipeline->file;
+}
+
+static void read_owner(struct policy_loader *loader, const json_t *root,
+                       struct policy_pipeline *pipeline)
+{
+    struct str owner = { 0 };
+
+    if (!yaml_require(&loader->reader, root, "owner") ||
+        !yaml_get_str(&loader->reader, root, "owner", &owner))
+        return;
+    if (str_trim(owner).len == 0 || owner.len > POLICY_OWNER_MAX || str_has_control(owner))
+        (void)yaml_complain(&loader->reader, json_object_get(root, "owner"),
+                            "'owner' is one line of 1 to %d bytes", POLICY_OWNER_MAX);
+    pipeline->owner = policy_loader_copy(loader, owner);
+}
+
+static void read_review(struct policy_loader *loader, const json_t *root,
+                        struct policy_pipeline *pipeline)
+{
+    struct str text = { 0 };
+    int64_t time_ms = 0;
+
+    if (!yaml_get_str(&loader->reader, root, "review_by", &text))
+        return;
+    if (text.len != sizeof("2026-11-22") - 1 || !time_text_parse(text, &time_ms))
+        (void)yaml_complain(&loader->reader, json_object_get(root, "review_by"),
+                            "'review_by' is a date such as 2026-11-22");
+    pipeline->review_by_s = time_ms / 1000;
+}
+
+/* Hash the document and the sets that it uses; every stage carries it. */
+static void hash_rule(struct policy_loader *loader, const json_t *root,
+                      struct policy_pipeline *pipeline)
+{
+    OWNED(buf_release) struct buf buf = { 0 };
+    uint8_t digest[SHA256_LEN];
+
+    buf_init(&buf, SIZE_MAX / 2);
+    buf_add_text(&buf, "{\"pipeline\":");
+    buf_add_json(&buf, root);
+    buf_add_text(&buf, ",\"sets\":");
+    buf_add_json(&buf, loader->used_sets);
+    buf_add_text(&buf, "}");
+    if (!buf_is_ok(&buf)) {
+        loader->is_out_of_memory = true;
+        return;
+    }
+    sha256(buf_str(&buf), digest);
+    for (size_t i = 0; i < pipeline->stage_count; i++)
+        memcpy(pipeline->stages[i].shown.rule_sha256, digest, SHA256_LEN);
+}
+
+void policy_pipeline_read(struct policy_loader *loader, const json_t *root, const char *path,
+                          struct policy_pipeline *pipeline)
+{
+    struct policy_scope scope = { 0 };
+
+    pipeline->file = policy_loader_copy(loader, str_from(path));
+    if (!policy_words_check(loader, POLICY_PLACE_PIPELINE, root))
+        return;
+    read_pipeline_name(loader, root, pipeline);
+    pipeline->tenant = read_name(loader, root, "tenant");
+    read_owner(loader, root, pipeline);
+    read_review(loader, root, pipeline);
+    if (yaml_require(&loader->reader, root, "identity"))
+        policy_identity_read(loader, root, pipeline, &scope);
+    policy_clause_read(loader, root, "when", &scope, &pipeline->when);
+    policy_clause_read(loader, root, "unless", &scope, &pipeline->unless);
+    policy_stages_read(loader, root, &scope, pipeline);
+    policy_tests_read(loader, root, &scope, pipeline);
+    hash_rule(loader, root, pipeline);
+}
