@@ -126,6 +126,7 @@ void *connection_on_target(void *context, const char *target, struct MHD_Connect
     return connection->call;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the library's signature */
 enum MHD_Result connection_on_request(void *context, struct MHD_Connection *handle, const char *url,
                                       const char *method, const char *version, const char *upload,
                                       size_t *upload_len, void **slot)

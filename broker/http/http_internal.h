@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +36,7 @@ enum call_state {
  * One request, from its request line to the last byte of its answer.
  *
  * Owns:     lives in `request.arena`
- * Threads:  confined to the worker, but for the two fields of its queue
+ * Threads:  confined to the worker, but for the two fields of the queue
  */
 struct call {
     struct http_request request; /* first: a handler's request is a call */
@@ -48,8 +49,8 @@ struct call {
     struct buf body;
     size_t dropped_bytes; /* of a refused body */
 
-    struct call *next; /* guarded by the worker's lock */
-    bool is_queued;    /* guarded by the worker's lock */
+    struct call *next;     /* guarded by the worker's lock; the worker's own once taken */
+    atomic_bool is_queued; /* until the worker enters it; set under the worker's lock */
 };
 
 /** What we know of the peer's certificate. */
@@ -91,11 +92,12 @@ struct worker {
     pthread_t thread;
     int epoll_fd; /* the library's */
 
-    struct connection *connections; /* the worker's own, as the next six */
+    struct connection *connections; /* the worker's own, as the next seven */
     size_t connection_count;
     size_t waiting_count;
     bool has_closed;     /* one of them, since the library was run */
     bool has_complained; /* the library, since it was run */
+    struct call *taken;  /* out of the queue of resumed ones, to be entered */
     int64_t next_sweep_ns;
     enum worker_order obeyed;
 
@@ -103,7 +105,6 @@ struct worker {
     int wake_fd;                /* written under lock */
     struct call *first_resumed; /* guarded by lock */
     struct call *last_resumed;  /* guarded by lock */
-    size_t resumed_count;       /* guarded by lock */
     enum worker_order order;    /* guarded by lock */
 };
 

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -38,19 +39,30 @@ struct tls {
     struct tls_identity *current; /* guarded by lock */
 };
 
-void tls_identity_unref(struct tls_identity *identity)
+static void identity_free(struct tls_identity *identity)
 {
-    if (identity == NULL || atomic_fetch_sub(&identity->references, 1) > 1)
+    if (identity == NULL)
         return;
     if (identity->credentials != NULL)
         gnutls_certificate_free_credentials(identity->credentials);
     free(identity);
 }
 
+OWNED_POINTER(identity_free, struct tls_identity)
+
+void tls_identity_unref(struct tls_identity *identity)
+{
+    if (identity != NULL && atomic_fetch_sub(&identity->references, 1) == 1)
+        identity_free(identity);
+}
+
+/* The library's type has no const; it only reads. */
 static gnutls_datum_t datum_of(const void *data, size_t len)
 {
-    /* The library's type has no const; it only reads. */
-    return (gnutls_datum_t){ (unsigned char *)(uintptr_t)data, (unsigned)len };
+    gnutls_datum_t datum = { NULL, (unsigned)len };
+
+    memcpy(&datum.data, &data, sizeof(data));
+    return datum;
 }
 
 static bool load_pair(const struct tls *tls, struct arena *arena, struct tls_identity *identity,
@@ -97,7 +109,7 @@ static bool load_client_ca(const struct tls *tls, struct arena *arena,
 static bool load_identity(const struct tls *tls, struct tls_identity **out, struct error *error)
 {
     OWNED(arena_free) struct arena *arena = arena_new(4 * PEM_BYTES_MAX);
-    OWNED(tls_identity_unref) struct tls_identity *identity = calloc(1, sizeof(*identity));
+    OWNED(identity_free) struct tls_identity *identity = calloc(1, sizeof(*identity));
 
     if (arena == NULL || identity == NULL)
         return error_set(error, ERROR_MEMORY, "certificate: no memory");

@@ -44,8 +44,6 @@ struct tls_identity *tls_greet(struct tls *tls, struct gnutls_session_int *sessi
 /** Accepts NULL. */
 void tls_identity_unref(struct tls_identity *identity);
 
-OWNED_POINTER(tls_identity_unref, struct tls_identity)
-
 /** Whether the peer showed a certificate. */
 bool tls_has_peer(struct gnutls_session_int *session);
 

@@ -48,17 +48,15 @@ void http_resume(struct http_request *request)
     struct worker *worker = call->connection->worker;
 
     (void)pthread_mutex_lock(&worker->lock);
-    if (!call->is_queued) {
-        call->is_queued = true;
+    if (!atomic_exchange(&call->is_queued, true)) {
         call->next = NULL;
-        if (worker->last_resumed == NULL) {
+        if (worker->first_resumed == NULL) {
             worker->first_resumed = call;
             wake(worker);
         } else {
             worker->last_resumed->next = call;
         }
         worker->last_resumed = call;
-        worker->resumed_count++;
     }
     (void)pthread_mutex_unlock(&worker->lock);
 }
@@ -73,57 +71,41 @@ struct waker http_waker(struct http_request *request)
     return (struct waker){ .wake = resume, .context = request };
 }
 
-/* Called with the lock held; `previous` is the one before `call`, or NULL. */
-static void unqueue(struct worker *worker, struct call *previous, struct call *call)
+/* The list without the call; `*last` is the one that is last then. */
+static struct call *without(struct call *list, const struct call *call, struct call **last)
 {
-    if (previous == NULL)
-        worker->first_resumed = call->next;
-    else
-        previous->next = call->next;
-    if (worker->last_resumed == call)
-        worker->last_resumed = previous;
-    worker->resumed_count--;
-    call->is_queued = false;
-}
+    struct call *first = list == call ? list->next : list;
 
-static struct call *next_resumed(struct worker *worker)
-{
-    struct call *call;
-
-    (void)pthread_mutex_lock(&worker->lock);
-    call = worker->first_resumed;
-    if (call != NULL)
-        unqueue(worker, NULL, call);
-    (void)pthread_mutex_unlock(&worker->lock);
-    return call;
+    *last = NULL;
+    for (struct call *at = first; at != NULL; at = at->next) {
+        if (at->next == call)
+            at->next = call->next;
+        *last = at;
+    }
+    return first;
 }
 
 void worker_forget(struct worker *worker, struct call *call)
 {
-    struct call *previous = NULL;
+    struct call *last;
 
+    if (!atomic_load(&call->is_queued))
+        return;
+    worker->taken = without(worker->taken, call, &last);
     (void)pthread_mutex_lock(&worker->lock);
-    if (call->is_queued) {
-        for (struct call *at = worker->first_resumed; at != call; at = at->next)
-            previous = at;
-        unqueue(worker, previous, call);
-    }
+    worker->first_resumed = without(worker->first_resumed, call, &worker->last_resumed);
     (void)pthread_mutex_unlock(&worker->lock);
+    atomic_store(&call->is_queued, false);
 }
 
-/* Only those that are there now, so that a handler that wakes itself does not hold the thread. */
-static void enter_resumed(struct worker *worker)
+static void enter_taken(struct worker *worker)
 {
-    size_t count;
+    while (worker->taken != NULL) {
+        struct call *call = worker->taken;
 
-    (void)pthread_mutex_lock(&worker->lock);
-    count = worker->resumed_count;
-    (void)pthread_mutex_unlock(&worker->lock);
-    for (; count > 0; count--) {
-        struct call *call = next_resumed(worker);
-
-        if (call != NULL)
-            call_enter_again(call);
+        worker->taken = call->next;
+        atomic_store(&call->is_queued, false); /* from here on it may be queued again */
+        call_enter_again(call);
     }
 }
 
@@ -195,13 +177,8 @@ static void abandon_waiting(struct worker *worker)
     }
 }
 
-static void obey(struct worker *worker)
+static void obey(struct worker *worker, enum worker_order order)
 {
-    enum worker_order order;
-
-    (void)pthread_mutex_lock(&worker->lock);
-    order = worker->order;
-    (void)pthread_mutex_unlock(&worker->lock);
     if (order == worker->obeyed)
         return;
     if (worker->obeyed == WORKER_SERVE)
@@ -211,6 +188,20 @@ static void obey(struct worker *worker)
         close_idle(worker);
     else
         abandon_waiting(worker);
+}
+
+/* What other threads have for us: calls that were resumed, and an order. */
+static enum worker_order take(struct worker *worker)
+{
+    enum worker_order order;
+
+    (void)pthread_mutex_lock(&worker->lock);
+    worker->taken = worker->first_resumed;
+    worker->first_resumed = NULL;
+    worker->last_resumed = NULL;
+    order = worker->order;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return order;
 }
 
 static void tell_drained(struct worker *worker)
@@ -266,8 +257,8 @@ static void *run(void *context)
 
     while (worker->obeyed != WORKER_STOP || worker->waiting_count > 0) {
         wait_for_work(worker);
-        obey(worker);
-        enter_resumed(worker);
+        obey(worker, take(worker));
+        enter_taken(worker);
         worker->has_closed = false;
         worker->has_complained = false;
         (void)MHD_run(worker->daemon); /* fails after MHD_stop_daemon() only */
@@ -314,6 +305,7 @@ static size_t keep_escaped(void *context, struct MHD_Connection *handle, char *t
 
 /* The library wants a certificate at start; ours comes with tls_greet(). Without it: no handshake.
  */
+/* NOLINTNEXTLINE(readability-function-size): the library's signature */
 static int refuse_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
                               gnutls_pcert_st **chain, unsigned *chain_len,
                               gnutls_ocsp_data_st **ocsp, unsigned *ocsp_len, gnutls_privkey_t *key,

@@ -110,26 +110,26 @@ static void a_target_has_a_longest_length(void **state)
 static void a_body_has_exactly_its_media_type(void **state)
 {
     static const struct {
-        enum http_body body;
         const char *type;
+        enum http_body body;
         bool fits;
     } cases[] = {
-        { HTTP_BODY_FORM, "application/x-www-form-urlencoded", true },
-        { HTTP_BODY_FORM, "Application/X-WWW-Form-Urlencoded", true },
-        { HTTP_BODY_FORM, "application/x-www-form-urlencoded; charset=utf-8", true },
-        { HTTP_BODY_FORM, "application/x-www-form-urlencoded;charset=\"UTF-8\"", true },
-        { HTTP_BODY_JSON, "application/json", true },
-        { HTTP_BODY_FORM, "application/x-www-form-urlencodedx", false },
-        { HTTP_BODY_FORM, "application/x-www-form-urlencoded;", false },
-        { HTTP_BODY_FORM, "application/x-www-form-urlencoded; charset=latin1", false },
-        { HTTP_BODY_FORM, "application/x-www-form-urlencoded; charset=utf-8; a=b", false },
-        { HTTP_BODY_FORM, "application/x-www-form-urlencoded, text/plain", false },
-        { HTTP_BODY_FORM, "multipart/form-data; boundary=x", false },
-        { HTTP_BODY_FORM, "application/json", false },
-        { HTTP_BODY_FORM, "", false },
-        { HTTP_BODY_JSON, "application/problem+json", false },
-        { HTTP_BODY_JSON, "text/json", false },
-        { HTTP_BODY_NONE, "application/json", false },
+        { "application/x-www-form-urlencoded", HTTP_BODY_FORM, true },
+        { "Application/X-WWW-Form-Urlencoded", HTTP_BODY_FORM, true },
+        { "application/x-www-form-urlencoded; charset=utf-8", HTTP_BODY_FORM, true },
+        { "application/x-www-form-urlencoded;charset=\"UTF-8\"", HTTP_BODY_FORM, true },
+        { "application/json", HTTP_BODY_JSON, true },
+        { "application/x-www-form-urlencodedx", HTTP_BODY_FORM, false },
+        { "application/x-www-form-urlencoded;", HTTP_BODY_FORM, false },
+        { "application/x-www-form-urlencoded; charset=latin1", HTTP_BODY_FORM, false },
+        { "application/x-www-form-urlencoded; charset=utf-8; a=b", HTTP_BODY_FORM, false },
+        { "application/x-www-form-urlencoded, text/plain", HTTP_BODY_FORM, false },
+        { "multipart/form-data; boundary=x", HTTP_BODY_FORM, false },
+        { "application/json", HTTP_BODY_FORM, false },
+        { "", HTTP_BODY_FORM, false },
+        { "application/problem+json", HTTP_BODY_JSON, false },
+        { "text/json", HTTP_BODY_JSON, false },
+        { "application/json", HTTP_BODY_NONE, false },
     };
 
     (void)state;

@@ -140,6 +140,17 @@ static enum progress wait_for_nobody(struct http_request *request, void *context
     return PROGRESS_DONE;
 }
 
+/* Whoever was asked wakes it in the moment in which it is abandoned and gives up. */
+static enum progress wake_too_late(struct http_request *request, void *context)
+{
+    (void)context;
+    if (!request->is_abandoned)
+        return PROGRESS_WAIT;
+    http_resume(request);
+    count_up(&abandoned_count);
+    return PROGRESS_DONE;
+}
+
 static enum progress hello(struct http_request *request, void *context)
 {
     (void)context;
@@ -151,6 +162,7 @@ static const struct http_route routes[] = {
     { "GET", "/early", 0, HTTP_BODY_NONE, wake_early },
     { "GET", "/race", 0, HTTP_BODY_NONE, race },
     { "GET", "/nobody", 0, HTTP_BODY_NONE, wait_for_nobody },
+    { "GET", "/too-late", 0, HTTP_BODY_NONE, wake_too_late },
     { "GET", "/hello", 0, HTTP_BODY_NONE, hello },
 };
 
@@ -312,6 +324,28 @@ static void a_request_past_its_deadline_is_abandoned_with_a_503(void **state)
     http_stop(server);
 }
 
+static void a_wake_that_comes_too_late_is_forgotten(void **state)
+{
+    struct http_server *server = start((struct http_options){ .request_timeout_ms = 100 });
+    struct answer answer;
+    int fds[4];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(fds); i++) {
+        fds[i] = peer_connect(http_port(server));
+        peer_send_text(fds[i], GET("/too-late"));
+    }
+    await(&abandoned_count, COUNT(fds));
+    for (size_t i = 0; i < COUNT(fds); i++) {
+        assert_true(peer_read(fds[i], &answer));
+        assert_int_equal(answer.status, 503);
+        peer_close(fds[i]);
+    }
+    peer_ask(http_port(server), GET("/hello"), &answer);
+    assert_int_equal(answer.status, 200);
+    http_stop(server);
+}
+
 static void *drain(void *server)
 {
     http_drain(server, 4000);
@@ -398,6 +432,7 @@ int main(void)
         cmocka_unit_test(many_wait_and_are_woken_together),
         cmocka_unit_test(a_peer_that_leaves_abandons_its_request),
         cmocka_unit_test(a_request_past_its_deadline_is_abandoned_with_a_503),
+        cmocka_unit_test(a_wake_that_comes_too_late_is_forgotten),
         cmocka_unit_test(draining_lets_what_waits_finish),
         cmocka_unit_test(draining_ends_at_its_time),
         cmocka_unit_test(stopping_waits_for_what_somebody_holds),
