@@ -27,7 +27,7 @@ struct kind {
     const char *alg;       /* what a token's header says */
     const char *alg_alias; /* what the key may say besides, RFC 9864 */
     bool (*read)(const json_t *jwk, EVP_PKEY **pkey, struct error *error);
-    bool (*write)(const EVP_PKEY *pkey, json_t *jwk);
+    bool (*write)(const EVP_PKEY *pkey, json_t *jwk, struct error *error);
 };
 
 /* Decode a base64url member into `out`, which has room for NUMBER_MAX bytes. */
@@ -91,51 +91,56 @@ static bool ed25519_read(const json_t *jwk, EVP_PKEY **pkey, struct error *error
     return public_key_ed25519((struct str){ (const char *)point, sizeof(point) }, pkey, error);
 }
 
-static bool put_bytes(json_t *jwk, const char *name, const uint8_t *bytes, size_t len)
+static bool put_bytes(json_t *jwk, const char *name, struct str bytes, struct error *error)
 {
     OWNED(buf_release) struct buf text;
 
     buf_init(&text, BASE64_ENCODED_MAX(NUMBER_MAX));
-    buf_add_base64url(&text, (struct str){ (const char *)bytes, len });
-    return buf_is_ok(&text) && json_put(jwk, name, json_from_str(buf_str(&text)));
+    buf_add_base64url(&text, bytes);
+    return (buf_is_ok(&text) && json_put(jwk, name, json_from_str(buf_str(&text)))) ||
+           error_set(error, ERROR_MEMORY, "a JWK's numbers");
 }
 
 /* Put a number of `len` bytes, or of as many as it needs where `len` is 0. */
 static bool put_number(const EVP_PKEY *pkey, const char *parameter, size_t len, json_t *jwk,
-                       const char *name)
+                       const char *name, struct error *error)
 {
     uint8_t bytes[NUMBER_MAX];
     BIGNUM *number = NULL;
     int written = -1;
 
     if (EVP_PKEY_get_bn_param(pkey, parameter, &number) != 1)
-        return false;
+        return error_set_openssl(error, "a key's numbers");
     if (len == 0)
         len = (size_t)BN_num_bytes(number);
     if (len <= sizeof(bytes))
         written = BN_bn2binpad(number, bytes, (int)len);
     BN_free(number);
-    return written >= 0 && put_bytes(jwk, name, bytes, (size_t)written);
+    if (written < 0)
+        return error_set_openssl(error, "a key's numbers");
+    return put_bytes(jwk, name, (struct str){ (const char *)bytes, (size_t)written }, error);
 }
 
-static bool rsa_write(const EVP_PKEY *pkey, json_t *jwk)
+static bool rsa_write(const EVP_PKEY *pkey, json_t *jwk, struct error *error)
 {
-    return put_number(pkey, OSSL_PKEY_PARAM_RSA_N, 0, jwk, "n") &&
-           put_number(pkey, OSSL_PKEY_PARAM_RSA_E, 0, jwk, "e");
+    return put_number(pkey, OSSL_PKEY_PARAM_RSA_N, 0, jwk, "n", error) &&
+           put_number(pkey, OSSL_PKEY_PARAM_RSA_E, 0, jwk, "e", error);
 }
 
-static bool p256_write(const EVP_PKEY *pkey, json_t *jwk)
+static bool p256_write(const EVP_PKEY *pkey, json_t *jwk, struct error *error)
 {
-    return put_number(pkey, OSSL_PKEY_PARAM_EC_PUB_X, COORDINATE_LEN, jwk, "x") &&
-           put_number(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, COORDINATE_LEN, jwk, "y");
+    return put_number(pkey, OSSL_PKEY_PARAM_EC_PUB_X, COORDINATE_LEN, jwk, "x", error) &&
+           put_number(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, COORDINATE_LEN, jwk, "y", error);
 }
 
-static bool ed25519_write(const EVP_PKEY *pkey, json_t *jwk)
+static bool ed25519_write(const EVP_PKEY *pkey, json_t *jwk, struct error *error)
 {
     uint8_t point[COORDINATE_LEN];
     size_t len = sizeof(point);
 
-    return EVP_PKEY_get_raw_public_key(pkey, point, &len) == 1 && put_bytes(jwk, "x", point, len);
+    if (EVP_PKEY_get_raw_public_key(pkey, point, &len) != 1)
+        return error_set_openssl(error, "a key's point");
+    return put_bytes(jwk, "x", (struct str){ (const char *)point, len }, error);
 }
 
 static const struct kind kinds[] = {
@@ -270,9 +275,9 @@ bool jwk_write(const EVP_PKEY *pkey, enum key_algorithm key_algorithm, json_t **
     if (made == NULL || !json_put(made, "kty", json_string(kind->kty)) ||
         (kind->crv != NULL && !json_put(made, "crv", json_string(kind->crv))) ||
         !json_put(made, "use", json_string("sig")) ||
-        !json_put(made, "alg", json_string(kind->alg)) || !kind->write(pkey, made))
-        return error_set_openssl(error, "writing a JWK");
-    if (!jwk_thumbprint(made, kid, error))
+        !json_put(made, "alg", json_string(kind->alg)))
+        return error_set(error, ERROR_MEMORY, "a JWK");
+    if (!kind->write(pkey, made, error) || !jwk_thumbprint(made, kid, error))
         return false;
     if (!json_put(made, "kid", json_string(kid)))
         return error_set(error, ERROR_MEMORY, "a JWK");

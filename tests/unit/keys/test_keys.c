@@ -1,8 +1,13 @@
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <openssl/bn.h>
+#include <openssl/param_build.h>
+#include <openssl/pem.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -156,18 +161,13 @@ static void a_key_that_others_can_read_is_refused(void **state)
     keys_close(keys_of(fixture->folder, KEY_ES256, TEST_START_S));
 }
 
-static void a_key_file_that_is_not_such_a_key_is_refused(void **state)
+static void a_key_file_without_a_key_is_refused(void **state)
 {
     static const char *const texts[] = {
         "",
         "no key",
         "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        /* a P-384 key, and a P-256 key in an encrypted file */
-        "-----BEGIN PRIVATE KEY-----\n"
-        "MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDAAAAAAAAAAAAAAAAAA\n"
-        "-----END PRIVATE KEY-----\n",
-        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3\n"
-        "-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN PRIVATE KEY-----\n",
     };
     struct fixture *fixture = *state;
 
@@ -176,6 +176,82 @@ static void a_key_file_that_is_not_such_a_key_is_refused(void **state)
         assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG);
     }
     assert_int_equal(count_files(fixture->folder, "issuer-", ".key"), 1);
+}
+
+/* Write a key as PEM, encrypted where there is a password. */
+static void write_key(const char *folder, const char *name, EVP_PKEY *take_pkey,
+                      const char *password)
+{
+    BIO *output = BIO_new(BIO_s_mem());
+    const EVP_CIPHER *cipher = password != NULL ? EVP_aes_128_cbc() : NULL;
+    const char *text = NULL;
+    long len;
+
+    assert_non_null(take_pkey);
+    assert_int_equal(PEM_write_bio_PKCS8PrivateKey(output, take_pkey, cipher, password,
+                                                   password != NULL ? (int)strlen(password) : 0,
+                                                   NULL, NULL),
+                     1);
+    len = BIO_get_mem_data(output, &text);
+    write_text(folder, name, (struct str){ text, (size_t)len });
+    BIO_free(output);
+    EVP_PKEY_free(take_pkey);
+}
+
+static void a_key_of_another_curve_or_size_or_encrypted_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_key(fixture->folder, "issuer-es256-1.key", EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384"),
+              NULL);
+    assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG);
+    write_key(fixture->folder, "issuer-es256-1.key", EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256"),
+              "password");
+    assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG);
+    write_key(fixture->folder, "issuer-es256-1.key", EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256"),
+              NULL);
+    keys_close(keys_of(fixture->folder, KEY_ES256, TEST_START_S));
+    write_key(fixture->folder, "issuer-rs256-1.key",
+              EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024), NULL);
+    assert_int_equal(keys_refused(fixture->folder, KEY_RS256), ERROR_CONFIG);
+}
+
+/* The private number of one P-256 key with the point of another. */
+static EVP_PKEY *mixed_key(void)
+{
+    EVP_PKEY *one = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    EVP_PKEY *other = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *parameters;
+    EVP_PKEY *mixed = NULL;
+    BIGNUM *number = NULL;
+    uint8_t point[65];
+    size_t len;
+
+    assert_int_equal(EVP_PKEY_get_bn_param(one, "priv", &number), 1);
+    assert_int_equal(EVP_PKEY_get_octet_string_param(other, "pub", point, sizeof(point), &len), 1);
+    (void)OSSL_PARAM_BLD_push_utf8_string(builder, "group", "prime256v1", 0);
+    (void)OSSL_PARAM_BLD_push_octet_string(builder, "pub", point, len);
+    (void)OSSL_PARAM_BLD_push_BN(builder, "priv", number);
+    parameters = OSSL_PARAM_BLD_to_param(builder);
+    assert_int_equal(EVP_PKEY_fromdata_init(context), 1);
+    assert_int_equal(EVP_PKEY_fromdata(context, &mixed, EVP_PKEY_KEYPAIR, parameters), 1);
+    OSSL_PARAM_free(parameters);
+    OSSL_PARAM_BLD_free(builder);
+    EVP_PKEY_CTX_free(context);
+    BN_free(number);
+    EVP_PKEY_free(one);
+    EVP_PKEY_free(other);
+    return mixed;
+}
+
+static void a_key_whose_halves_do_not_belong_together_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+
+    write_key(fixture->folder, "issuer-es256-1.key", mixed_key(), NULL);
+    assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG);
 }
 
 static void a_key_of_another_kind_is_refused(void **state)
@@ -458,6 +534,51 @@ static void a_65th_named_key_is_refused(void **state)
     assert_true(keys_named(keys, STR("k63"), KEY_ED25519, &key, &(struct error){ 0 }));
 }
 
+struct worker {
+    pthread_t thread;
+    struct keys *keys;
+    struct key *key;
+    uint8_t signature[KEY_SIGNATURE_MAX];
+    size_t wrong_count;
+};
+
+/* Ed25519 signs the same alike. */
+static void *sign_with_a_named_key(void *context)
+{
+    struct worker *worker = context;
+    struct error error = { 0 };
+    uint8_t signature[KEY_SIGNATURE_MAX];
+    size_t len = 0;
+
+    worker->wrong_count +=
+        !keys_named(worker->keys, STR("ledger"), KEY_ED25519, &worker->key, &error) ||
+        !key_sign(worker->key, STR("text"), worker->signature, &len, &error);
+    for (int i = 0; i < 50 && worker->wrong_count == 0; i++) {
+        worker->wrong_count += !key_sign(worker->key, STR("text"), signature, &len, &error) ||
+                               len != 64 || memcmp(signature, worker->signature, len) != 0;
+    }
+    return NULL;
+}
+
+static void threads_make_one_named_key_and_share_it(void **state)
+{
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    static struct worker workers[8];
+
+    for (size_t i = 0; i < COUNT(workers); i++) {
+        workers[i] = (struct worker){ .keys = keys };
+        assert_int_equal(
+            pthread_create(&workers[i].thread, NULL, sign_with_a_named_key, &workers[i]), 0);
+    }
+    for (size_t i = 0; i < COUNT(workers); i++) {
+        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+        assert_int_equal(workers[i].wrong_count, 0);
+        assert_ptr_equal(workers[i].key, workers[0].key);
+        assert_memory_equal(workers[i].signature, workers[0].signature, 64);
+    }
+}
+
 /* Wait for the start, open keys and a named one; exit 0 where that worked. */
 static void open_in_a_process(const char *folder, int start_pipe)
 {
@@ -513,7 +634,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_restart_keeps_the_key, start, stop),
         cmocka_unit_test_setup_teardown(a_folder_that_others_can_use_is_refused, start, stop),
         cmocka_unit_test_setup_teardown(a_key_that_others_can_read_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(a_key_file_that_is_not_such_a_key_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_key_file_without_a_key_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_key_of_another_curve_or_size_or_encrypted_is_refused,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(a_key_whose_halves_do_not_belong_together_is_refused, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(a_key_of_another_kind_is_refused, start, stop),
         cmocka_unit_test_setup_teardown(a_file_of_more_than_the_limit_is_refused, start, stop),
         cmocka_unit_test_setup_teardown(what_a_crash_left_behind_is_removed, start, stop),
@@ -532,6 +657,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_that_could_leave_the_folder_or_hide_a_key_are_refused,
                                         start, stop),
         cmocka_unit_test_setup_teardown(a_65th_named_key_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(threads_make_one_named_key_and_share_it, start, stop),
         cmocka_unit_test_setup_teardown(processes_that_start_at_once_make_each_key_once, start,
                                         stop),
     };
