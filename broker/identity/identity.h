@@ -25,15 +25,15 @@ struct upstream;
 struct issuer_options {
     struct str name; /* [a-z0-9-]{1,40} */
     const struct profile *profile;
-    struct str url;             /* compared with `iss` byte for byte */
-    struct str audience;        /* every audience of a token must be this */
-    unsigned algorithms;        /* 0: the profile's */
-    int64_t max_age_s;          /* 0: the profile's */
-    int64_t max_lifetime_s;     /* 0: the profile's */
-    const json_t *only;         /* claim -> string: what its tokens must carry; NULL: nothing */
-    struct claim_table claims;  /* the profile's, and the configuration's `claims` and `ids` */
-    const char *ca_file;        /* NULL: the system's */
-    const char *jwks_file;      /* a static key set instead of discovery; NULL: discovery */
+    struct str url;              /* compared with `iss` byte for byte */
+    struct str audience;         /* every audience of a token must be this */
+    unsigned algorithms;         /* 0: the profile's */
+    int64_t max_age_s;           /* 0: the profile's */
+    int64_t max_lifetime_s;      /* 0: the profile's */
+    const json_t *only;          /* claim -> string: what its tokens must carry; NULL: nothing */
+    struct claim_table claims;   /* the profile's, and the configuration's `claims` and `ids` */
+    const char *ca_file;         /* NULL: the system's */
+    const char *jwks_file;       /* a static key set instead of discovery; NULL: discovery */
     const struct str *key_hosts; /* further hosts that `jwks_uri` may be on */
     size_t key_host_count;
     const struct network *networks; /* `allow_networks` */
@@ -52,8 +52,8 @@ struct identity_options {
 /**
  * The issuers we trust and their key sets: the strict envelope, the claims' rules, the profiles.
  *
- * Key sets are fetched when first needed and refreshed in the background; they are immutable snapshots
- * with a reference count. A hanging issuer delays no other.
+ * Key sets are fetched when first needed and refreshed in the background; they are immutable
+ * snapshots with a reference count. A hanging issuer delays no other.
  *
  * Threads: shared; reference-counted
  * Source:  security-rules.md 2, 3, 4; RFC 7515, 7519, 8725
@@ -79,7 +79,7 @@ struct verified_token {
     const json_t *claims; /* the whole payload */
     const json_t *ci;     /* the same under one set of names; null is "the issuer cannot say" */
     struct str subject;
-    struct str kid;       /* empty where the token has none */
+    struct str kid; /* empty where the token has none */
     int64_t issued_s;
     int64_t expires_s;
     uint8_t mark[SHA256_LEN];   /* of single use: hash over issuer and jti, or header.payload */
@@ -90,8 +90,8 @@ struct verified_token {
  * Verify a subject token.
  *
  * Where the issuer's keys must be fetched first: PROGRESS_WAIT, and `waker` is called when to enter
- * again with the same arguments; `*state` (start with NULL) carries on between the calls. Nothing of a
- * token steers a fetch but the choice among the configured issuers.
+ * again with the same arguments; `*state` (start with NULL) carries on between the calls. Nothing
+ * of a token steers a fetch but the choice among the configured issuers.
  *
  * Errors: ERROR_TOKEN; only once it verified and meets `only`: ERROR_TOKEN_EXPIRED,
  *         ERROR_TOKEN_TOO_OLD, ERROR_TOKEN_AUDIENCE; ERROR_KEYS_UNAVAILABLE; ERROR_MEMORY
@@ -112,8 +112,8 @@ const char *identity_degraded(const struct identity *identity);
 /**
  * Verify a token against one key set without network: `token verify --jwks FILE`.
  *
- * The same code as identity_verify(), with `issuer` as the only one. Errors say the exact reason in the
- * cause.
+ * The same code as identity_verify(), with `issuer` as the only one. Errors say the exact reason in
+ * the cause.
  */
 bool identity_verify_offline(const struct issuer_options *issuer, struct str jwks, struct str token,
                              int64_t now_s, int64_t leeway_s, struct arena *arena,

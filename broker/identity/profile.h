@@ -16,7 +16,8 @@ enum profile_replay {
 };
 
 /**
- * What we know of a CI platform. profile.c has the table; a platform whose facts need code has a file.
+ * What we know of a CI platform. profile.c has the table; a platform whose facts need code has a
+ * file.
  *
  * Source: reference of CI issuers
  */
@@ -31,8 +32,8 @@ struct profile {
     int64_t max_lifetime_s; /* exp - iat, by default */
     struct claim_table claims;
     /**
-     * Fill `ci` (an object) from verified claims. What the issuer cannot say is JSON null; what it says
-     * is not so (no environment) is left out. False without memory.
+     * Fill `ci` (an object) from verified claims. What the issuer cannot say is JSON null; what it
+     * says is not so (no environment) is left out. False without memory.
      */
     bool (*fill_ci)(const json_t *claims, json_t *ci);
 };
@@ -44,7 +45,7 @@ const char *const *profile_names(void);
 /**
  * All `ci.*` facts with their types (names without "ci."): run attempt job repository repository_id
  * owner owner_id ref ref_type ref_protected commit workflow workflow_repository workflow_path
- * workflow_ref workflow_commit environment environment_protected actor actor_id event pull_request fork
- * debug runner.
+ * workflow_ref workflow_commit environment environment_protected actor actor_id event pull_request
+ * fork debug runner.
  */
 extern const struct claim_table profile_ci_facts;

@@ -23,8 +23,8 @@ struct token_envelope {
 };
 
 /**
- * Open a token's envelope: sizes, alphabet, header rules; `typ` must be absent or JWT, or be exactly
- * `typ` where that is not NULL (such as "dpop+jwt", whose `jwk` member is then allowed).
+ * Open a token's envelope: sizes, alphabet, header rules; `typ` must be absent or JWT, or be
+ * exactly `typ` where that is not NULL (such as "dpop+jwt", whose `jwk` member is then allowed).
  *
  * Errors: ERROR_TOKEN with the exact rule in the cause; ERROR_MEMORY
  * Source: security-rules.md 2; RFC 7515 7.1, 8725
@@ -32,6 +32,7 @@ struct token_envelope {
 bool token_open(struct str token, const char *typ, struct arena *arena,
                 struct token_envelope *envelope, struct error *error) MUST_USE;
 
-/** Read the payload as claims, without verification: to choose among issuers and for `token show`. */
+/** Read the payload as claims, without verification: to choose among issuers and for `token show`.
+ */
 bool token_peek(const struct token_envelope *envelope, struct arena *arena, const json_t **claims,
                 struct error *error) MUST_USE;

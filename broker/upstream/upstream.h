@@ -73,7 +73,8 @@ void upstream_stop(struct upstream *upstream);
 /**
  * Send a request (GET, POST, PUT, PATCH or DELETE); everything but `peer` and `context` is copied.
  *
- * Errors: ERROR_MEMORY, ERROR_BUSY (queue full, or stopping), ERROR_CONFIG (URL, method, header); then `done` is never called
+ * Errors: ERROR_MEMORY, ERROR_BUSY (queue full, or stopping), ERROR_CONFIG (URL, method, header);
+ * then `done` is never called
  */
 bool upstream_submit(struct upstream *upstream, const struct upstream_request *request,
                      struct error *error) MUST_USE;

@@ -1,0 +1,662 @@
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "tests/test.h"
+#include "tests/unit/upstream/peer.h"
+#include "upstream/upstream.h"
+
+#define LOOPBACK "http://127.0.0.1"
+
+/* What came back, in storage that outlives the callback. */
+struct answer {
+    enum upstream_outcome outcome;
+    int status;
+    char body[256];
+    size_t body_len;
+    char content_type[64];
+    int64_t max_age_s;
+    struct error error;
+    unsigned count;
+};
+
+static struct upstream *upstream;
+
+static int start(void **state)
+{
+    struct error error = { 0 };
+
+    (void)state;
+    return upstream_start(&upstream, &error) ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    upstream_stop(upstream);
+    return 0;
+}
+
+static void copy_text(char *out, size_t size, struct str text)
+{
+    size_t len = text.len < size - 1 ? text.len : size - 1;
+
+    if (len > 0)
+        memcpy(out, text.data, len);
+    out[len] = '\0';
+}
+
+static void keep_answer(const struct upstream_response *response, void *context)
+{
+    struct answer *answer = context;
+
+    answer->outcome = response->outcome;
+    answer->status = response->status;
+    answer->body_len = response->body.len;
+    answer->max_age_s = response->max_age_s;
+    answer->error = response->error;
+    copy_text(answer->body, sizeof(answer->body), response->body);
+    copy_text(answer->content_type, sizeof(answer->content_type), response->content_type);
+    answer->count++;
+}
+
+/* A request of plain HTTP to a peer of ours; the caller changes what it is about. */
+static struct upstream_request request_of(const char *method, const char *url)
+{
+    return (struct upstream_request){
+        .method = method,
+        .url = url,
+        .peer = { .may_use_http = true },
+        .done = keep_answer,
+    };
+}
+
+static struct answer call(struct upstream_request request)
+{
+    struct answer answer = { 0 };
+    struct error error = { 0 };
+
+    request.context = &answer;
+    if (!upstream_call(upstream, &request, &error))
+        fail_msg("not submitted: %s", error.cause);
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.outcome == UPSTREAM_ANSWERED, answer.error.code == ERROR_NONE);
+    return answer;
+}
+
+static struct answer get(struct peer *peer, const char *path)
+{
+    char url[PEER_URL_MAX];
+
+    return call(request_of("GET", peer_url(peer, LOOPBACK, path, url)));
+}
+
+/* Answers. */
+
+static bool answer_hello(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    (void)request;
+    (void)context;
+    peer_answer(fd, 200, "Content-Type: text/plain\r\nCache-Control: max-age=42\r\n", "hello");
+    return true;
+}
+
+static void an_answer_comes_with_status_type_and_lifetime(void **state)
+{
+    struct peer *peer = peer_start(answer_hello, NULL);
+    struct answer answer = get(peer, "/");
+
+    (void)state;
+    assert_int_equal(answer.outcome, UPSTREAM_ANSWERED);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.body, "hello");
+    assert_string_equal(answer.content_type, "text/plain");
+    assert_int_equal(answer.max_age_s, 42);
+    peer_stop(peer);
+}
+
+static void a_connection_is_used_again(void **state)
+{
+    struct peer *peer = peer_start(answer_hello, NULL);
+
+    (void)state;
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(get(peer, "/").outcome, UPSTREAM_ANSWERED);
+    assert_int_equal(peer_request_count(peer), 5);
+    assert_int_equal(peer_connection_count(peer), 1);
+    peer_stop(peer);
+}
+
+/* Says back what was asked; the body is the last line. */
+static bool answer_request(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    copy_text(context, PEER_REQUEST_MAX, str_from(request));
+    peer_answer(fd, 200, "", "");
+    return true;
+}
+
+static void a_request_goes_out_as_it_is_asked_for(void **state)
+{
+    char seen[PEER_REQUEST_MAX] = "";
+    struct peer *peer = peer_start(answer_request, seen);
+    char url[PEER_URL_MAX];
+    struct upstream_request request =
+        request_of("POST", peer_url(peer, LOOPBACK, "/a/../b?c=d", url));
+
+    (void)state;
+    request.body = STR("x=1&y=\0two");
+    request.headers[0] = "Authorization: Bearer word";
+    request.headers[1] = "Content-Type: application/x-test";
+    assert_int_equal(call(request).status, 200);
+    assert_true(str_starts_with(str_from(seen), STR("POST /a/../b?c=d HTTP/1.1\r\n")));
+    assert_non_null(strstr(seen, "\r\nUser-Agent: stagepass/" STAGEPASS_VERSION "\r\n"));
+    assert_non_null(strstr(seen, "\r\nAuthorization: Bearer word\r\n"));
+    assert_non_null(strstr(seen, "\r\nContent-Type: application/x-test\r\n"));
+    assert_non_null(strstr(seen, "\r\nContent-Length: 10\r\n"));
+    assert_null(strstr(seen, "Expect"));
+    assert_null(strstr(seen, "Accept-Encoding"));
+    assert_null(strstr(seen, "Cookie"));
+    peer_stop(peer);
+}
+
+static void a_proxy_of_the_environment_is_not_used(void **state)
+{
+    struct peer *peer = peer_start(answer_hello, NULL);
+
+    (void)state;
+    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:9", 1), 0);
+    assert_int_equal(setenv("ALL_PROXY", "http://127.0.0.1:9", 1), 0);
+    assert_int_equal(get(peer, "/").outcome, UPSTREAM_ANSWERED);
+    unsetenv("http_proxy");
+    unsetenv("ALL_PROXY");
+    peer_stop(peer);
+}
+
+static bool answer_redirect(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    (void)request;
+    (void)context;
+    peer_answer(fd, 302, "Location: /elsewhere\r\nSet-Cookie: a=b\r\n", "");
+    return true;
+}
+
+static void a_redirect_is_an_answer_like_any_other(void **state)
+{
+    struct peer *peer = peer_start(answer_redirect, NULL);
+
+    (void)state;
+    assert_int_equal(get(peer, "/").status, 302);
+    assert_int_equal(peer_request_count(peer), 1);
+    peer_stop(peer);
+}
+
+/* Sizes. */
+
+struct flood {
+    size_t bytes;
+    bool is_chunked;
+};
+
+static bool answer_flood(struct peer *peer, int fd, const char *request, void *context)
+{
+    const struct flood *flood = context;
+    char head[128];
+    char piece[1025];
+
+    (void)peer;
+    (void)request;
+    memset(piece, 'x', sizeof(piece) - 1);
+    piece[sizeof(piece) - 1] = '\0';
+    (void)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
+                   flood->bytes);
+    peer_send(fd,
+              flood->is_chunked ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" : head);
+    for (size_t sent = 0; sent < flood->bytes; sent += 1024) {
+        if (flood->is_chunked)
+            peer_send(fd, "400\r\n");
+        peer_send(fd, piece);
+        if (flood->is_chunked)
+            peer_send(fd, "\r\n");
+    }
+    if (flood->is_chunked)
+        peer_send(fd, "0\r\n\r\n");
+    return false;
+}
+
+static struct answer get_flood(size_t bytes, bool is_chunked, size_t max_bytes)
+{
+    struct flood flood = { bytes, is_chunked };
+    struct peer *peer = peer_start(answer_flood, &flood);
+    char url[PEER_URL_MAX];
+    struct upstream_request request = request_of("GET", peer_url(peer, LOOPBACK, "/", url));
+    struct answer answer;
+
+    request.response_max_bytes = max_bytes;
+    answer = call(request);
+    peer_stop(peer);
+    return answer;
+}
+
+static void an_answer_at_its_limit_is_whole_and_one_past_it_is_none(void **state)
+{
+    struct answer answer;
+
+    (void)state;
+    for (int is_chunked = 0; is_chunked <= 1; is_chunked++) {
+        answer = get_flood(4096, is_chunked != 0, 4096);
+        assert_int_equal(answer.outcome, UPSTREAM_ANSWERED);
+        assert_int_equal(answer.body_len, 4096);
+        answer = get_flood(4096, is_chunked != 0, 4095);
+        assert_int_equal(answer.outcome, UPSTREAM_UNKNOWN);
+        assert_int_equal(answer.error.code, ERROR_LIMIT);
+        assert_int_equal(answer.body_len, 0);
+    }
+}
+
+static void an_answer_has_512_kib_where_nothing_else_is_said(void **state)
+{
+    (void)state;
+    assert_int_equal(get_flood((size_t)512 * 1024, false, 0).outcome, UPSTREAM_ANSWERED);
+    assert_int_equal(get_flood((size_t)513 * 1024, false, 0).error.code, ERROR_LIMIT);
+}
+
+static bool answer_long_head(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    (void)request;
+    (void)context;
+    peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
+    for (size_t i = 0; i < 4096; i++)
+        peer_send(fd, "X-Filler: 0123456789abcdef\r\n");
+    peer_send(fd, "\r\n");
+    return false;
+}
+
+static void a_head_without_end_is_refused(void **state)
+{
+    struct peer *peer = peer_start(answer_long_head, NULL);
+    struct answer answer = get(peer, "/");
+
+    (void)state;
+    assert_int_equal(answer.outcome, UPSTREAM_UNKNOWN);
+    assert_non_null(strstr(answer.error.cause, "head"));
+    peer_stop(peer);
+}
+
+static bool answer_bomb(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    (void)request;
+    (void)context;
+    peer_answer(fd, 200, "Content-Encoding: gzip\r\n", "not unpacked");
+    return true;
+}
+
+static void nothing_is_decoded(void **state)
+{
+    struct peer *peer = peer_start(answer_bomb, NULL);
+
+    (void)state;
+    assert_string_equal(get(peer, "/").body, "not unpacked");
+    peer_stop(peer);
+}
+
+/* Time and broken answers. */
+
+static bool answer_never(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)fd;
+    (void)request;
+    (void)context;
+    peer_hang(peer);
+    return false;
+}
+
+static bool answer_half(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)request;
+    (void)context;
+    peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+    peer_hang(peer);
+    return false;
+}
+
+static bool close_at_once(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    (void)fd;
+    (void)request;
+    (void)context;
+    return false;
+}
+
+static bool answer_cut_off(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    (void)request;
+    (void)context;
+    peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+    return false;
+}
+
+static bool answer_cut_chunk(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    (void)request;
+    (void)context;
+    peer_send(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+    return false;
+}
+
+static bool answer_no_http(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    (void)request;
+    (void)context;
+    peer_send(fd, "SSH-2.0-OpenSSH\r\n\r\n");
+    return false;
+}
+
+static const struct {
+    const char *name;
+    peer_handler handler;
+} broken[] = {
+    { "no answer in time", answer_never },          { "half an answer in time", answer_half },
+    { "closed without an answer", close_at_once },  { "cut off", answer_cut_off },
+    { "cut off between chunks", answer_cut_chunk }, { "no HTTP", answer_no_http },
+};
+
+static void a_request_without_a_whole_answer_is_unknown(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(broken); i++) {
+        struct peer *peer = peer_start(broken[i].handler, NULL);
+        char url[PEER_URL_MAX];
+        struct upstream_request request = request_of("POST", peer_url(peer, LOOPBACK, "/", url));
+        struct answer answer;
+
+        request.total_timeout_ms = 200;
+        answer = call(request);
+        if (answer.outcome != UPSTREAM_UNKNOWN || answer.error.code != ERROR_UNREACHABLE)
+            fail_msg("%s: outcome %d, code %d", broken[i].name, answer.outcome, answer.error.code);
+        peer_stop(peer);
+    }
+}
+
+static void a_port_where_nobody_listens_has_seen_nothing(void **state)
+{
+    struct peer *peer = peer_start(answer_hello, NULL);
+    char url[PEER_URL_MAX];
+    struct answer answer;
+
+    (void)state;
+    peer_url(peer, LOOPBACK, "/", url);
+    peer_stop(peer);
+    answer = call(request_of("POST", url));
+    assert_int_equal(answer.outcome, UPSTREAM_UNSENT);
+    assert_int_equal(answer.error.code, ERROR_UNREACHABLE);
+}
+
+static void a_name_that_does_not_resolve_has_seen_nothing(void **state)
+{
+    struct upstream_request request = request_of("POST", "https://nowhere.invalid/");
+
+    (void)state;
+    request.total_timeout_ms = 1000;
+    assert_int_equal(call(request).outcome, UPSTREAM_UNSENT);
+}
+
+static void an_error_names_the_host_and_nothing_else_of_the_url(void **state)
+{
+    struct peer *peer = peer_start(close_at_once, NULL);
+    struct answer answer = get(peer, "/path?token=secret");
+
+    (void)state;
+    assert_non_null(strstr(answer.error.cause, "127.0.0.1"));
+    assert_null(strstr(answer.error.cause, "path"));
+    assert_null(strstr(answer.error.cause, "secret"));
+    peer_stop(peer);
+}
+
+/* The first request of a connection is answered; the second is read, and the connection closed. */
+static bool answer_once(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)context;
+    if (strstr(request, "/first") == NULL && peer_connection_count(peer) == 1)
+        return false;
+    peer_answer(fd, 200, "", "again");
+    return true;
+}
+
+static void a_post_is_not_sent_twice_when_its_connection_dies(void **state)
+{
+    struct peer *peer = peer_start(answer_once, NULL);
+    char url[PEER_URL_MAX];
+    struct answer answer;
+
+    (void)state;
+    assert_int_equal(get(peer, "/first").status, 200);
+    answer = call(request_of("POST", peer_url(peer, LOOPBACK, "/second", url)));
+    assert_int_equal(answer.outcome, UPSTREAM_UNKNOWN);
+    assert_int_equal(peer_request_count(peer), 2);
+    peer_stop(peer);
+}
+
+static void a_get_is_sent_again_when_its_connection_dies(void **state)
+{
+    struct peer *peer = peer_start(answer_once, NULL);
+
+    (void)state;
+    assert_int_equal(get(peer, "/first").status, 200);
+    assert_string_equal(get(peer, "/second").body, "again");
+    assert_int_equal(peer_connection_count(peer), 2);
+    peer_stop(peer);
+}
+
+/* Addresses. */
+
+static struct answer get_as(const char *url, const struct upstream_peer *peer)
+{
+    struct upstream_request request = request_of("GET", url);
+
+    request.peer = *peer;
+    return call(request);
+}
+
+static void an_address_that_is_not_public_is_refused(void **state)
+{
+    static const char *const hosts[] = {
+        "https://127.0.0.1",          "https://localhost",  "https://127.1",
+        "https://2130706433",         "https://0x7f.0.0.1", "https://[::1]",
+        "https://[::ffff:127.0.0.1]", "https://0.0.0.0",
+    };
+    const struct upstream_peer stranger = { 0 };
+    struct peer *peer = peer_start(answer_hello, NULL);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        char url[PEER_URL_MAX];
+        struct answer answer = get_as(peer_url(peer, hosts[i], "/", url), &stranger);
+
+        if (answer.outcome != UPSTREAM_UNSENT || answer.error.code != ERROR_UNREACHABLE)
+            fail_msg("%s: outcome %d", hosts[i], answer.outcome);
+    }
+    assert_int_equal(peer_connection_count(peer), 0);
+    peer_stop(peer);
+}
+
+static void plain_http_goes_to_loopback_only(void **state)
+{
+    struct network everything = { 0 };
+    struct upstream_peer peer = { .may_use_http = true,
+                                  .networks = &everything,
+                                  .network_count = 1 };
+
+    (void)state;
+    assert_true(network_parse(STR("0.0.0.0/0"), &everything));
+    assert_int_equal(get_as("http://192.0.2.1/", &peer).outcome, UPSTREAM_UNSENT);
+    assert_non_null(strstr(get_as("http://192.0.2.1/", &peer).error.cause, "loopback"));
+}
+
+static void an_allowed_network_lets_a_connection_through(void **state)
+{
+    struct network loopback = { 0 };
+    struct upstream_peer allowed = { .networks = &loopback, .network_count = 1 };
+    struct peer *peer = peer_start(answer_hello, NULL);
+    char url[PEER_URL_MAX];
+
+    (void)state;
+    assert_true(network_parse(STR("127.0.0.0/8"), &loopback));
+    /* it speaks no TLS: the connection is made, the request never leaves */
+    assert_int_equal(get_as(peer_url(peer, "https://127.0.0.1", "/", url), &allowed).outcome,
+                     UPSTREAM_UNSENT);
+    assert_int_equal(peer_connection_count(peer), 1);
+    peer_stop(peer);
+}
+
+/* Requests that are not taken. */
+
+static void assert_not_taken(struct upstream_request request, enum error_code code)
+{
+    struct answer answer = { 0 };
+    struct error error = { 0 };
+
+    request.context = &answer;
+    assert_false(upstream_call(upstream, &request, &error));
+    assert_int_equal(error.code, code);
+    assert_int_equal(answer.count, 0);
+}
+
+static void a_request_that_is_no_request_is_not_taken(void **state)
+{
+    struct upstream_request request = request_of("GET", "http://127.0.0.1/");
+
+    (void)state;
+    assert_not_taken(request_of("GET", "ftp://127.0.0.1/"), ERROR_CONFIG);
+    assert_not_taken(request_of("GET", "http://127.0.0.1/\r\nX: y"), ERROR_CONFIG);
+    assert_not_taken(request_of("TRACE", "http://127.0.0.1/"), ERROR_CONFIG);
+    assert_not_taken(request_of("get", "http://127.0.0.1/"), ERROR_CONFIG);
+    request.body = STR("x");
+    assert_not_taken(request, ERROR_CONFIG);
+    request.body = (struct str){ 0 };
+    request.peer.may_use_http = false;
+    assert_not_taken(request, ERROR_CONFIG);
+}
+
+static void a_header_that_would_make_a_line_is_not_taken(void **state)
+{
+    static const char *const headers[] = { "X: a\r\nY: b", "X: a\nb", "X", ": x", "", "X: \x7f" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(headers); i++) {
+        struct upstream_request request = request_of("GET", "http://127.0.0.1/");
+
+        request.headers[0] = headers[i];
+        assert_not_taken(request, ERROR_CONFIG);
+    }
+}
+
+static void count_end(const struct upstream_response *response, void *context)
+{
+    size_t *counts = context;
+
+    counts[response->outcome]++;
+}
+
+static void the_queue_has_an_end_and_stopping_answers_all(void **state)
+{
+    struct peer *peer = peer_start(answer_never, NULL);
+    struct upstream *own = NULL;
+    size_t counts[3] = { 0 };
+    struct error error = { 0 };
+    char url[PEER_URL_MAX];
+    struct upstream_request request = request_of("GET", peer_url(peer, LOOPBACK, "/", url));
+    size_t taken = 0;
+
+    (void)state;
+    request.done = count_end;
+    request.context = counts;
+    request.total_timeout_ms = 60000;
+    assert_true(upstream_start(&own, &error));
+    while (taken <= 1024 && upstream_submit(own, &request, &error))
+        taken++;
+    assert_int_equal(taken, 1024);
+    assert_int_equal(error.code, ERROR_BUSY);
+    while (peer_request_count(peer) == 0)
+        (void)sched_yield();
+    upstream_stop(own);
+    assert_int_equal(counts[UPSTREAM_ANSWERED], 0);
+    assert_int_equal(counts[UPSTREAM_UNSENT] + counts[UPSTREAM_UNKNOWN], taken);
+    assert_true(counts[UPSTREAM_UNKNOWN] >= 1);
+    peer_stop(peer);
+}
+
+static void one_that_hangs_delays_no_other(void **state)
+{
+    struct peer *slow = peer_start(answer_never, NULL);
+    struct peer *fast = peer_start(answer_hello, NULL);
+    struct upstream *own = NULL;
+    size_t counts[3] = { 0 };
+    struct error error = { 0 };
+    char url[PEER_URL_MAX];
+    struct upstream_request request = request_of("GET", peer_url(slow, LOOPBACK, "/", url));
+    struct upstream_request other;
+    struct answer answer = { 0 };
+
+    (void)state;
+    request.done = count_end;
+    request.context = counts;
+    request.total_timeout_ms = 60000;
+    assert_true(upstream_start(&own, &error));
+    for (size_t i = 0; i < 200; i++)
+        assert_true(upstream_submit(own, &request, &error));
+    other = request_of("GET", peer_url(fast, LOOPBACK, "/", url));
+    other.context = &answer;
+    assert_true(upstream_call(own, &other, &error));
+    assert_int_equal(answer.outcome, UPSTREAM_ANSWERED);
+    upstream_stop(own);
+    peer_stop(slow);
+    peer_stop(fast);
+}
+
+static void stopping_nothing_is_nothing(void **state)
+{
+    (void)state;
+    upstream_stop(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_comes_with_status_type_and_lifetime),
+        cmocka_unit_test(a_connection_is_used_again),
+        cmocka_unit_test(a_request_goes_out_as_it_is_asked_for),
+        cmocka_unit_test(a_proxy_of_the_environment_is_not_used),
+        cmocka_unit_test(a_redirect_is_an_answer_like_any_other),
+        cmocka_unit_test(an_answer_at_its_limit_is_whole_and_one_past_it_is_none),
+        cmocka_unit_test(an_answer_has_512_kib_where_nothing_else_is_said),
+        cmocka_unit_test(a_head_without_end_is_refused),
+        cmocka_unit_test(nothing_is_decoded),
+        cmocka_unit_test(a_request_without_a_whole_answer_is_unknown),
+        cmocka_unit_test(a_port_where_nobody_listens_has_seen_nothing),
+        cmocka_unit_test(a_name_that_does_not_resolve_has_seen_nothing),
+        cmocka_unit_test(an_error_names_the_host_and_nothing_else_of_the_url),
+        cmocka_unit_test(a_post_is_not_sent_twice_when_its_connection_dies),
+        cmocka_unit_test(a_get_is_sent_again_when_its_connection_dies),
+        cmocka_unit_test(an_address_that_is_not_public_is_refused),
+        cmocka_unit_test(plain_http_goes_to_loopback_only),
+        cmocka_unit_test(an_allowed_network_lets_a_connection_through),
+        cmocka_unit_test(a_request_that_is_no_request_is_not_taken),
+        cmocka_unit_test(a_header_that_would_make_a_line_is_not_taken),
+        cmocka_unit_test(the_queue_has_an_end_and_stopping_answers_all),
+        cmocka_unit_test(one_that_hangs_delays_no_other),
+        cmocka_unit_test(stopping_nothing_is_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, start, stop);
+}
