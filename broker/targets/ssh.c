@@ -24,7 +24,7 @@
 #define SOURCE_TEXT_MAX ((size_t)64)
 #define SERIAL_TEXT_MAX 24
 
-static const struct text_limits principal_limits = { "principals", LETTERS_AND_DIGITS "._@:+-", 64,
+static const struct text_limits principal_limits = { "principals", LETTERS_AND_DIGITS "._@:+-", 128,
                                                      32 };
 static const struct text_limits command_limits = { "force_command", NULL, 1024, 1 };
 static const struct text_limits source_limits = { "source_address", NULL, SOURCE_TEXT_MAX,

@@ -9,7 +9,7 @@
 #define CA_TYPE "ssh-ed25519"
 #define ROLE_USER 1
 #define NONCE_LEN 32
-/* 32 principals of 64 bytes, a command of 1 KiB, 64 ranges: well below. */
+/* 32 principals of 128 bytes, a command of 1 KiB, 64 ranges: well below. */
 #define CERTIFICATE_MAX ((size_t)32 * 1024)
 
 static const struct {

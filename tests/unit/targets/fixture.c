@@ -1,0 +1,131 @@
+#include "fixture.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/yaml.h"
+#include "tests/test.h"
+#include "tests/unit/keys/help.h"
+
+#define ARENA_MAX ((size_t)16 * 1024 * 1024)
+
+void fixture_init(struct fixture *fixture)
+{
+    *fixture = (struct fixture){ 0 };
+    fixture->folder = temporary_folder();
+    fixture->keys = keys_of(fixture->folder, KEY_ES256, FIXTURE_NOW_S);
+    fixture->arena = arena_new(ARENA_MAX);
+    assert_non_null(fixture->arena);
+    assert_true(address_parse(STR("192.0.2.7"), &fixture->address));
+    memset(fixture->token_sha256, 0x5a, sizeof(fixture->token_sha256));
+    fixture->tools.keys = fixture->keys;
+    fixture->tools.issuer = STR(FIXTURE_ISSUER);
+    fixture->mint = (struct mint){
+        .tools = &fixture->tools,
+        .grant = STR("site"),
+        .subject_token_sha256 = fixture->token_sha256,
+        .stage = STR(FIXTURE_STAGE),
+        .lease = STR(FIXTURE_LEASE),
+        .run = STR("8817263541"),
+        .repository = STR("acme/payments"),
+        .address = &fixture->address,
+        .now_s = FIXTURE_NOW_S,
+        .ttl_s = 900,
+        .arena = fixture->arena,
+    };
+}
+
+void fixture_release(struct fixture *fixture)
+{
+    fixture_again(fixture);
+    arena_free(fixture->arena);
+    keys_close(fixture->keys);
+    remove_folder(fixture->folder);
+}
+
+/* A document that lives as long as the arena. */
+static const struct yaml_document *document_of(struct fixture *fixture, const char *yaml)
+{
+    struct yaml_document *document = NULL;
+    struct diagnostics diagnostics;
+
+    diagnostics_init(&diagnostics, fixture->arena);
+    if (!yaml_parse(STR("conf/a.yaml"), str_from(yaml), &diagnostics, &document))
+        fail_msg("%s: " STR_FMT, yaml, STR_ARG(diagnostics.list[0].message));
+    assert_true(arena_defer(fixture->arena, (void (*)(void *))yaml_document_free, document));
+    return document;
+}
+
+static const char *first_message(struct fixture *fixture, const struct diagnostics *diagnostics)
+{
+    if (diagnostics->count == 0)
+        return NULL;
+    return arena_copy(fixture->arena, diagnostics->list[0].message).data;
+}
+
+const char *fixture_configure(struct fixture *fixture, const char *kind, const char *yaml)
+{
+    const struct yaml_document *document = document_of(fixture, yaml);
+    struct diagnostics diagnostics;
+    struct yaml_reader reader = { document, &diagnostics, NULL };
+    const struct target_kind *found = target_kind_find(str_from(kind));
+    bool is_good;
+
+    assert_non_null(found);
+    diagnostics_init(&diagnostics, fixture->arena);
+    fixture->target = (struct target){ .name = STR("prod"), .kind = found };
+    fixture->mint.target = &fixture->target;
+    is_good = found->configure(&reader, yaml_root(document), fixture->arena, &fixture->target);
+    assert_true(is_good == (diagnostics.count == 0));
+    return first_message(fixture, &diagnostics);
+}
+
+const char *fixture_check(struct fixture *fixture, const char *kind, const char *yaml)
+{
+    const struct yaml_document *document = document_of(fixture, yaml);
+    struct policy_target target = { .settings = fixture->target.settings };
+    struct policy_grant_view view = { .name = STR("site"), .ttl_s = 900 };
+    struct diagnostics diagnostics;
+    struct yaml_reader reader = { document, &diagnostics, NULL };
+
+    diagnostics_init(&diagnostics, fixture->arena);
+    view.fields = yaml_root(document);
+    view.target = fixture->target.settings ? &target : NULL;
+    target_kind_find(str_from(kind))->grant.check(&reader, &view);
+    return first_message(fixture, &diagnostics);
+}
+
+void fixture_fields(struct fixture *fixture, const char *yaml)
+{
+    fixture->mint.fields = yaml_root(document_of(fixture, yaml));
+}
+
+void fixture_details(struct fixture *fixture, const char *json)
+{
+    struct error error = { 0 };
+    json_t *details = json_of(json);
+
+    assert_non_null(details);
+    assert_true(json_keep(fixture->arena, details, &error));
+    fixture->mint.details = details;
+}
+
+void fixture_again(struct fixture *fixture)
+{
+    json_decref(fixture->mint.credential);
+    json_decref(fixture->mint.record);
+    fixture->mint.credential = NULL;
+    fixture->mint.record = NULL;
+    fixture->mint.state = NULL;
+    fixture->mint.may_exist = false;
+    fixture->error = (struct error){ 0 };
+}
+
+struct str fixture_text(const json_t *object, const char *name, const char *member)
+{
+    struct str text = { 0 };
+
+    if (!json_get_str(name ? json_object_get(object, name) : object, member, &text))
+        fail_msg("no '%s'", member);
+    return text;
+}
