@@ -138,6 +138,24 @@ static void read_claims(const struct config_reader *reader, const json_t *map,
     }
 }
 
+/* "did you mean 'repository_owner_id'?", or nothing. */
+static struct str nearest_claim(const struct config_reader *reader,
+                                const struct issuer_options *issuer, const char *name)
+{
+    struct arena *arena = reader->config->arena;
+    struct str *names = arena_alloc_array(arena, issuer->claims.count + 1, sizeof(*names));
+    struct str nearest;
+
+    if (!names)
+        return STR("");
+    for (size_t i = 0; i < issuer->claims.count; i++)
+        names[i] = str_from(issuer->claims.rows[i].name);
+    nearest = str_nearest(str_from(name), names, issuer->claims.count);
+    if (nearest.len == 0)
+        return nearest;
+    return arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
+}
+
 /* The values of `only` are exact strings of claims that the profile knows. */
 static void read_only(const struct config_reader *reader, const json_t *map,
                       struct issuer_options *issuer)
@@ -153,9 +171,12 @@ static void read_only(const struct config_reader *reader, const json_t *map,
     {
         const struct claim *claim = claim_find(&issuer->claims, str_from(name));
 
-        if (!claim || claim->type != CLAIM_STRING || !json_is_string(value))
+        if (!claim)
+            (void)yaml_complain_key(&reader->yaml, only, name, nearest_claim(reader, issuer, name),
+                                    "'%s' is no claim of this issuer", name);
+        else if (claim->type != CLAIM_STRING || !json_is_string(value))
             (void)yaml_complain_key(&reader->yaml, only, name, STR(""),
-                                    "expected a claim of the profile with a string as its value");
+                                    "'only' takes claims that are strings, and one value of each");
         else
             has_id = has_id || (claim->flags & (CLAIM_OWNER_ID | CLAIM_ID)) != 0;
     }
