@@ -1,0 +1,941 @@
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "identity/identity.h"
+#include "identity/profile.h"
+#include "tests/test.h"
+#include "tests/unit/identity/ci_issuer.h"
+#include "tests/unit/identity/signer.h"
+#include "upstream/upstream.h"
+
+/* Key sets over the network: when they are fetched, from where, and what happens when they are not.
+ */
+
+#define NOW 1790000000
+#define AUDIENCE "https://broker.example"
+#define HEADER_A "{\"alg\":\"EdDSA\",\"kid\":\"a\"}"
+#define HEADER_B "{\"alg\":\"EdDSA\",\"kid\":\"b\"}"
+#define DEADLINE_S 20
+
+static struct signer *key_a;
+static struct signer *key_b;
+static char *jwks_a;
+static char *jwks_b;
+
+static int set_up(void **state)
+{
+    (void)state;
+    key_a = signer_new(SIGNER_ED25519);
+    key_b = signer_new(SIGNER_ED25519);
+    jwks_a = signer_jwks(key_a, "a");
+    jwks_b = signer_jwks(key_b, "b");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    signer_free(key_a);
+    signer_free(key_b);
+    free(jwks_a);
+    free(jwks_b);
+    return 0;
+}
+
+/* An issuer with a broker's view of it. */
+struct world {
+    struct ci_issuer *ci;
+    struct upstream *upstream;
+    struct identity *identity;
+    struct issuer_options issuer;
+};
+
+static struct issuer_options issuer_at(const char *name, const char *url)
+{
+    const struct profile *profile = profile_find(STR("generic"));
+
+    return (struct issuer_options){
+        .name = str_from(name),
+        .profile = profile,
+        .url = str_from(url),
+        .audience = STR(AUDIENCE),
+        .claims = profile->claims,
+        .may_use_http = true,
+    };
+}
+
+static struct identity *identity_of(const struct issuer_options *issuers, size_t count,
+                                    struct upstream *upstream, const struct identity *previous)
+{
+    const struct identity_options options = { .issuers = issuers, .issuer_count = count };
+    struct identity *identity = NULL;
+    struct error error = { 0 };
+
+    if (!identity_new(&options, upstream, previous, &identity, &error))
+        fail_msg("%s", error.cause);
+    return identity;
+}
+
+static void world_open(struct world *world)
+{
+    struct error error = { 0 };
+
+    *world = (struct world){ .ci = ci_issuer_start(jwks_a) };
+    assert_true(upstream_start(&world->upstream, &error));
+    world->issuer = issuer_at("ci", ci_issuer_url(world->ci));
+    world->identity = identity_of(&world->issuer, 1, world->upstream, NULL);
+}
+
+static void world_close(struct world *world)
+{
+    upstream_stop(world->upstream);
+    identity_unref(world->identity);
+    ci_issuer_stop(world->ci);
+}
+
+static char *token_of(const struct signer *signer, const char *header, const char *issuer)
+{
+    char payload[512];
+
+    (void)snprintf(payload, sizeof(payload),
+                   "{\"iss\":\"%s\",\"sub\":\"job\",\"aud\":\"%s\",\"iat\":%d,\"exp\":%d}", issuer,
+                   AUDIENCE, NOW, NOW + 300);
+    return signer_token(signer, header, payload);
+}
+
+/* One verification, with the wait for its keys. */
+struct attempt {
+    struct arena *arena;
+    char *token;
+    void *state;
+    struct verified_token verified;
+    struct error error;
+    unsigned entered; /* times that identity_verify() was called */
+
+    pthread_mutex_t lock;
+    pthread_cond_t woken;
+    unsigned wake_count; /* guarded by lock */
+};
+
+static void wake(void *context)
+{
+    struct attempt *attempt = context;
+
+    pthread_mutex_lock(&attempt->lock);
+    attempt->wake_count++;
+    pthread_cond_signal(&attempt->woken);
+    pthread_mutex_unlock(&attempt->lock);
+}
+
+static void attempt_open(struct attempt *attempt, char *take_token)
+{
+    *attempt = (struct attempt){ .token = take_token, .arena = arena_new(ARENA_REQUEST_MAX) };
+    assert_non_null(attempt->arena);
+    pthread_mutex_init(&attempt->lock, NULL);
+    pthread_cond_init(&attempt->woken, NULL);
+}
+
+static void attempt_close(struct attempt *attempt)
+{
+    pthread_mutex_destroy(&attempt->lock);
+    pthread_cond_destroy(&attempt->woken);
+    arena_free(attempt->arena);
+    free(attempt->token);
+}
+
+static enum progress enter(struct attempt *attempt, struct identity *identity)
+{
+    attempt->entered++;
+    return identity_verify(identity, str_from(attempt->token), NOW, attempt->arena,
+                           (struct waker){ wake, attempt }, &attempt->state, &attempt->verified,
+                           &attempt->error);
+}
+
+static bool is_woken(struct attempt *attempt, unsigned count)
+{
+    struct timespec deadline;
+    bool is_in_time = true;
+
+    (void)clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += DEADLINE_S;
+    pthread_mutex_lock(&attempt->lock);
+    while (is_in_time && attempt->wake_count < count)
+        is_in_time = pthread_cond_timedwait(&attempt->woken, &attempt->lock, &deadline) == 0;
+    pthread_mutex_unlock(&attempt->lock);
+    return is_in_time;
+}
+
+/* Enter until it does not wait any more; a second wait would be a mistake. */
+static enum progress finish(struct attempt *attempt, struct identity *identity)
+{
+    enum progress progress = enter(attempt, identity);
+
+    if (progress != PROGRESS_WAIT)
+        return progress;
+    assert_true(is_woken(attempt, 1));
+    progress = enter(attempt, identity);
+    assert_int_not_equal(progress, PROGRESS_WAIT);
+    assert_int_equal(attempt->wake_count, 1);
+    return progress;
+}
+
+/* Verify a token of this key; ERROR_NONE where it is good. `*entered` is 2 where it waited. */
+static enum error_code verify_counting(struct world *world, const struct signer *signer,
+                                       const char *header, unsigned *entered)
+{
+    struct attempt attempt;
+    enum progress progress;
+    enum error_code code;
+
+    attempt_open(&attempt, token_of(signer, header, ci_issuer_url(world->ci)));
+    progress = finish(&attempt, world->identity);
+    code = attempt.error.code;
+    *entered = attempt.entered;
+    assert_int_equal(progress == PROGRESS_DONE, code == ERROR_NONE);
+    attempt_close(&attempt);
+    return code;
+}
+
+static enum error_code verify(struct world *world, const struct signer *signer, const char *header)
+{
+    unsigned entered = 0;
+
+    return verify_counting(world, signer, header, &entered);
+}
+
+static enum error_code verify_a(struct world *world)
+{
+    return verify(world, key_a, HEADER_A);
+}
+
+/* Wait for something that another thread brings about. */
+static void await(unsigned (*count)(struct ci_issuer *ci), struct ci_issuer *ci, unsigned expected)
+{
+    time_t deadline = time(NULL) + DEADLINE_S;
+
+    while (count(ci) < expected && time(NULL) < deadline)
+        (void)sched_yield();
+    assert_int_equal(count(ci), expected);
+}
+
+static void await_degraded(const struct identity *identity, bool expected)
+{
+    time_t deadline = time(NULL) + DEADLINE_S;
+
+    while ((identity_degraded(identity) != NULL) != expected && time(NULL) < deadline)
+        (void)sched_yield();
+    assert_int_equal(identity_degraded(identity) != NULL, expected);
+}
+
+/* Fetching. */
+
+static void keys_are_fetched_once_when_first_needed(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(ci_issuer_connections(world.ci), 0);
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(verify_a(&world), ERROR_NONE);
+    assert_int_equal(ci_issuer_discoveries(world.ci), 1);
+    assert_int_equal(ci_issuer_key_fetches(world.ci), 1);
+    assert_null(identity_degraded(world.identity));
+    world_close(&world);
+}
+
+static void an_unknown_issuer_causes_no_request(void **state)
+{
+    struct world world;
+    struct attempt attempt;
+
+    (void)state;
+    world_open(&world);
+    attempt_open(&attempt, token_of(key_a, HEADER_A, "https://other.example"));
+    assert_int_equal(enter(&attempt, world.identity), PROGRESS_FAILED);
+    assert_int_equal(attempt.error.code, ERROR_TOKEN);
+    assert_int_equal(ci_issuer_connections(world.ci), 0);
+    attempt_close(&attempt);
+    world_close(&world);
+}
+
+static void a_token_of_another_algorithm_causes_no_request(void **state)
+{
+    struct world world;
+    struct attempt attempt;
+
+    (void)state;
+    world_open(&world);
+    attempt_open(&attempt,
+                 token_of(key_a, "{\"alg\":\"HS256\",\"kid\":\"a\"}", ci_issuer_url(world.ci)));
+    assert_int_equal(enter(&attempt, world.identity), PROGRESS_FAILED);
+    assert_int_equal(attempt.error.code, ERROR_TOKEN);
+    assert_int_equal(ci_issuer_connections(world.ci), 0);
+    attempt_close(&attempt);
+    world_close(&world);
+}
+
+static void a_slash_behind_the_issuer_is_not_doubled(void **state)
+{
+    struct world world;
+    char url[PEER_URL_MAX];
+    struct attempt attempt;
+    struct ci_script script = { 0 };
+
+    (void)state;
+    world_open(&world);
+    ci_issuer_url_as(world.ci, "http://127.0.0.1", "/", url);
+    script.issuer = url;
+    ci_issuer_play(world.ci, &script);
+    identity_unref(world.identity);
+    world.issuer.url = str_from(url);
+    world.identity = identity_of(&world.issuer, 1, world.upstream, NULL);
+    attempt_open(&attempt, token_of(key_a, HEADER_A, url));
+    assert_int_equal(finish(&attempt, world.identity), PROGRESS_DONE);
+    attempt_close(&attempt);
+    world_close(&world);
+}
+
+/* Unknown keys. */
+
+static void a_new_key_is_fetched_once_the_last_fetch_is_10_s_ago(void **state)
+{
+    const struct ci_script rotated = { .jwks = jwks_b };
+    struct world world;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    ci_issuer_play(world.ci, &rotated);
+    clock_test_advance(9);
+    assert_int_equal(verify(&world, key_b, HEADER_B), ERROR_TOKEN);
+    assert_int_equal(ci_issuer_key_fetches(world.ci), 1);
+    clock_test_advance(1);
+    assert_int_equal(verify(&world, key_b, HEADER_B), ERROR_NONE);
+    assert_int_equal(ci_issuer_key_fetches(world.ci), 2);
+    assert_int_equal(verify_a(&world), ERROR_TOKEN);
+    world_close(&world);
+}
+
+static void strangers_keys_cause_one_request_in_10_s(void **state)
+{
+    struct world world;
+    unsigned entered = 0;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    clock_test_advance(10);
+    assert_int_equal(verify_counting(&world, key_b, HEADER_B, &entered), ERROR_TOKEN);
+    assert_int_equal(entered, 2);
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(verify_counting(&world, key_b, HEADER_B, &entered), ERROR_TOKEN);
+        assert_int_equal(entered, 1);
+    }
+    assert_int_equal(ci_issuer_key_fetches(world.ci), 2);
+    world_close(&world);
+}
+
+static void a_bad_signature_causes_no_request(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    clock_test_advance(20);
+    assert_int_equal(verify(&world, key_b, HEADER_A), ERROR_TOKEN);
+    assert_int_equal(ci_issuer_key_fetches(world.ci), 1);
+    world_close(&world);
+}
+
+/* Life of a set. */
+
+struct life_row {
+    const char *headers;
+    int64_t lifetime_s;
+};
+
+static const struct life_row lives[] = {
+    { "", 300 },
+    { "Cache-Control: max-age=100\r\n", 100 },
+    { "Cache-Control: max-age=0\r\n", 30 },
+    { "Cache-Control: no-store\r\n", 30 },
+    { "Cache-Control: max-age=29\r\n", 30 },
+    { "Cache-Control: max-age=600\r\n", 600 },
+    { "Cache-Control: max-age=601\r\n", 600 },
+    { "Cache-Control: max-age=31536000\r\n", 600 },
+};
+
+static void a_set_is_refreshed_in_the_last_fifth_of_its_life(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(lives); i++) {
+        const struct ci_script script = { .headers = lives[i].headers };
+        struct world world;
+        unsigned entered = 0;
+
+        world_open(&world);
+        ci_issuer_play(world.ci, &script);
+        assert_int_equal(verify_a(&world), ERROR_NONE);
+        clock_test_advance(lives[i].lifetime_s / 5 * 4 - 2);
+        assert_int_equal(verify_a(&world), ERROR_NONE);
+        assert_int_equal(ci_issuer_key_fetches(world.ci), 1);
+        clock_test_advance(2);
+        assert_int_equal(verify_counting(&world, key_a, HEADER_A, &entered), ERROR_NONE);
+        assert_int_equal(entered, 1); /* served meanwhile */
+        await(ci_issuer_key_fetches, world.ci, 2);
+        world_close(&world);
+    }
+}
+
+static void a_set_whose_life_is_over_is_waited_for(void **state)
+{
+    const struct ci_script rotated = { .jwks = jwks_b };
+    struct world world;
+    unsigned entered = 0;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    ci_issuer_play(world.ci, &rotated);
+    clock_test_advance(300);
+    assert_int_equal(verify_counting(&world, key_a, HEADER_A, &entered), ERROR_TOKEN);
+    assert_int_equal(entered, 2);
+    world_close(&world);
+}
+
+static const struct ci_script failures[] = {
+    { .discovery_status = 500 },
+    { .discovery_status = 302 },
+    { .discovery_status = 404 },
+    { .keys_status = 500 },
+    { .keys_status = 302 },
+    { .keys_status = 204 },
+    { .discovery = "" },
+    { .discovery = "[]" },
+    { .discovery = "<html>" },
+    { .discovery = "{}" },
+    { .issuer = "http://127.0.0.1" },
+    { .issuer = "https://evil.example" },
+    { .keys_url = "" },
+    { .keys_url = "/jwks" },
+    { .keys_url = "http://127.0.0.1:1/jwks" },
+    { .keys_url = "https://evil.example/jwks" },
+    { .keys_url = "http://localhost/jwks" },
+    { .keys_url = "file:///etc/passwd" },
+    { .keys_url = "gopher://127.0.0.1/" },
+    { .filler_bytes = (size_t)512 * 1024 },
+    { .jwks = "" },
+    { .jwks = "{\"keys\":[]}" },
+    { .jwks = "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"a\",\"k\":\"AAAA\"}]}" },
+    { .jwks = "[]" },
+};
+
+static void without_a_whole_valid_answer_there_are_no_keys(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(failures); i++) {
+        struct world world;
+        enum error_code code;
+
+        world_open(&world);
+        ci_issuer_play(world.ci, &failures[i]);
+        code = verify_a(&world);
+        if (code != ERROR_KEYS_UNAVAILABLE)
+            fail_msg("script %zu: code %d", i, code);
+        assert_string_equal(identity_degraded(world.identity), "ci");
+        world_close(&world);
+    }
+}
+
+static void a_failed_fetch_keeps_the_keys_that_are_there(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    for (size_t i = 0; i < COUNT(failures); i++) {
+        ci_issuer_play(world.ci, &failures[i]);
+        clock_test_advance(10);
+        assert_int_equal(verify(&world, key_b, HEADER_B), ERROR_KEYS_UNAVAILABLE);
+        assert_int_equal(verify_a(&world), ERROR_NONE);
+    }
+    world_close(&world);
+}
+
+static void old_keys_serve_for_an_hour_after_their_life(void **state)
+{
+    const struct ci_script broken = { .discovery_status = 500 };
+    const struct ci_script whole = { 0 };
+    struct world world;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    ci_issuer_play(world.ci, &broken);
+    clock_test_advance(300);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    assert_string_equal(identity_degraded(world.identity), "ci");
+    clock_test_advance(3590);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    await_degraded(world.identity, true);
+    clock_test_advance(10);
+    assert_int_equal(verify_a(&world), ERROR_KEYS_UNAVAILABLE);
+    ci_issuer_play(world.ci, &whole);
+    clock_test_advance(1);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    assert_null(identity_degraded(world.identity));
+    world_close(&world);
+}
+
+static void a_dead_issuer_is_asked_once_a_second_for_its_first_keys(void **state)
+{
+    const struct ci_script broken = { .discovery_status = 500 };
+    struct world world;
+
+    (void)state;
+    world_open(&world);
+    ci_issuer_play(world.ci, &broken);
+    assert_int_equal(verify_a(&world), ERROR_KEYS_UNAVAILABLE);
+    assert_int_equal(verify_a(&world), ERROR_KEYS_UNAVAILABLE);
+    assert_int_equal(ci_issuer_discoveries(world.ci), 1);
+    clock_test_advance(1);
+    assert_int_equal(verify_a(&world), ERROR_KEYS_UNAVAILABLE);
+    assert_int_equal(ci_issuer_discoveries(world.ci), 2);
+    world_close(&world);
+}
+
+/* Where keys may be. */
+
+static void keys_on_a_host_that_is_configured_are_fetched(void **state)
+{
+    struct world world;
+    char keys_url[PEER_URL_MAX];
+    char host[PEER_URL_MAX];
+    struct str hosts[2] = { STR("other.example") };
+    struct ci_script script = { .keys_url = keys_url };
+
+    (void)state;
+    world_open(&world);
+    ci_issuer_url_as(world.ci, "http://localhost", "/jwks", keys_url);
+    hosts[1] = str_from(ci_issuer_url_as(world.ci, "localhost", "", host));
+    ci_issuer_play(world.ci, &script);
+    assert_int_equal(verify_a(&world), ERROR_KEYS_UNAVAILABLE);
+    identity_unref(world.identity);
+    world.issuer.key_hosts = hosts;
+    world.issuer.key_host_count = 2;
+    world.identity = identity_of(&world.issuer, 1, world.upstream, NULL);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    world_close(&world);
+}
+
+static void an_issuer_on_an_address_that_is_not_public_is_not_asked(void **state)
+{
+    static const char *const hosts[] = { "https://127.0.0.1", "https://localhost", "https://127.1",
+                                         "https://[::1]" };
+    struct world world;
+
+    (void)state;
+    world_open(&world);
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        char url[PEER_URL_MAX];
+        struct attempt attempt;
+
+        ci_issuer_url_as(world.ci, hosts[i], "", url);
+        identity_unref(world.identity);
+        world.issuer = issuer_at("ci", url);
+        world.issuer.may_use_http = false;
+        world.identity = identity_of(&world.issuer, 1, world.upstream, NULL);
+        attempt_open(&attempt, token_of(key_a, HEADER_A, url));
+        assert_int_equal(finish(&attempt, world.identity), PROGRESS_FAILED);
+        assert_int_equal(attempt.error.code, ERROR_KEYS_UNAVAILABLE);
+        attempt_close(&attempt);
+    }
+    assert_int_equal(ci_issuer_connections(world.ci), 0);
+    world_close(&world);
+}
+
+/* Many at once. */
+
+static void an_issuer_that_hangs_delays_no_other(void **state)
+{
+    const struct ci_script hanging = { .is_hanging = true };
+    struct world world;
+    struct ci_issuer *slow = ci_issuer_start(jwks_b);
+    struct issuer_options both[2];
+    struct attempt waiting;
+
+    (void)state;
+    world_open(&world);
+    ci_issuer_play(slow, &hanging);
+    both[0] = issuer_at("slow", ci_issuer_url(slow));
+    both[1] = world.issuer;
+    identity_unref(world.identity);
+    world.identity = identity_of(both, 2, world.upstream, NULL);
+    attempt_open(&waiting, token_of(key_b, HEADER_B, ci_issuer_url(slow)));
+    assert_int_equal(enter(&waiting, world.identity), PROGRESS_WAIT);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    assert_int_equal(waiting.wake_count, 0);
+    ci_issuer_play(slow, &(struct ci_script){ 0 });
+    ci_issuer_release(slow);
+    assert_true(is_woken(&waiting, 1));
+    assert_int_equal(enter(&waiting, world.identity), PROGRESS_DONE);
+    attempt_close(&waiting);
+    world_close(&world);
+    ci_issuer_stop(slow);
+}
+
+static void a_forgotten_waker_is_not_called(void **state)
+{
+    const struct ci_script hanging = { .is_hanging = true };
+    struct world world;
+    struct attempt gone;
+    struct attempt waiting;
+
+    (void)state;
+    world_open(&world);
+    ci_issuer_play(world.ci, &hanging);
+    attempt_open(&gone, token_of(key_a, HEADER_A, ci_issuer_url(world.ci)));
+    attempt_open(&waiting, token_of(key_a, HEADER_A, ci_issuer_url(world.ci)));
+    assert_int_equal(enter(&gone, world.identity), PROGRESS_WAIT);
+    assert_int_equal(enter(&waiting, world.identity), PROGRESS_WAIT);
+    assert_true(identity_forget(world.identity, &gone));
+    assert_false(identity_forget(world.identity, &gone));
+    ci_issuer_play(world.ci, &(struct ci_script){ 0 });
+    ci_issuer_release(world.ci);
+    assert_true(is_woken(&waiting, 1));
+    assert_int_equal(enter(&waiting, world.identity), PROGRESS_DONE);
+    assert_int_equal(gone.wake_count, 0);
+    assert_false(identity_forget(world.identity, &waiting));
+    attempt_close(&gone);
+    attempt_close(&waiting);
+    world_close(&world);
+}
+
+static void stopping_wakes_those_that_wait(void **state)
+{
+    const struct ci_script hanging = { .is_hanging = true };
+    struct world world;
+    struct attempt waiting;
+
+    (void)state;
+    world_open(&world);
+    ci_issuer_play(world.ci, &hanging);
+    attempt_open(&waiting, token_of(key_a, HEADER_A, ci_issuer_url(world.ci)));
+    assert_int_equal(enter(&waiting, world.identity), PROGRESS_WAIT);
+    upstream_stop(world.upstream);
+    world.upstream = NULL;
+    assert_int_equal(waiting.wake_count, 1);
+    assert_int_equal(enter(&waiting, world.identity), PROGRESS_FAILED);
+    assert_int_equal(waiting.error.code, ERROR_KEYS_UNAVAILABLE);
+    attempt_close(&waiting);
+    world_close(&world);
+}
+
+#define THREADS 8
+#define ROUNDS 50
+
+static void *verify_often(void *context)
+{
+    struct world *world = context;
+
+    for (size_t i = 0; i < ROUNDS; i++) {
+        struct attempt attempt;
+        enum progress progress;
+
+        attempt_open(&attempt, token_of(key_a, HEADER_A, ci_issuer_url(world->ci)));
+        progress = finish(&attempt, world->identity);
+        attempt_close(&attempt);
+        if (progress != PROGRESS_DONE)
+            return world;
+    }
+    return NULL;
+}
+
+static void many_at_once_cause_one_fetch(void **state)
+{
+    struct world world;
+    pthread_t threads[THREADS];
+
+    (void)state;
+    world_open(&world);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, verify_often, &world), 0);
+    for (size_t i = 0; i < THREADS; i++) {
+        void *failed = NULL;
+
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    assert_int_equal(ci_issuer_discoveries(world.ci), 1);
+    assert_int_equal(ci_issuer_key_fetches(world.ci), 1);
+    world_close(&world);
+}
+
+static void sets_are_replaced_while_they_are_used(void **state)
+{
+    struct world world;
+    pthread_t threads[THREADS];
+
+    (void)state;
+    world_open(&world);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, verify_often, &world), 0);
+    for (size_t i = 0; i < 5; i++) {
+        clock_test_advance(10);
+        assert_int_equal(verify(&world, key_b, HEADER_B), ERROR_TOKEN);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        void *failed = NULL;
+
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    assert_true(ci_issuer_key_fetches(world.ci) >= 5);
+    world_close(&world);
+}
+
+/* Reload. */
+
+static void a_reload_keeps_the_keys_of_an_issuer_that_stayed(void **state)
+{
+    struct world world;
+    struct issuer_options again;
+    struct identity *next;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    again = world.issuer;
+    again.max_age_s = 60;
+    next = identity_of(&again, 1, world.upstream, world.identity);
+    identity_unref(world.identity);
+    world.identity = next;
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    assert_int_equal(ci_issuer_discoveries(world.ci), 1);
+    world_close(&world);
+}
+
+static void a_reload_fetches_anew_where_the_issuer_changed(void **state)
+{
+    static struct str hosts[] = { { "other.example", 13 } };
+    struct network network = { 0 };
+    struct world world;
+    struct issuer_options changed[4];
+
+    (void)state;
+    world_open(&world);
+    assert_true(network_parse(STR("127.0.0.0/8"), &network));
+    for (size_t i = 0; i < COUNT(changed); i++)
+        changed[i] = world.issuer;
+    changed[0].key_hosts = hosts;
+    changed[0].key_host_count = 1;
+    changed[1].networks = &network;
+    changed[1].network_count = 1;
+    changed[2].ca_file = "/dev/null";
+    changed[3].algorithms = 4; /* EdDSA alone */
+    for (size_t i = 0; i < COUNT(changed); i++) {
+        struct identity *next = identity_of(&changed[i], 1, world.upstream, world.identity);
+
+        identity_unref(world.identity);
+        world.identity = next;
+        assert_int_equal(verify_a(&world), ERROR_NONE);
+        assert_int_equal(ci_issuer_discoveries(world.ci), i + 1);
+    }
+    world_close(&world);
+}
+
+static void a_fetch_outlives_the_identity_that_started_it(void **state)
+{
+    const struct ci_script hanging = { .is_hanging = true };
+    struct world world;
+    struct attempt waiting;
+
+    (void)state;
+    world_open(&world);
+    ci_issuer_play(world.ci, &hanging);
+    attempt_open(&waiting, token_of(key_a, HEADER_A, ci_issuer_url(world.ci)));
+    assert_int_equal(enter(&waiting, world.identity), PROGRESS_WAIT);
+    assert_true(identity_forget(world.identity, &waiting));
+    identity_unref(world.identity);
+    world.identity = NULL;
+    attempt_close(&waiting);
+    world_close(&world);
+}
+
+/* Static sets and configuration. */
+
+static const char *write_set(char path[64], const char *text)
+{
+    int fd;
+
+    (void)snprintf(path, 64, "/tmp/stagepass-jwks-XXXXXX");
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    assert_int_equal(close(fd), 0);
+    return path;
+}
+
+static void a_set_in_a_file_is_used_without_any_request(void **state)
+{
+    struct world world;
+    char path[64];
+
+    (void)state;
+    world_open(&world);
+    identity_unref(world.identity);
+    world.issuer.jwks_file = write_set(path, jwks_a);
+    world.identity = identity_of(&world.issuer, 1, world.upstream, NULL);
+    assert_int_equal(unlink(path), 0);
+    clock_test_advance(24 * 3600);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    assert_int_equal(verify(&world, key_b, HEADER_B), ERROR_TOKEN);
+    assert_int_equal(ci_issuer_connections(world.ci), 0);
+    world_close(&world);
+}
+
+static void assert_refused(const struct issuer_options *issuers, size_t count, const char *why)
+{
+    const struct identity_options options = { .issuers = issuers, .issuer_count = count };
+    struct identity *identity = NULL;
+    struct error error = { 0 };
+
+    if (identity_new(&options, NULL, NULL, &identity, &error))
+        fail_msg("accepted: %s", why);
+    assert_int_equal(error.code, ERROR_CONFIG);
+    if (strstr(error.cause, why) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", why, error.cause);
+}
+
+static void a_set_in_a_file_that_is_none_is_refused(void **state)
+{
+    struct issuer_options issuer = issuer_at("ci", "https://ci.example");
+    char path[64];
+
+    (void)state;
+    issuer.jwks_file = write_set(path, "{\"keys\":[]}");
+    assert_refused(&issuer, 1, "jwks_file");
+    assert_int_equal(unlink(path), 0);
+    assert_refused(&issuer, 1, "jwks_file");
+}
+
+static void an_issuer_that_is_none_is_refused(void **state)
+{
+    struct issuer_options good = issuer_at("ci", "https://ci.example");
+    struct issuer_options bad = good;
+    struct issuer_options twice[2] = { good, good };
+
+    (void)state;
+    bad.url = STR("ci.example");
+    assert_refused(&bad, 1, "url");
+    bad.url = STR("https://ci.example/?a=b");
+    assert_refused(&bad, 1, "query");
+    bad.url = STR("http://ci.example");
+    bad.may_use_http = false;
+    assert_refused(&bad, 1, "http");
+    bad = good;
+    bad.audience = STR("");
+    assert_refused(&bad, 1, "audience");
+    assert_refused(twice, 2, "URL");
+}
+
+static void only_must_fit_the_issuer(void **state)
+{
+    static const struct {
+        const char *profile;
+        const char *only;
+        const char *why;
+    } rows[] = {
+        { "generic", "{\"nothing\":\"x\"}", "does not have" },
+        { "generic", "{\"exp\":\"x\"}", "type" },
+        { "generic", "{\"sub\":\"\"}", "type" },
+        { "generic", "{\"sub\":7}", "type" },
+        { "github", "{}", "owner" },
+        { "github", "{\"repository\":\"acme/payments\"}", "owner" },
+        { "github", "{\"repository_owner\":\"acme\"}", "owner" },
+        { "github", "{\"repository_owner_id\":\"\"}", "type" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct issuer_options issuer = issuer_at("ci", "https://ci.example");
+        json_t *only = json_loads(rows[i].only, 0, NULL);
+
+        issuer.profile = profile_find(str_from(rows[i].profile));
+        issuer.claims = issuer.profile->claims;
+        issuer.only = only;
+        assert_refused(&issuer, 1, rows[i].why);
+        json_decref(only);
+    }
+}
+
+static void a_thousand_issuers_are_told_apart_and_one_more_is_refused(void **state)
+{
+    static struct issuer_options issuers[IDENTITY_ISSUERS_MAX + 1];
+    static char urls[IDENTITY_ISSUERS_MAX + 1][40];
+    struct identity *identity;
+    struct attempt attempt;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(issuers); i++) {
+        (void)snprintf(urls[i], sizeof(urls[i]), "https://ci.example/%zu", i);
+        issuers[i] = issuer_at("ci", urls[i]);
+    }
+    assert_refused(issuers, COUNT(issuers), "more than");
+    identity = identity_of(issuers, IDENTITY_ISSUERS_MAX, NULL, NULL);
+    attempt_open(&attempt, token_of(key_a, HEADER_A, "https://ci.example/999"));
+    assert_int_equal(enter(&attempt, identity), PROGRESS_FAILED);
+    assert_int_equal(attempt.error.code, ERROR_KEYS_UNAVAILABLE);
+    attempt_close(&attempt);
+    attempt_open(&attempt, token_of(key_a, HEADER_A, "https://ci.example/1000"));
+    assert_int_equal(enter(&attempt, identity), PROGRESS_FAILED);
+    assert_int_equal(attempt.error.code, ERROR_TOKEN);
+    attempt_close(&attempt);
+    identity_unref(identity);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_are_fetched_once_when_first_needed),
+        cmocka_unit_test(an_unknown_issuer_causes_no_request),
+        cmocka_unit_test(a_token_of_another_algorithm_causes_no_request),
+        cmocka_unit_test(a_slash_behind_the_issuer_is_not_doubled),
+        cmocka_unit_test(a_new_key_is_fetched_once_the_last_fetch_is_10_s_ago),
+        cmocka_unit_test(strangers_keys_cause_one_request_in_10_s),
+        cmocka_unit_test(a_bad_signature_causes_no_request),
+        cmocka_unit_test(a_set_is_refreshed_in_the_last_fifth_of_its_life),
+        cmocka_unit_test(a_set_whose_life_is_over_is_waited_for),
+        cmocka_unit_test(without_a_whole_valid_answer_there_are_no_keys),
+        cmocka_unit_test(a_failed_fetch_keeps_the_keys_that_are_there),
+        cmocka_unit_test(old_keys_serve_for_an_hour_after_their_life),
+        cmocka_unit_test(a_dead_issuer_is_asked_once_a_second_for_its_first_keys),
+        cmocka_unit_test(keys_on_a_host_that_is_configured_are_fetched),
+        cmocka_unit_test(an_issuer_on_an_address_that_is_not_public_is_not_asked),
+        cmocka_unit_test(an_issuer_that_hangs_delays_no_other),
+        cmocka_unit_test(a_forgotten_waker_is_not_called),
+        cmocka_unit_test(stopping_wakes_those_that_wait),
+        cmocka_unit_test(many_at_once_cause_one_fetch),
+        cmocka_unit_test(sets_are_replaced_while_they_are_used),
+        cmocka_unit_test(a_reload_keeps_the_keys_of_an_issuer_that_stayed),
+        cmocka_unit_test(a_reload_fetches_anew_where_the_issuer_changed),
+        cmocka_unit_test(a_fetch_outlives_the_identity_that_started_it),
+        cmocka_unit_test(a_set_in_a_file_is_used_without_any_request),
+        cmocka_unit_test(a_set_in_a_file_that_is_none_is_refused),
+        cmocka_unit_test(an_issuer_that_is_none_is_refused),
+        cmocka_unit_test(only_must_fit_the_issuer),
+        cmocka_unit_test(a_thousand_issuers_are_told_apart_and_one_more_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
