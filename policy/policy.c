@@ -120,16 +120,16 @@ OWNED_VALUE(load_release, struct load)
  * them. */
 static enum document_kind classify(const struct policy_loader *loader, const json_t *root)
 {
-    const json_t *sets = json_object_get(root, "sets");
+    bool is_pipeline = json_object_get(root, "pipeline") != NULL;
+    bool is_sets = json_object_get(root, "sets") != NULL;
 
-    if (json_object_get(root, "pipeline") != NULL && sets == NULL)
-        return DOCUMENT_PIPELINE;
-    if (json_object_get(root, "pipeline") != NULL)
+    if (is_pipeline && is_sets)
         (void)yaml_complain_key(&loader->reader, root, "sets", STR(""),
                                 "'sets' needs a file of its own: a file is one pipeline, or sets");
-    else if (sets != NULL)
-        return DOCUMENT_SETS;
-    else if (policy_words_check(loader, POLICY_PLACE_DOCUMENT, root) && json_object_size(root) == 0)
+    else if (is_pipeline || is_sets)
+        return is_pipeline ? DOCUMENT_PIPELINE : DOCUMENT_SETS;
+    else if (!policy_words_refuse(loader, POLICY_PLACE_DOCUMENT, root) &&
+             policy_words_check(loader, POLICY_PLACE_DOCUMENT, root) && json_object_size(root) == 0)
         (void)yaml_complain(&loader->reader, root, "a file is one pipeline, or sets");
     return DOCUMENT_BAD;
 }

@@ -39,6 +39,7 @@ static struct str nearest_name(const struct policy_loader *loader, const struct 
     struct arena *arena = loader->reader.diagnostics->arena;
     const struct claim_table *facts = loader->world->ci_facts;
     size_t max = facts->count + 1;
+    struct str nearest;
     size_t count = 0;
     struct str *names;
 
@@ -53,10 +54,12 @@ static struct str nearest_name(const struct policy_loader *loader, const struct 
             names[count++] = str_from(scope->issuers[i]->claims.rows[k].name);
     for (size_t i = 0; i < facts->count; i++)
         names[count++] = arena_printf(arena, "ci.%s", facts->rows[i].name);
-    name = str_nearest(name, names, count);
-    if (name.len > 0)
-        return arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(name));
-    return name;
+    nearest = str_nearest(name, names, count);
+    if (str_eq(nearest, name)) /* another issuer has it */
+        return STR("every issuer of the identity must have it; 'ci.' facts are the same for all");
+    if (nearest.len > 0)
+        return arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
+    return nearest;
 }
 
 /* Report a name that is no claim of every issuer, and say which issuer it is missing from. */
@@ -179,15 +182,12 @@ static bool is_integer(struct str text)
 }
 
 /* The type that a value under a pointer was written as: unquoted numbers and booleans are such. */
-static enum policy_type written_type(const struct policy_loader *loader, const json_t *json)
+static enum policy_type written_type(const struct policy_loader *loader, const json_t *scalar)
 {
-    struct str text;
+    struct str text = json_str(scalar);
 
-    if (json_is_array(json))
-        json = json_array_get(json, 0);
-    if (!json_is_string(json) || !yaml_is_plain(loader->reader.document, json))
+    if (!json_is_string(scalar) || !yaml_is_plain(loader->reader.document, scalar))
         return POLICY_TEXT;
-    text = json_str(json);
     if (str_eq(text, STR("true")) || str_eq(text, STR("false")))
         return POLICY_BOOLEAN;
     return is_integer(text) ? POLICY_INTEGER : POLICY_TEXT;
@@ -209,6 +209,21 @@ static bool want_type(const struct policy_loader *loader, const json_t *at,
         return true;
     return yaml_complain(&loader->reader, at, "%s %s, and '" STR_FMT "' is %s", what, names[type],
                          STR_ARG(str_slice(condition->name, 0, 60)), names[condition->type]);
+}
+
+/* A pointer's values have the type that they were written as, all of them the same. */
+static bool want_written_type(const struct policy_loader *loader, const json_t *json,
+                              struct policy_condition *condition)
+{
+    size_t count = json_is_array(json) ? json_array_size(json) : 1;
+    bool is_good = true;
+
+    for (size_t i = 0; is_good && i < count; i++) {
+        const json_t *item = json_is_array(json) ? json_array_get(json, i) : json;
+
+        is_good = want_type(loader, item, condition, written_type(loader, item), "this value is");
+    }
+    return is_good;
 }
 
 static bool read_networks(struct policy_loader *loader, const json_t *json,
@@ -242,8 +257,8 @@ static bool read_values(struct policy_loader *loader, const json_t *json,
         test->operation = POLICY_WITHIN;
         return read_networks(loader, json, test);
     }
-    if (condition->type == POLICY_ANY)
-        condition->type = written_type(loader, json);
+    if (condition->source == POLICY_SOURCE_POINTER && !want_written_type(loader, json, condition))
+        return false;
     return policy_values_read(loader, json, condition->type, &test->values);
 }
 
@@ -283,7 +298,7 @@ static bool read_in(struct policy_loader *loader, const json_t *json,
     if (condition->type == POLICY_ADDRESS)
         return yaml_complain(&loader->reader, json, "an address takes 'within', not 'in'");
     if (condition->type == POLICY_ANY)
-        condition->type = POLICY_TEXT;
+        condition->type = POLICY_TEXT; /* sets hold texts */
     return policy_values_of_set(loader, json, condition->type, &test->values);
 }
 

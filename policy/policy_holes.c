@@ -98,45 +98,46 @@ static void count_names(const struct policy_stage_rule *stage, struct str name, 
     }
 }
 
-static void check_twice(const struct policy_loader *loader, const json_t *at,
-                        const struct policy_stage_rule *stage, struct str name)
+/* Report the first name of a pattern that is remembered elsewhere too; false where there is one. */
+static bool check_glob(const struct policy_loader *loader, const json_t *at,
+                       const struct policy_stage_rule *stage, const struct glob *glob)
 {
-    size_t least;
-    size_t most;
+    for (size_t i = 0; glob != NULL && i < glob->name_count; i++) {
+        size_t least;
+        size_t most;
 
-    count_names(stage, name, &least, &most);
-    if (most > 1)
-        (void)yaml_complain(&loader->reader, at,
-                            "'{" STR_FMT "}' is remembered by two conditions of this stage",
-                            STR_ARG(name));
+        count_names(stage, glob->names[i], &least, &most);
+        if (most > 1)
+            return yaml_complain(&loader->reader, at,
+                                 "'{" STR_FMT "}' is remembered by two conditions of this stage",
+                                 STR_ARG(glob->names[i]));
+    }
+    return true;
 }
 
-static void check_map(const struct policy_loader *loader, const json_t *at,
+static bool check_map(const struct policy_loader *loader, const json_t *at,
                       const struct policy_stage_rule *stage, const struct policy_map *map)
 {
     for (size_t i = 0; i < map->count; i++) {
         const struct policy_condition *condition = &map->conditions[i];
 
-        for (size_t k = 0; k < condition->test_count; k++) {
-            const struct glob *glob = glob_of(&condition->tests[k]);
-
-            for (size_t n = 0; glob != NULL && n < glob->name_count; n++)
-                check_twice(loader, at, stage, glob->names[n]);
-        }
+        for (size_t k = 0; k < condition->test_count; k++)
+            if (!check_glob(loader, at, stage, glob_of(&condition->tests[k])))
+                return false;
     }
+    return true;
 }
 
 void policy_captures_check(struct policy_loader *loader, const json_t *at,
                            const struct policy_stage_rule *stage)
 {
     const struct policy_clause *clauses[CLAUSE_COUNT];
-    size_t before = loader->reader.diagnostics->error_count;
+    bool is_good = true;
 
     list_clauses(stage, clauses);
     for (size_t i = 0; i < CLAUSE_COUNT; i++)
-        for (size_t k = 0; k < clauses[i]->count; k++)
-            if (loader->reader.diagnostics->error_count == before)
-                check_map(loader, at, stage, &clauses[i]->maps[k]);
+        for (size_t k = 0; is_good && k < clauses[i]->count; k++)
+            is_good = check_map(loader, at, stage, &clauses[i]->maps[k]);
 }
 
 /* ---- holes at load ---- */

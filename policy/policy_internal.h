@@ -276,8 +276,9 @@ enum policy_place {
 bool policy_words_check(const struct policy_loader *loader, enum policy_place place,
                         const json_t *map);
 
-/** Whether a word of that place is one of the language that this version does not implement. */
-bool policy_word_is_unsupported(enum policy_place place, const char *word);
+/** Report the words of a map that this version does not implement; whether there were any. */
+bool policy_words_refuse(const struct policy_loader *loader, enum policy_place place,
+                         const json_t *map);
 
 /** What conditions are read for. */
 struct policy_scope {

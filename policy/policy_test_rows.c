@@ -159,8 +159,9 @@ static void read_claims(const struct row_reader *reader)
     if (json_is_string(claims) && is_inner_path(json_str(claims)))
         reader->row->claims_file = policy_loader_copy(reader->loader, json_str(claims));
     else if (!json_is_object(claims))
-        (void)yaml_complain(reader_of(reader), claims,
-                            "'claims' is a map, or a JSON file below this folder or the claims'");
+        (void)yaml_complain(
+            reader_of(reader), claims,
+            "'claims' is a map of claims, or the path of a JSON file, without '..'");
 }
 
 /* ---- the rest of a row ---- */

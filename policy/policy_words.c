@@ -90,25 +90,33 @@ static const struct word *find_word(enum policy_place place, const char *name)
     return NULL;
 }
 
-bool policy_word_is_unsupported(enum policy_place place, const char *name)
-{
-    const struct word *word = find_word(place, name);
-
-    return word != NULL && word->instead != NULL;
-}
-
-/* Report a word that this version does not implement. */
-static void check_word(const struct policy_loader *loader, enum policy_place place,
-                       const json_t *map, const char *name)
+/* Report a word that this version does not implement; whether it is one. */
+static bool refuse_word(const struct policy_loader *loader, enum policy_place place,
+                        const json_t *map, const char *name)
 {
     const struct word *word = find_word(place, name);
 
     if (word == NULL || word->instead == NULL)
-        return;
+        return false;
     if (place == POLICY_PLACE_GRANT && known_kind(loader->world, name) != NULL)
-        return;
+        return false;
     (void)yaml_complain_key(&loader->reader, map, name, str_from(word->instead),
                             "'%s' is not supported by this version", name);
+    return true;
+}
+
+bool policy_words_refuse(const struct policy_loader *loader, enum policy_place place,
+                         const json_t *map)
+{
+    bool is_refused = false;
+    const char *name;
+    json_t *value;
+
+    json_object_foreach(json_iterable(map), name, value)
+    {
+        is_refused |= refuse_word(loader, place, map, name);
+    }
+    return is_refused;
 }
 
 bool policy_words_check(const struct policy_loader *loader, enum policy_place place,
@@ -116,8 +124,6 @@ bool policy_words_check(const struct policy_loader *loader, enum policy_place pl
 {
     const char *names[NAMES_MAX + 1] = { NULL };
     size_t count = 0;
-    const char *name;
-    json_t *value;
 
     for (size_t i = 0; i < COUNT(words); i++)
         if (words[i].place == place)
@@ -128,9 +134,6 @@ bool policy_words_check(const struct policy_loader *loader, enum policy_place pl
     (void)yaml_expect_map(&loader->reader, map, names);
     if (!json_is_object(map))
         return false;
-    json_object_foreach(json_iterable(map), name, value)
-    {
-        check_word(loader, place, map, name);
-    }
+    (void)policy_words_refuse(loader, place, map);
     return true;
 }

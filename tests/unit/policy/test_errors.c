@@ -1,0 +1,84 @@
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "tests/test.h"
+#include "world.h"
+
+/*
+ * Every folder of tests/data/policy is a case: policy files, and `expected`, what loading them
+ * says. It loads where nothing of that is an error.
+ */
+
+#define CASES "../../data/policy"
+#define CASES_MIN 60
+#define FILE_MAX ((size_t)64 * 1024)
+
+static int is_case(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* What loading says, and whether it loads. */
+static bool load(const char *folder, struct arena *arena, struct buf *said)
+{
+    OWNED(policy_unref) struct policy *policy = NULL;
+    struct diagnostics diagnostics;
+    struct error error = { 0 };
+    bool is_loaded;
+
+    diagnostics_init(&diagnostics, arena);
+    is_loaded = policy_load(folder, &test_world, &diagnostics, &policy, &error);
+    assert_int_equal(is_loaded, diagnostics.error_count == 0);
+    assert_int_equal(error.code, is_loaded ? ERROR_NONE : ERROR_CONFIG);
+    assert_true(is_loaded == (policy != NULL));
+    diagnostics_write(&diagnostics, said);
+    return is_loaded;
+}
+
+static void check_case(const char *folder)
+{
+    OWNED(arena_free) struct arena *arena = arena_new((size_t)4 * 1024 * 1024);
+    OWNED(buf_release) struct buf said = { 0 };
+    struct str expected = { 0 };
+    struct error error = { 0 };
+    const char *path = file_join(arena, folder, "expected");
+
+    buf_init(&said, FILE_MAX);
+    if (!file_read(arena, path, FILE_MAX, &expected, &error))
+        fail_msg("%s", error.cause);
+    (void)load(folder, arena, &said);
+    if (!str_eq(expected, buf_str(&said)))
+        fail_msg("%s says:\n" STR_FMT "expected:\n" STR_FMT, folder, STR_ARG(buf_str(&said)),
+                 STR_ARG(expected));
+}
+
+static void every_case_says_exactly_what_is_expected(void **state)
+{
+    struct dirent **names = NULL;
+    int count;
+
+    (void)state;
+    assert_int_equal(chdir(CASES), 0); /* so that names in messages are short */
+    count = scandir(".", &names, is_case, alphasort);
+    assert_true(count >= CASES_MIN);
+    for (int i = 0; i < count; i++) {
+        check_case(names[i]->d_name);
+        free(names[i]);
+    }
+    free(names);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_case_says_exactly_what_is_expected),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

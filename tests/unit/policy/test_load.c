@@ -1,0 +1,500 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/yaml.h"
+#include "tests/test.h"
+#include "world.h"
+
+#define HEAD "owner: me\nidentity: { issuer: github, repository_id: \"1\" }\n"
+#define GOOD "pipeline: p\n" HEAD "stages: { a: { kind: build } }\n"
+
+/* A fresh folder for each test, and what loading it gave. */
+struct loading {
+    char folder[64];
+    struct arena *arena;
+    struct diagnostics diagnostics;
+    struct policy *policy;
+    struct error error;
+};
+
+static int set_up(void **state)
+{
+    struct loading *loading = calloc(1, sizeof(*loading));
+
+    if (loading == NULL)
+        return -1;
+    world_make_folder(loading->folder);
+    loading->arena = arena_new((size_t)4 * 1024 * 1024);
+    diagnostics_init(&loading->diagnostics, loading->arena);
+    *state = loading;
+    return loading->arena == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    struct loading *loading = *state;
+
+    policy_unref(loading->policy);
+    arena_free(loading->arena);
+    world_remove(loading->folder);
+    free(loading);
+    return 0;
+}
+
+static const char *path_of(const struct loading *loading, const char *name)
+{
+    return arena_printf(loading->arena, "%s/%s", loading->folder, name).data;
+}
+
+static bool load(struct loading *loading)
+{
+    return policy_load(loading->folder, &test_world, &loading->diagnostics, &loading->policy,
+                       &loading->error);
+}
+
+static void assert_refused(struct loading *loading, const char *fragment)
+{
+    OWNED(buf_release) struct buf said = { 0 };
+
+    buf_init(&said, (size_t)1024 * 1024);
+    assert_false(load(loading));
+    assert_null(loading->policy);
+    assert_int_equal(loading->error.code, ERROR_CONFIG);
+    diagnostics_write(&loading->diagnostics, &said);
+    if (strstr(said.data, fragment) == NULL)
+        fail_msg("expected '%s' in: %s", fragment, said.data);
+}
+
+static void a_folder_of_good_files_loads(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "p.yaml", GOOD);
+    world_write(loading->folder, "README.md", "not read");
+    world_write(loading->folder, ".hidden.yaml", "not: read");
+    assert_true(load(loading));
+    assert_int_equal(policy_pipeline_count(loading->policy), 1);
+}
+
+static void an_empty_folder_is_refused(void **state)
+{
+    assert_refused(*state, "there is no pipeline in this folder");
+}
+
+static void a_folder_that_is_not_there_is_an_error_of_its_own(void **state)
+{
+    struct loading *loading = *state;
+
+    assert_false(policy_load(path_of(loading, "nope"), &test_world, &loading->diagnostics,
+                             &loading->policy, &loading->error));
+    assert_int_equal(loading->error.code, ERROR_IO);
+}
+
+static void a_file_in_place_of_a_folder_is_an_error(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "p.yaml", GOOD);
+    assert_false(policy_load(path_of(loading, "p.yaml"), &test_world, &loading->diagnostics,
+                             &loading->policy, &loading->error));
+    assert_int_equal(loading->error.code, ERROR_IO);
+}
+
+static void one_bad_file_refuses_all(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "a.yaml", GOOD);
+    world_write(loading->folder, "b.yaml", "pipeline: q\n");
+    assert_refused(loading, "b.yaml:1:1: error: the key 'owner' is missing here");
+}
+
+static void the_hash_is_of_names_and_bytes(void **state)
+{
+    struct loading *loading = *state;
+    uint8_t first[SHA256_LEN];
+
+    world_write(loading->folder, "a.yaml", GOOD);
+    assert_true(load(loading));
+    memcpy(first, policy_sha256(loading->policy), SHA256_LEN);
+    policy_unref(loading->policy);
+    world_write(loading->folder, "a.yaml", GOOD "# more\n");
+    assert_true(load(loading));
+    assert_memory_not_equal(first, policy_sha256(loading->policy), SHA256_LEN);
+    policy_unref(loading->policy);
+    assert_int_equal(rename(path_of(loading, "a.yaml"), path_of(loading, "b.yaml")), 0);
+    world_write(loading->folder, "b.yaml", GOOD);
+    assert_true(load(loading));
+    assert_memory_not_equal(first, policy_sha256(loading->policy), SHA256_LEN);
+}
+
+/* ---- links ---- */
+
+static void a_config_map_mount_loads_once(void **state)
+{
+    struct loading *loading = *state;
+    const char *data = path_of(loading, "..2026_11_22_10_00_00.1");
+
+    assert_int_equal(mkdir(data, 0755), 0);
+    world_write(data, "p.yaml", GOOD);
+    assert_int_equal(symlink("..2026_11_22_10_00_00.1", path_of(loading, "..data")), 0);
+    assert_int_equal(symlink("..data/p.yaml", path_of(loading, "p.yaml")), 0);
+    assert_true(load(loading));
+    assert_int_equal(policy_pipeline_count(loading->policy), 1);
+}
+
+static void a_linked_folder_inside_is_followed(void **state)
+{
+    struct loading *loading = *state;
+
+    assert_int_equal(mkdir(path_of(loading, ".real"), 0755), 0);
+    world_write(path_of(loading, ".real"), "p.yaml", GOOD);
+    assert_int_equal(symlink(".real", path_of(loading, "shown")), 0);
+    assert_true(load(loading));
+}
+
+static void a_link_to_a_file_outside_is_refused(void **state)
+{
+    struct loading *loading = *state;
+
+    assert_int_equal(symlink("/etc/hostname", path_of(loading, "p.yaml")), 0);
+    assert_refused(loading, "leads out of the policy folder");
+}
+
+static void a_link_to_a_folder_outside_is_refused(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "p.yaml", GOOD);
+    assert_int_equal(symlink("/etc", path_of(loading, "more")), 0);
+    assert_refused(loading, "leads out of the policy folder");
+}
+
+/* "/tmp/x" is no part of "/tmp/x-more". */
+static void a_sibling_whose_name_starts_alike_is_outside(void **state)
+{
+    struct loading *loading = *state;
+    const char *sibling = arena_printf(loading->arena, "%s-more", loading->folder).data;
+
+    assert_int_equal(mkdir(sibling, 0755), 0);
+    world_write(sibling, "p.yaml", GOOD);
+    assert_int_equal(symlink(arena_printf(loading->arena, "%s/p.yaml", sibling).data,
+                             path_of(loading, "p.yaml")),
+                     0);
+    assert_refused(loading, "leads out of the policy folder");
+    world_remove(sibling);
+}
+
+static void a_link_that_leads_nowhere_is_refused(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "p.yaml", GOOD);
+    assert_int_equal(symlink("gone", path_of(loading, "more")), 0);
+    assert_refused(loading, "leads nowhere");
+}
+
+static void a_link_back_up_is_refused(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "p.yaml", GOOD);
+    assert_int_equal(mkdir(path_of(loading, "sub"), 0755), 0);
+    assert_int_equal(symlink("..", path_of(loading, "sub/up")), 0);
+    assert_refused(loading, "leads back to a folder that it stands in");
+}
+
+/* ---- permissions and kinds of files ---- */
+
+static void a_file_that_others_may_write_is_refused(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "p.yaml", GOOD);
+    assert_int_equal(chmod(path_of(loading, "p.yaml"), 0666), 0);
+    assert_refused(loading, "others may write to this file");
+}
+
+static void a_folder_that_others_may_write_is_refused(void **state)
+{
+    struct loading *loading = *state;
+
+    assert_int_equal(mkdir(path_of(loading, "sub"), 0755), 0);
+    world_write(path_of(loading, "sub"), "p.yaml", GOOD);
+    assert_int_equal(chmod(path_of(loading, "sub"), 01777), 0); /* sticky: they still add files */
+    assert_refused(loading, "others may write to this folder");
+}
+
+static void the_policy_folder_itself_is_checked_too(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "p.yaml", GOOD);
+    assert_int_equal(chmod(loading->folder, 0777), 0);
+    assert_refused(loading, "others may write to this folder");
+}
+
+static void a_hidden_folder_behind_a_link_is_checked_too(void **state)
+{
+    struct loading *loading = *state;
+
+    assert_int_equal(mkdir(path_of(loading, ".open"), 0755), 0);
+    world_write(path_of(loading, ".open"), "p.yaml", GOOD);
+    assert_int_equal(chmod(path_of(loading, ".open"), 0777), 0);
+    assert_int_equal(symlink(".open/p.yaml", path_of(loading, "p.yaml")), 0);
+    assert_refused(loading, "others may write to its folder");
+}
+
+static void what_is_no_regular_file_is_refused_without_waiting(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "a.yaml", GOOD);
+    assert_int_equal(mkfifo(path_of(loading, "p.yaml"), 0644), 0);
+    assert_refused(loading, "p.yaml: error: not a regular file");
+}
+
+static void an_ending_that_would_not_be_read_is_refused(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "a.yaml", GOOD);
+    world_write(loading->folder, "b.YAML", GOOD);
+    assert_refused(loading, "b.YAML: error: would not be read");
+}
+
+static void folders_nest_16_deep(void **state)
+{
+    struct loading *loading = *state;
+    struct str path = str_from(loading->folder);
+
+    world_write(loading->folder, "p.yaml", GOOD);
+    for (size_t depth = 1; depth < 16; depth++) {
+        path = arena_printf(loading->arena, STR_FMT "/d", STR_ARG(path));
+        assert_int_equal(mkdir(path.data, 0755), 0);
+    }
+    assert_true(load(loading));
+    policy_unref(loading->policy);
+    loading->policy = NULL;
+    path = arena_printf(loading->arena, STR_FMT "/d", STR_ARG(path));
+    assert_int_equal(mkdir(path.data, 0755), 0);
+    assert_refused(loading, "nested more than 16 deep");
+}
+
+/* ---- limits, at and past ---- */
+
+/* A good file of exactly `size` bytes. */
+static void write_sized(const struct loading *loading, size_t size)
+{
+    OWNED(buf_release) struct buf text = { 0 };
+
+    buf_init(&text, size);
+    buf_add_text(&text, GOOD);
+    while (text.len < size) {
+        size_t line = size - text.len < 80 ? size - text.len : 80;
+
+        for (size_t i = 0; i + 1 < line; i++)
+            buf_add_byte(&text, '#');
+        buf_add_byte(&text, '\n');
+    }
+    world_write(loading->folder, "p.yaml", text.data);
+}
+
+static void a_file_has_at_most_1_mib(void **state)
+{
+    struct loading *loading = *state;
+
+    write_sized(loading, YAML_BYTES_MAX);
+    assert_true(load(loading));
+    policy_unref(loading->policy);
+    loading->policy = NULL;
+    write_sized(loading, YAML_BYTES_MAX + 1);
+    assert_refused(loading, "larger than 1 MiB");
+}
+
+/* Write "before, item, item ..., after" with `count` numbered items. */
+static void write_items(const struct loading *loading, const char *name, const char *before,
+                        const char *item, size_t count, const char *after)
+{
+    OWNED(buf_release) struct buf text = { 0 };
+
+    buf_init(&text, YAML_BYTES_MAX);
+    buf_add_text(&text, before);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&text, "%s%s%zu%s", i > 0 ? ", " : "", item, i, strchr(item, '{') ? " }" : "");
+    buf_add_text(&text, after);
+    world_write(loading->folder, name, text.data);
+}
+
+static void limits_hold_at_and_past(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *before;
+        const char *item;
+        const char *after;
+        size_t max;
+        const char *message;
+    } cases[] = {
+        { "alternatives", "pipeline: p\n" HEAD "stages: { a: { kind: build, when: [", "{ ref: r",
+          "] } }\n", 16, "at most 16 maps" },
+        { "values", "pipeline: p\n" HEAD "stages: { a: { kind: build, when: { ref: [", "r",
+          "] } } }\n", 1000, "at most 1000 values" },
+        { "networks",
+          "pipeline: p\n" HEAD "stages: { a: { kind: build, when: { request.address: { within: [",
+          "2001:db8::", "] } } } }\n", 1000, "1 to 1000 networks" },
+    };
+    struct loading *loading = *state;
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        write_items(loading, "p.yaml", cases[i].before, cases[i].item, cases[i].max,
+                    cases[i].after);
+        assert_true(load(loading));
+        policy_unref(loading->policy);
+        loading->policy = NULL;
+        write_items(loading, "p.yaml", cases[i].before, cases[i].item, cases[i].max + 1,
+                    cases[i].after);
+        assert_refused(loading, cases[i].message);
+        memset(&loading->error, 0, sizeof(loading->error));
+        diagnostics_init(&loading->diagnostics, loading->arena);
+    }
+}
+
+static void a_set_has_at_most_10000_values(void **state)
+{
+    struct loading *loading = *state;
+
+    world_write(loading->folder, "p.yaml", GOOD);
+    write_items(loading, "s.yaml", "sets: { s: [", "v", 10000, "] }\n");
+    assert_true(load(loading));
+    policy_unref(loading->policy);
+    loading->policy = NULL;
+    write_items(loading, "s.yaml", "sets: { s: [", "v", 10001, "] }\n");
+    assert_refused(loading, "at most 10000 values");
+}
+
+static void a_pipeline_has_at_most_100_stages(void **state)
+{
+    struct loading *loading = *state;
+
+    for (size_t count = 100; count <= 101; count++) {
+        OWNED(buf_release) struct buf text = { 0 };
+
+        buf_init(&text, YAML_BYTES_MAX);
+        buf_add_text(&text, "pipeline: p\n" HEAD "stages:\n");
+        for (size_t i = 0; i < count; i++)
+            buf_printf(&text, "  s%zu: { kind: build }\n", i);
+        world_write(loading->folder, "p.yaml", text.data);
+        if (count == 101)
+            break;
+        assert_true(load(loading));
+        assert_int_equal(policy_stage_count(loading->policy), 100);
+        policy_unref(loading->policy);
+        loading->policy = NULL;
+    }
+    assert_refused(loading, "1 to 100 stages");
+}
+
+static void a_file_has_at_most_1000_tests(void **state)
+{
+    struct loading *loading = *state;
+
+    for (size_t count = 1000; count <= 1001; count++) {
+        OWNED(buf_release) struct buf text = { 0 };
+
+        buf_init(&text, YAML_BYTES_MAX);
+        buf_add_text(&text, GOOD "tests:\n");
+        for (size_t i = 0; i < count; i++)
+            buf_printf(&text, "  - { name: t, claims: { ref: x }, expect: deny }\n");
+        world_write(loading->folder, "p.yaml", text.data);
+        if (count == 1001)
+            break;
+        assert_true(load(loading));
+        policy_unref(loading->policy);
+        loading->policy = NULL;
+    }
+    assert_refused(loading, "at most 1000 tests");
+}
+
+static void names_have_their_longest(void **state)
+{
+    struct loading *loading = *state;
+    char text[1024];
+
+    (void)snprintf(
+        text, sizeof(text),
+        "pipeline: %.*s\ntenant: %.*s\n" HEAD
+        "stages: { %.*s: { kind: build, grants: { %.*s: { jwt: { audience: x } } } } }\n",
+        80, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 40,
+        "tttttttttttttttttttttttttttttttttttttttt", 40, "ssssssssssssssssssssssssssssssssssssssss",
+        40, "gggggggggggggggggggggggggggggggggggggggg");
+    world_write(loading->folder, "p.yaml", text);
+    assert_true(load(loading));
+}
+
+static void owners_have_at_most_256_bytes(void **state)
+{
+    struct loading *loading = *state;
+    char owner[258];
+    char text[1024];
+
+    memset(owner, 'o', sizeof(owner));
+    for (int len = 256; len <= 257; len++) {
+        (void)snprintf(text, sizeof(text),
+                       "pipeline: p\nowner: %.*s\nidentity: { issuer: github, repository_id: \"1\" "
+                       "}\nstages: { a: { kind: build } }\n",
+                       len, owner);
+        world_write(loading->folder, "p.yaml", text);
+        if (len == 256)
+            assert_true(load(loading));
+        policy_unref(loading->policy);
+        loading->policy = NULL;
+    }
+    assert_refused(loading, "1 to 256 bytes");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_folder_of_good_files_loads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_empty_folder_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_that_is_not_there_is_an_error_of_its_own, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_file_in_place_of_a_folder_is_an_error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_bad_file_refuses_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_hash_is_of_names_and_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_config_map_mount_loads_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_linked_folder_inside_is_followed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_link_to_a_file_outside_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_link_to_a_folder_outside_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_sibling_whose_name_starts_alike_is_outside, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_link_that_leads_nowhere_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_link_back_up_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_others_may_write_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_that_others_may_write_is_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_policy_folder_itself_is_checked_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_hidden_folder_behind_a_link_is_checked_too, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_no_regular_file_is_refused_without_waiting, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_ending_that_would_not_be_read_is_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(folders_nest_16_deep, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_has_at_most_1_mib, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(limits_hold_at_and_past, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_set_has_at_most_10000_values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_pipeline_has_at_most_100_stages, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_has_at_most_1000_tests, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_have_their_longest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(owners_have_at_most_256_bytes, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
