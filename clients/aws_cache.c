@@ -1,0 +1,120 @@
+#include "clients/aws_cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/time_text.h"
+
+#define ANSWER_MAX ((size_t)64 * 1024)
+
+static const struct json_limits answer_limits = { ANSWER_MAX, 2, 16 };
+
+/* Both end with the session or job. */
+static const char *const parent_variables[] = { "XDG_RUNTIME_DIR", "RUNNER_TEMP" };
+
+static const char *find_parent(void)
+{
+    for (size_t i = 0; i < COUNT(parent_variables); i++) {
+        const char *parent = getenv(parent_variables[i]);
+
+        if (parent && parent[0] == '/')
+            return parent;
+    }
+    return NULL;
+}
+
+/* A folder that somebody else made could show him what we put there. */
+static bool make_own_folder(const char *path, struct error *error)
+{
+    struct stat status;
+
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return error_set_errno(error, "cannot make %s", path);
+    if (lstat(path, &status) != 0)
+        return error_set_errno(error, "cannot look at %s", path);
+    if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 0077) != 0)
+        return error_set(error, ERROR_IO, "%s is not a folder of ours alone (mode 0700)", path);
+    return true;
+}
+
+bool aws_cache_open(struct aws_cache *cache, const uint8_t question[SHA256_LEN],
+                    struct arena *arena, struct error *error)
+{
+    OWNED(buf_release) struct buf name = { 0 };
+    const char *parent = find_parent();
+    struct str folder;
+
+    if (!parent)
+        return true;
+    folder = arena_printf(arena, "%s/stagepass-cache", parent);
+    buf_init(&name, 128);
+    buf_add_hex(&name, (struct str){ (const char *)question, SHA256_LEN });
+    if (!folder.data || !buf_is_ok(&name))
+        return error_set(error, ERROR_MEMORY, "no memory for a file's name");
+    if (!make_own_folder(folder.data, error))
+        return false;
+    cache->path =
+        arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(folder), STR_ARG(buf_str(&name))).data;
+    if (!cache->path)
+        return error_set(error, ERROR_MEMORY, "no memory for a file's name");
+    cache->file = open(cache->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (cache->file < 0 || flock(cache->file, LOCK_EX) != 0)
+        return error_set_errno(error, "cannot open %s", cache->path);
+    return true;
+}
+
+void aws_cache_close(struct aws_cache *cache)
+{
+    if (cache->file >= 0)
+        (void)close(cache->file); /* unlocks; what was written was checked then */
+    cache->file = -1;
+}
+
+static bool lives_on(struct str answer, int64_t now_s)
+{
+    struct error ignored = { 0 };
+    JSON_OWNED json_t *json = NULL;
+    struct str expiration;
+    int64_t expires_ms;
+
+    return json_parse_object(answer, answer_limits, &json, &ignored) &&
+           json_get_str(json, "Expiration", &expiration) &&
+           time_text_parse(expiration, &expires_ms) &&
+           expires_ms / 1000 - now_s >= AWS_CACHE_LEFT_MIN_S;
+}
+
+bool aws_cache_get(const struct aws_cache *cache, int64_t now_s, struct arena *arena,
+                   struct str *answer)
+{
+    char *bytes;
+    ssize_t len;
+
+    if (cache->file < 0)
+        return false;
+    bytes = arena_alloc(arena, ANSWER_MAX);
+    if (!bytes)
+        return false;
+    len = pread(cache->file, bytes, ANSWER_MAX, 0);
+    if (len <= 0)
+        return false;
+    *answer = (struct str){ bytes, (size_t)len };
+    return lives_on(*answer, now_s);
+}
+
+bool aws_cache_put(const struct aws_cache *cache, struct str answer, struct error *error)
+{
+    if (cache->file < 0)
+        return true;
+    /* Emptied first: an interrupted write leaves no JSON, and that is no answer. */
+    if (ftruncate(cache->file, 0) != 0 ||
+        pwrite(cache->file, answer.data, answer.len, 0) != (ssize_t)answer.len)
+        return error_set_errno(error, "cannot write %s", cache->path);
+    return true;
+}

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/digest.h"
+#include "base/macros.h"
+#include "base/str.h"
+
+struct error;
+
+/**
+ * What `credentials --output aws-credential-process` answered last, for the same question of the
+ * same job.
+ *
+ * AWS SDKs ask on every use of a credential that ends within 15 minutes, and each answer would be a
+ * lease of its own. The file is in a folder of mode 0700 of ours, its name a digest of job and
+ * question; it is locked while it is open, so that of several at once one asks the broker and the
+ * others get its answer.
+ *
+ * All-zero but for `file` (-1) is none: then nothing is kept.
+ *
+ * Threads: confined
+ * Source:  reference of cloud targets 1.10
+ */
+struct aws_cache {
+    const char *path; /* in the arena */
+    int file;
+};
+
+/** A cached answer with less life than this is not given again. */
+#define AWS_CACHE_LEFT_MIN_S 60
+
+/**
+ * Open it in XDG_RUNTIME_DIR, else in RUNNER_TEMP. Where neither is there nothing is kept: true.
+ *
+ * Errors: ERROR_IO (the folder is not ours alone), ERROR_MEMORY
+ */
+bool aws_cache_open(struct aws_cache *cache, const uint8_t question[SHA256_LEN],
+                    struct arena *arena, struct error *error) MUST_USE;
+void aws_cache_close(struct aws_cache *cache);
+
+OWNED_VALUE(aws_cache_close, struct aws_cache)
+
+/** The kept answer, where it still lives long enough; false without one. */
+bool aws_cache_get(const struct aws_cache *cache, int64_t now_s, struct arena *arena,
+                   struct str *answer) MUST_USE;
+
+/** Keep an answer. Errors: ERROR_IO */
+bool aws_cache_put(const struct aws_cache *cache, struct str answer, struct error *error) MUST_USE;

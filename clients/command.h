@@ -1,0 +1,42 @@
+#pragma once
+
+#include <stddef.h>
+
+#include "clients/options.h"
+
+#define COMMAND_GROUPS_MAX 3
+
+/** One thing that `stagepass` does: a file with this row and the options' table. */
+struct command {
+    const char *group; /* "audit" of "audit tail"; NULL for a command of one word */
+    const char *name;
+    const char *operands; /* as the usage line shows them, or "" */
+    const char *summary;  /* a line for the list of commands */
+    const char *description;
+    struct option_group groups[COMMAND_GROUPS_MAX]; /* those without rows do not count */
+    size_t values_size;                             /* of the struct that `run` gets */
+    const void *defaults;                           /* what it starts as; NULL: all-zero */
+    size_t operands_min;
+    size_t operands_max;
+    bool stops_at_operand; /* the operands are a command of their own */
+    /** Do it, report what goes wrong, and give the exit code of design.md 3.1. */
+    int (*run)(const void *values, const struct operands *operands);
+};
+
+#define COMMAND_OPERANDS_ANY ((size_t)-1)
+
+/** A group of options from an array of rows. */
+#define OPTION_GROUP(array, group_offset)                                                          \
+    {                                                                                              \
+        .rows = (array), .row_count = COUNT(array), .offset = (group_offset)                       \
+    }
+
+extern const struct command command_exec;
+extern const struct command command_credentials;
+extern const struct command command_release;
+extern const struct command command_audit_tail;
+extern const struct command command_audit_verify;
+extern const struct command command_policy_check;
+extern const struct command command_policy_test;
+extern const struct command command_token_show;
+extern const struct command command_token_verify;

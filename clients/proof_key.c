@@ -1,0 +1,135 @@
+#include "clients/proof_key.h"
+
+#include <stdlib.h>
+
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+
+#include "base/base64.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/secret.h"
+
+#define COORDINATE_LEN 32
+#define POINT_LEN (1 + 2 * COORDINATE_LEN)
+#define DER_MAX 80
+#define PROOF_ID_LEN 16
+#define PROOF_MAX ((size_t)8 * 1024)
+
+struct proof_key {
+    EVP_PKEY *pair;
+    uint8_t point[POINT_LEN]; /* 0x04, x, y */
+};
+
+bool proof_key_new(struct proof_key **key, struct error *error)
+{
+    OWNED(proof_key_free) struct proof_key *made = calloc(1, sizeof(*made));
+    size_t len = 0;
+
+    if (!made)
+        return error_set(error, ERROR_MEMORY, "proof key");
+    made->pair = EVP_EC_gen("P-256");
+    if (!made->pair ||
+        EVP_PKEY_get_octet_string_param(made->pair, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, made->point,
+                                        sizeof(made->point), &len) != 1 ||
+        len != POINT_LEN)
+        return error_set_openssl(error, "cannot make a proof key");
+    *key = TAKE(made);
+    return true;
+}
+
+void proof_key_free(struct proof_key *key)
+{
+    if (!key)
+        return;
+    EVP_PKEY_free(key->pair);
+    free(key);
+}
+
+static void add_coordinate(const struct proof_key *key, size_t index, struct buf *out)
+{
+    const char *start = (const char *)key->point + 1 + index * COORDINATE_LEN;
+
+    buf_add_base64url(out, (struct str){ start, COORDINATE_LEN });
+}
+
+static void add_header(const struct proof_key *key, struct buf *out)
+{
+    buf_add_text(out, "{\"alg\":\"ES256\",\"jwk\":{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"");
+    add_coordinate(key, 0, out);
+    buf_add_text(out, "\",\"y\":\"");
+    add_coordinate(key, 1, out);
+    buf_add_text(out, "\"},\"typ\":\"dpop+jwt\"}");
+}
+
+static bool add_payload(const char *method, struct str url, int64_t now_s, struct buf *out,
+                        struct error *error)
+{
+    uint8_t id[PROOF_ID_LEN];
+
+    if (!secret_random(id, sizeof(id), error))
+        return false;
+    buf_printf(out, "{\"htm\":\"%s\",\"htu\":\"", method);
+    buf_add_json_text(out, url);
+    buf_printf(out, "\",\"iat\":%lld,\"jti\":\"", (long long)now_s);
+    buf_add_base64url(out, (struct str){ (const char *)id, sizeof(id) });
+    buf_add_text(out, "\"}");
+    return true;
+}
+
+/* ECDSA as OpenSSL writes it, into the r and s of fixed length that JOSE wants. */
+static bool flatten(const uint8_t *der, size_t der_len, uint8_t raw[2 * COORDINATE_LEN])
+{
+    ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)der_len);
+    bool is_done = pair &&
+                   BN_bn2binpad(ECDSA_SIG_get0_r(pair), raw, COORDINATE_LEN) == COORDINATE_LEN &&
+                   BN_bn2binpad(ECDSA_SIG_get0_s(pair), raw + COORDINATE_LEN, COORDINATE_LEN) ==
+                       COORDINATE_LEN;
+
+    ECDSA_SIG_free(pair);
+    return is_done;
+}
+
+static bool sign(const struct proof_key *key, struct str message, uint8_t raw[2 * COORDINATE_LEN],
+                 struct error *error)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    uint8_t der[DER_MAX];
+    size_t der_len = sizeof(der);
+    bool is_done =
+        context && EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key->pair) == 1 &&
+        EVP_DigestSign(context, der, &der_len, (const uint8_t *)message.data, message.len) == 1 &&
+        flatten(der, der_len, raw);
+
+    EVP_MD_CTX_free(context);
+    return is_done || error_set_openssl(error, "cannot sign a proof");
+}
+
+bool proof_key_prove(const struct proof_key *key, const char *method, struct str url, int64_t now_s,
+                     struct arena *arena, struct str *proof, struct error *error)
+{
+    OWNED(buf_release) struct buf part = { 0 };
+    OWNED(buf_release) struct buf token = { 0 };
+    uint8_t signature[2 * COORDINATE_LEN];
+
+    buf_init(&part, PROOF_MAX);
+    buf_init(&token, PROOF_MAX);
+    add_header(key, &part);
+    buf_add_base64url(&token, buf_str(&part));
+    buf_add_byte(&token, '.');
+    buf_clear(&part);
+    if (!add_payload(method, url, now_s, &part, error))
+        return false;
+    buf_add_base64url(&token, buf_str(&part));
+    if (!buf_is_ok(&part) || !buf_is_ok(&token))
+        return error_set(error, ERROR_MEMORY, "no room for a proof");
+    if (!sign(key, buf_str(&token), signature, error))
+        return false;
+    buf_add_byte(&token, '.');
+    buf_add_base64url(&token, (struct str){ (const char *)signature, sizeof(signature) });
+    *proof = arena_copy(arena, buf_str(&token));
+    return (buf_is_ok(&token) && proof->data) ||
+           error_set(error, ERROR_MEMORY, "no room for a proof");
+}

@@ -1,0 +1,103 @@
+#include "clients/report.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/utf8.h"
+
+#define LINE_MAX_BYTES ((size_t)2048)
+
+static void add_clean(struct buf *out, struct str text)
+{
+    while (text.len > 0) {
+        struct str rest = text;
+        uint32_t character;
+
+        if (!utf8_take(&rest, &character)) {
+            rest = str_slice(text, 1, text.len);
+            character = 0;
+        }
+        if (utf8_is_plain(character))
+            buf_add(out, str_slice(text, 0, text.len - rest.len));
+        else
+            buf_add_byte(out, '?');
+        text = rest;
+    }
+}
+
+void print_clean(FILE *file, struct str text)
+{
+    OWNED(buf_release) struct buf clean = { 0 };
+
+    buf_init(&clean, text.len + 1);
+    add_clean(&clean, text);
+    (void)fwrite(clean.data, 1, clean.len, file); /* report_finish() asks once for all */
+}
+
+void report_line(const char *format, ...)
+{
+    OWNED(buf_release) struct buf line = { 0 };
+    char text[LINE_MAX_BYTES];
+    va_list values;
+
+    va_start(values, format);
+    if (vsnprintf(text, sizeof(text), format, values) < 0)
+        text[0] = '\0';
+    va_end(values);
+    buf_init(&line, sizeof(text) + 16);
+    buf_add_text(&line, "stagepass: ");
+    add_clean(&line, str_from(text));
+    buf_add_byte(&line, '\n');
+    if (line.len > 0 && write(STDERR_FILENO, line.data, line.len) < 0)
+        return; /* nobody reads: nothing better to do */
+}
+
+int report_failure(const struct error *error)
+{
+    const struct error_kind *kind = error_kind(error->code);
+
+    report_line("%s", error->cause[0] != '\0' ? error->cause : kind->sentence);
+    return kind->exit_code;
+}
+
+int report_finish(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    report_line("cannot write to standard output");
+    return 1;
+}
+
+int report_json(const json_t *json)
+{
+    if (json_dumpf(json, stdout, JSON_INDENT(2) | JSON_SORT_KEYS) != 0)
+        report_line("cannot write JSON");
+    (void)fputc('\n', stdout); /* report_finish() asks */
+    return report_finish();
+}
+
+void report_mask(struct str secret)
+{
+    const char *actions = getenv("GITHUB_ACTIONS");
+    OWNED(buf_release) struct buf line = { 0 };
+
+    if (!actions || strcmp(actions, "true") != 0 || secret.len == 0)
+        return;
+    buf_init(&line, 3 * secret.len + 32);
+    buf_add_text(&line, "::add-mask::");
+    for (size_t i = 0; i < secret.len; i++) {
+        char c = secret.data[i];
+
+        if (c == '%' || c == '\r' || c == '\n')
+            buf_printf(&line, "%%%02X", (unsigned)c);
+        else
+            buf_add_byte(&line, (uint8_t)c);
+    }
+    buf_add_byte(&line, '\n');
+    if (buf_is_ok(&line) && write(STDERR_FILENO, line.data, line.len) < 0)
+        return; /* no log, nothing to mask */
+}

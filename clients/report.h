@@ -1,0 +1,44 @@
+#pragma once
+
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "base/macros.h"
+#include "base/str.h"
+
+struct error;
+
+/** What `--output` chooses between on commands that print facts: the row's value is OUTPUT_NAMES.
+ */
+enum output {
+    OUTPUT_PLAIN,
+    OUTPUT_JSON,
+};
+#define OUTPUT_NAMES "text|json"
+
+/**
+ * Write foreign text to a terminal or log: what is not a plain character (controls, line ends,
+ * bidirectional overrides, broken UTF-8) becomes '?', so that nobody's answer steers a terminal or
+ * makes a line of its own.
+ */
+void print_clean(FILE *file, struct str text);
+
+/** A line "stagepass: ..." on standard error, in one write; cleaned as print_clean() does. */
+void report_line(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/** The error as a line, and its exit code. */
+int report_failure(const struct error *error);
+
+/** Print JSON on standard output, indented, and a line feed; 0, or the exit code of a failure. */
+int report_json(const json_t *json);
+
+/** Flush standard output: 0, or after a report 1: what was asked for did not get out. */
+int report_finish(void);
+
+/**
+ * Tell GitHub Actions' runner to mask a secret in its log, where GITHUB_ACTIONS=true.
+ *
+ * On standard error, which the runner reads as it does standard output: that is the command's.
+ */
+void report_mask(struct str secret);

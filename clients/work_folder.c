@@ -1,0 +1,76 @@
+#include "clients/work_folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+
+/* A socket's path has 108 bytes at most; the folder's own name and the socket's need some. */
+#define PARENT_MAX_BYTES 64
+
+static const char *const parent_variables[] = { "XDG_RUNTIME_DIR", "TMPDIR" };
+
+static bool is_usable(const char *parent)
+{
+    return parent && parent[0] == '/' && strlen(parent) <= PARENT_MAX_BYTES &&
+           access(parent, W_OK | X_OK) == 0;
+}
+
+static const char *find_parent(void)
+{
+    for (size_t i = 0; i < COUNT(parent_variables); i++) {
+        const char *parent = getenv(parent_variables[i]);
+
+        if (is_usable(parent))
+            return parent;
+    }
+    return "/tmp";
+}
+
+bool work_folder_make(struct work_folder *folder, struct arena *arena, struct error *error)
+{
+    static const char name[] = "/stagepass-XXXXXX";
+    const char *parent = find_parent();
+    size_t parent_len = strlen(parent);
+    char *path = arena_alloc(arena, parent_len + sizeof(name));
+
+    if (!path)
+        return error_set(error, ERROR_MEMORY, "no memory for a folder's name");
+    memcpy(path, parent, parent_len);
+    memcpy(path + parent_len, name, sizeof(name));
+    if (!mkdtemp(path)) /* makes it with mode 0700 */
+        return error_set_errno(error, "cannot make a folder in %s", parent);
+    folder->path = path;
+    return true;
+}
+
+static void empty(const char *path)
+{
+    DIR *listing = opendir(path);
+    const struct dirent *item;
+
+    if (!listing)
+        return;
+    while ((item = readdir(listing)))
+        (void)unlinkat(dirfd(listing), item->d_name, 0); /* "." and ".." refuse, as they should */
+    (void)closedir(listing);                             /* read-only, nothing to lose */
+}
+
+void work_folder_remove(struct work_folder *folder)
+{
+    if (!folder->path)
+        return;
+    empty(folder->path);
+    (void)rmdir(folder->path); /* what somebody put there stays, and nobody else sees into it */
+    folder->path = NULL;
+}
+
+const char *work_folder_file(const struct work_folder *folder, struct arena *arena,
+                             const char *name)
+{
+    return file_join(arena, folder->path, name);
+}
