@@ -127,6 +127,8 @@ static bool configure(const struct yaml_reader *yaml, const json_t *node, struct
     is_good = read_audience(&reader, node, own) && is_good;
     if (yaml_get_networks(&reader, node, "allow_networks", &networks, &own->network_count))
         own->networks = networks;
+    else if (json_object_get(node, "allow_networks"))
+        is_good = false; /* reported */
     return read_ca(&reader, node, own) && is_good;
 }
 

@@ -25,6 +25,12 @@ static const struct text_limits policy_arn_limits = { "policy_arns", AWS_NAME_CH
                                                       AWS_POLICY_ARNS_MAX };
 static const struct text_limits tag_limits = { "tags", AWS_TAG_CHARSET, AWS_TAG_VALUE_MAX, 1 };
 
+#define ROLE_NAME_MAX 64
+#define ROLE_PATH_MAX 512
+#define OPERATOR_CHARSET LETTERS_AND_DIGITS ":"
+#define CONDITION_KEY_CHARSET LETTERS_AND_DIGITS " :/_.-@+="
+#define CONDITION_NAME_MAX 256
+
 static const char *const partitions[] = { "aws", "aws-cn", "aws-us-gov" };
 static const char *const own_tags[AWS_OWN_TAGS] = { AWS_TAG_STAGE, AWS_TAG_PIPELINE, AWS_TAG_RUN };
 static const char *const statement_names[] = { "actions", "resources", "conditions", NULL };
@@ -63,10 +69,10 @@ static bool is_account(struct str text)
     return text.len == 12 && str_is_made_of(text, "0123456789");
 }
 
-/* "/a/b/": each part of a path has a name. */
+/* "a/b/c": each part has a name. */
 static bool is_path(struct str text)
 {
-    bool has_more = text.len > 0;
+    bool has_more = true;
 
     while (has_more) {
         struct str part;
@@ -91,7 +97,7 @@ static bool split_role(struct str resource, struct str *name)
     while (start > 0 && resource.data[start - 1] != '/')
         start--;
     *name = str_slice(resource, start, resource.len);
-    return name->len >= 1 && name->len <= 64 && start <= 512;
+    return start <= ROLE_PATH_MAX;
 }
 
 static bool read_role(struct grant_reader *reader, const json_t *fields,
@@ -108,6 +114,9 @@ static bool read_role(struct grant_reader *reader, const json_t *fields,
         !split_role(arn.resource, &grant->role_name))
         return grant_fault(reader, value,
                            "expected a role's ARN: arn:aws:iam::111122223333:role/NAME");
+    /* At load a hole's worst would forbid every role with one; what is filled in is short. */
+    if (grant->role_name.len > ROLE_NAME_MAX && !grant_has_hole(value))
+        return grant_fault(reader, value, "a role's name has at most %d characters", ROLE_NAME_MAX);
     if (settings && !texts_contain(&settings->accounts, arn.account))
         return grant_fault(reader, value, "the account " STR_FMT " is not one of the target's",
                            STR_ARG(arn.account));
@@ -192,9 +201,12 @@ static json_t *read_actions(struct grant_reader *reader, const json_t *statement
     }
     list = texts_to_json(reader, value, &action_limits);
     for (size_t i = 0; i < json_array_size(list); i++) {
-        if (is_action(json_str(json_array_get(list, i))))
+        const json_t *written = json_is_array(value) ? json_array_get(value, i) : value;
+
+        if (is_action(json_str(json_array_get(list, i))) && !grant_has_hole(written))
             continue;
-        (void)grant_fault(reader, value, "expected actions such as 's3:PutObject'");
+        (void)grant_fault(reader, written,
+                          "expected an action such as 's3:PutObject', without holes");
         return NULL;
     }
     return TAKE(list);
@@ -221,6 +233,13 @@ static json_t *read_resources(struct grant_reader *reader, const json_t *stateme
     return TAKE(list);
 }
 
+static bool is_condition_name(const char *name, const char *charset)
+{
+    struct str text = str_from(name);
+
+    return text.len > 0 && text.len <= CONDITION_NAME_MAX && str_is_made_of(text, charset);
+}
+
 /* {KEY: one text or several}, keys of one operator. */
 static json_t *read_operator(struct grant_reader *reader, const json_t *written)
 {
@@ -234,8 +253,12 @@ static json_t *read_operator(struct grant_reader *reader, const json_t *written)
     }
     json_object_foreach(json_iterable(written), key, value)
     {
-        json_t *list = texts_to_json(reader, value, &condition_limits);
+        json_t *list = NULL;
 
+        if (is_condition_name(key, CONDITION_KEY_CHARSET))
+            list = texts_to_json(reader, value, &condition_limits);
+        else
+            (void)grant_fault(reader, value, "not a condition key");
         if (!json_put(keys, key, list)) {
             (void)grant_fault(reader, value, "no memory for 'conditions'");
             return NULL;
@@ -254,8 +277,11 @@ static bool read_conditions(struct grant_reader *reader, const json_t *statement
         return grant_fault(reader, written, "a condition is {OPERATOR: {KEY: value}}");
     json_object_foreach(json_iterable(written), operator, value)
     {
-        json_t *keys = read_operator(reader, value);
+        json_t *keys = NULL;
 
+        if (!is_condition_name(operator, OPERATOR_CHARSET))
+            return grant_fault(reader, value, "not a condition operator");
+        keys = read_operator(reader, value);
         if (!json_put(out, operator, keys))
             return grant_fault(reader, value, "no memory for 'conditions'");
     }
@@ -301,16 +327,13 @@ static json_t *read_statement(struct grant_reader *reader, const json_t *written
 {
     JSON_OWNED json_t *statement = json_object();
     JSON_OWNED json_t *conditions = json_object();
-    json_t *actions;
-    json_t *resources;
 
     if (!json_is_object(written)) {
         (void)grant_fault(reader, written, "a statement is {actions: [...], resources: [...]}");
         return NULL;
     }
-    actions = read_actions(reader, written);
-    resources = read_resources(reader, written);
-    if (!json_put(statement, "Action", actions) || !json_put(statement, "Resource", resources) ||
+    if (!json_put(statement, "Action", read_actions(reader, written)) ||
+        !json_put(statement, "Resource", read_resources(reader, written)) ||
         !json_put(statement, "Effect", json_string("Allow")) ||
         !read_conditions(reader, written, conditions) ||
         (pinned && !pin(reader, written, pinned, conditions)) ||

@@ -141,6 +141,13 @@ bool grant_starts_with_hole(const json_t *value)
     return str_starts_with(json_str(value), STR("${"));
 }
 
+bool grant_has_hole(const json_t *value)
+{
+    struct str text = json_str(value);
+
+    return find_hole(text) < text.len;
+}
+
 void grant_report(const struct yaml_reader *yaml, const json_t *fields,
                   const struct grant_reader *reader)
 {

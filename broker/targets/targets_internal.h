@@ -71,8 +71,9 @@ bool grant_texts(struct grant_reader *reader, const json_t *value, const struct 
 bool grant_flag(struct grant_reader *reader, const json_t *fields, const char *name, bool *out)
     MUST_USE;
 
-/** Whether a text, as it is written in the policy, begins with a hole. */
+/** Whether a text, as it is written in the policy, begins with a hole, or has one at all. */
 bool grant_starts_with_hole(const json_t *value);
+bool grant_has_hole(const json_t *value);
 
 bool texts_contain(const struct texts *texts, struct str text);
 
