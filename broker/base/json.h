@@ -20,8 +20,8 @@ struct json_limits {
     size_t members; /* of all objects and arrays together */
 };
 
-#define JSON_LIMITS_REQUEST ((struct json_limits){ 64 * 1024, 32, 1000 })
-#define JSON_LIMITS_JWKS ((struct json_limits){ 512 * 1024, 16, 4000 })
+#define JSON_LIMITS_REQUEST ((struct json_limits){ (size_t)64 * 1024, 32, 1000 })
+#define JSON_LIMITS_JWKS ((struct json_limits){ (size_t)512 * 1024, 16, 4000 })
 
 /**
  * Parse one JSON object or array strictly.

@@ -36,6 +36,7 @@ struct identity {
 /* A token on its way; kept in the arena while its keys are waited for. */
 struct verification {
     struct str token;
+    struct arena *arena;
     struct token_envelope envelope;
     json_t *claims; /* unverified until the signature holds */
     const struct issuer *issuer;
@@ -159,6 +160,7 @@ static bool open_token(struct verification *verification, struct str token, stru
                        struct error *error)
 {
     verification->token = token;
+    verification->arena = arena;
     return token_open(token, NULL, arena, &verification->envelope, error) &&
            claims_parse(verification->envelope.payload, CLAIMS_LIMITS, "payload", arena,
                         &verification->claims, error);
@@ -212,12 +214,12 @@ static bool mark_token(const struct verification *verification, const struct cla
     return true;
 }
 
-static bool fill_facts(const struct verification *verification, struct arena *arena,
-                       struct verified_token *verified, struct error *error)
+static bool fill_facts(const struct verification *verification, struct verified_token *verified,
+                       struct error *error)
 {
     json_t *facts = json_object();
 
-    if (facts == NULL || !json_keep(arena, facts, error) ||
+    if (facts == NULL || !json_keep(verification->arena, facts, error) ||
         !verification->issuer->options->profile->fill_ci(verification->claims, facts))
         return error_set(error, ERROR_MEMORY, "no memory for ci facts");
     verified->ci = facts;
@@ -237,16 +239,15 @@ static struct claims_rules rules_at(const struct issuer *issuer, int64_t now_s, 
 
 /* From a key to a verified token. */
 static bool check_token(const struct verification *verification, struct verifier *verifier,
-                        const struct claims_rules *rules, struct arena *arena,
-                        struct verified_token *verified, struct error *error)
+                        const struct claims_rules *rules, struct verified_token *verified,
+                        struct error *error)
 {
     struct verified_token made = { .issuer = rules->issuer, .claims = verification->claims };
     struct claims_facts facts = { 0 };
 
     if (!check_signature(verification, verifier, error) ||
         !claims_check(verification->claims, rules, &facts, error) ||
-        !mark_token(verification, &facts, &made, error) ||
-        !fill_facts(verification, arena, &made, error))
+        !mark_token(verification, &facts, &made, error) || !fill_facts(verification, &made, error))
         return false;
     made.subject = facts.subject;
     made.issued_s = facts.issued_s;
@@ -285,8 +286,8 @@ static struct verification *begin(const struct identity *identity, struct str to
 }
 
 static enum progress verify(const struct identity *identity, struct verification *verification,
-                            int64_t now_s, struct arena *arena, struct waker waker,
-                            struct verified_token *verified, struct error *error)
+                            int64_t now_s, struct waker waker, struct verified_token *verified,
+                            struct error *error)
 {
     const struct issuer *issuer = verification->issuer;
     struct claims_rules rules = rules_at(issuer, now_s, identity->leeway_s);
@@ -297,11 +298,12 @@ static enum progress verify(const struct identity *identity, struct verification
 
     if (progress != PROGRESS_DONE)
         return progress;
-    is_good = check_token(verification, pick.verifier, &rules, arena, verified, error);
+    is_good = check_token(verification, pick.verifier, &rules, verified, error);
     key_set_unref(pick.set);
     return is_good ? PROGRESS_DONE : PROGRESS_FAILED;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a step has its state and its waker besides */
 enum progress identity_verify(struct identity *identity, struct str token, int64_t now_s,
                               struct arena *arena, struct waker waker, void **state,
                               struct verified_token *verified, struct error *error)
@@ -319,7 +321,7 @@ enum progress identity_verify(struct identity *identity, struct str token, int64
     /* once it waits, another thread may enter again at any moment: nothing is touched after that */
     *state = verification;
     name = verification->issuer->name;
-    progress = verify(identity, verification, now_s, arena, waker, verified, error);
+    progress = verify(identity, verification, now_s, waker, verified, error);
     if (progress == PROGRESS_FAILED)
         error_wrap(error, "issuer %s", name);
     return progress;
@@ -357,6 +359,7 @@ static bool find_offline(const struct key_set *set, const struct verification *v
     return false;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what an identity else holds comes with the call */
 bool identity_verify_offline(const struct issuer_options *options, struct str jwks,
                              struct str token, int64_t now_s, int64_t leeway_s, struct arena *arena,
                              struct verified_token *verified, struct error *error)
@@ -377,5 +380,5 @@ bool identity_verify_offline(const struct issuer_options *options, struct str jw
     return check_algorithm(&verification, error) &&
            key_set_parse(jwks, issuer.algorithms, &set, error) &&
            find_offline(set, &verification, &verifier, error) &&
-           check_token(&verification, verifier, &rules, arena, verified, error);
+           check_token(&verification, verifier, &rules, verified, error);
 }

@@ -27,7 +27,6 @@ struct issuer_options {
     const struct profile *profile;
     struct str url;              /* compared with `iss` byte for byte */
     struct str audience;         /* every audience of a token must be this */
-    unsigned algorithms;         /* 0: the profile's */
     int64_t max_age_s;           /* 0: the profile's */
     int64_t max_lifetime_s;      /* 0: the profile's */
     const json_t *only;          /* claim -> string: what its tokens must carry; NULL: nothing */
@@ -38,6 +37,7 @@ struct issuer_options {
     size_t key_host_count;
     const struct network *networks; /* `allow_networks` */
     size_t network_count;
+    unsigned algorithms; /* enum jose_algorithm bits; 0: the profile's */
     bool may_use_http;
 };
 

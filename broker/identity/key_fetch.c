@@ -117,7 +117,7 @@ static bool follow_discovery(struct key_fetch *fetch, const struct upstream_resp
 {
     JSON_OWNED json_t *document = NULL;
     struct error why = { 0 };
-    struct str keys_url;
+    struct str keys_url = { 0 };
 
     if (!check_answer(response, "discovery", error))
         return false;
@@ -148,25 +148,21 @@ static bool discovery_url(const char *issuer, struct buf *url)
     return buf_is_ok(url);
 }
 
-static void key_fetch_free(struct key_fetch *fetch)
-{
-    free(fetch);
-}
-
-OWNED_POINTER(key_fetch_free, struct key_fetch)
-
 bool key_fetch_start(struct upstream *upstream, const struct key_location *location,
                      key_fetch_done done, void *context, struct error *error)
 {
-    OWNED(key_fetch_free) struct key_fetch *fetch = calloc(1, sizeof(*fetch));
+    struct key_fetch *fetch;
     OWNED(buf_release) struct buf url = { 0 };
 
     buf_init(&url, URL_MAX);
-    if (fetch == NULL || !discovery_url(location->issuer, &url))
+    if (!discovery_url(location->issuer, &url))
+        return error_set(error, ERROR_MEMORY, "no memory for a URL");
+    fetch = calloc(1, sizeof(*fetch));
+    if (fetch == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for a fetch of keys");
     *fetch = (struct key_fetch){ upstream, location, done, context };
-    if (!get(fetch, url.data, take_discovery, error))
-        return false;
-    (void)TAKE(fetch); /* the fetch's own now */
-    return true;
+    if (get(fetch, url.data, take_discovery, error))
+        return true; /* end_fetch() frees it */
+    free(fetch);
+    return false;
 }

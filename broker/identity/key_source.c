@@ -229,7 +229,7 @@ static void end_fetch(struct key_set *take_set, int64_t max_age_s, const struct 
                       void *context)
 {
     OWNED(key_source_unref) struct key_source *source = context;
-    OWNED(key_set_unref) struct key_set *old = NULL;
+    struct key_set *old = NULL;
     struct waiter *waiters;
 
     if (take_set == NULL)
@@ -247,6 +247,7 @@ static void end_fetch(struct key_set *take_set, int64_t max_age_s, const struct 
     source->waiters = NULL;
     source->waiter_count = 0;
     pthread_mutex_unlock(&source->lock);
+    key_set_unref(old);
     wake_all(waiters);
 }
 

@@ -104,8 +104,8 @@ bool token_open(struct str token, const char *typ, struct arena *arena,
                 struct token_envelope *envelope, struct error *error)
 {
     struct token_envelope opened = { 0 };
-    struct str segments[3];
-    struct str header;
+    struct str segments[3] = { 0 };
+    struct str header = { 0 };
 
     if (!split(token, segments, error))
         return false;

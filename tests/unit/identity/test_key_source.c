@@ -797,7 +797,7 @@ static void a_set_in_a_file_is_used_without_any_request(void **state)
     world.issuer.jwks_file = write_set(path, jwks_a);
     world.identity = identity_of(&world.issuer, 1, world.upstream, NULL);
     assert_int_equal(unlink(path), 0);
-    clock_test_advance(24 * 3600);
+    clock_test_advance(86400);
     assert_int_equal(verify_a(&world), ERROR_NONE);
     assert_int_equal(verify(&world, key_b, HEADER_B), ERROR_TOKEN);
     assert_int_equal(ci_issuer_connections(world.ci), 0);

@@ -17,17 +17,23 @@ static json_t *fill(const char *profile, const char *claims)
     return ci;
 }
 
+static const char *describe(const json_t *value)
+{
+    if (value == NULL)
+        return "absent";
+    if (json_is_null(value))
+        return "null";
+    if (json_is_boolean(value))
+        return json_is_true(value) ? "true" : "false";
+    return json_is_string(value) ? json_string_value(value) : "of another type";
+}
+
 /* What `fact` becomes: its text, "true", "false", "null", or "absent". */
 static void assert_fact(const char *profile, const char *claims, const char *fact,
                         const char *expected)
 {
     json_t *ci = fill(profile, claims);
-    const json_t *value = json_object_get(ci, fact);
-    const char *found = value == NULL            ? "absent"
-                        : json_is_null(value)    ? "null"
-                        : json_is_boolean(value) ? json_is_true(value) ? "true" : "false"
-                        : json_is_string(value)  ? json_string_value(value)
-                                                 : "of another type";
+    const char *found = describe(json_object_get(ci, fact));
 
     if (strcmp(found, expected) != 0)
         fail_msg("%s of %s: \"%s\", not \"%s\"", fact, claims, found, expected);

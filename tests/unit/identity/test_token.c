@@ -11,6 +11,7 @@
 #include "tests/test.h"
 #include "tests/unit/identity/signer.h"
 
+#define TEXT_MAX ((size_t)1024 * 1024)
 #define HEADER "{\"alg\":\"RS256\",\"kid\":\"a\"}"
 #define LONG_KID_16                                                                                \
     "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"                             \
@@ -35,7 +36,7 @@ static char *token_of(const char *header, const char *payload)
     struct buf buf = { 0 };
     char *text;
 
-    buf_init(&buf, 1024 * 1024);
+    buf_init(&buf, TEXT_MAX);
     buf_add_base64url(&buf, str_from(header));
     buf_add_text(&buf, ".");
     buf_add_base64url(&buf, str_from(payload));
@@ -271,7 +272,7 @@ static char *payload_of_members(size_t count)
     struct buf buf = { 0 };
     char *text;
 
-    buf_init(&buf, 64 * 1024);
+    buf_init(&buf, TEXT_MAX);
     buf_add_text(&buf, "{\"a\":[1");
     for (size_t i = 2; i < count; i++)
         buf_add_text(&buf, ",1");
@@ -311,7 +312,7 @@ static char *payload_of_depth(size_t depth)
     struct buf buf = { 0 };
     char *text;
 
-    buf_init(&buf, 64 * 1024);
+    buf_init(&buf, TEXT_MAX);
     buf_add_text(&buf, "{\"a\":");
     for (size_t i = 1; i < depth; i++)
         buf_add_text(&buf, "[");
