@@ -14,7 +14,7 @@
 #define POLL_MAX_MS 1000
 
 struct upstream {
-    CURLM *multi; /* the thread's own, but for curl_multi_wakeup() */
+    CURLM *multi; /* the thread's own, but for wake_thread() */
     pthread_t thread;
     struct transfer *active; /* the thread's own: those that curl works on */
 
@@ -126,6 +126,7 @@ static void *run(void *context)
 
         if (is_stopping) {
             end_all(upstream, queued);
+            (void)curl_multi_cleanup(upstream->multi); /* here, where SIGPIPE is blocked */
             return NULL;
         }
         begin_queued(upstream, queued);
@@ -146,12 +147,9 @@ static void upstream_free(struct upstream *upstream)
 {
     if (upstream == NULL)
         return;
-    (void)curl_multi_cleanup(upstream->multi);
     pthread_mutex_destroy(&upstream->lock);
     free(upstream);
 }
-
-OWNED_POINTER(upstream_free, struct upstream)
 
 static struct upstream *upstream_allocate(void)
 {
@@ -189,14 +187,26 @@ static int start_thread(struct upstream *upstream)
 
 bool upstream_start(struct upstream **upstream, struct error *error)
 {
-    OWNED(upstream_free) struct upstream *made = upstream_allocate();
+    struct upstream *made = upstream_allocate();
 
     if (made == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for the upstream thread");
-    if (start_thread(made) != 0)
+    if (start_thread(made) != 0) {
+        (void)curl_multi_cleanup(made->multi);
+        upstream_free(made);
         return error_set(error, ERROR_IO, "the upstream thread does not start");
-    *upstream = TAKE(made);
+    }
+    *upstream = made;
     return true;
+}
+
+/*
+ * Under the lock: the thread that sees `is_stopping` destroys what is woken here, and it must take
+ * the lock to see it.
+ */
+static void wake_thread(struct upstream *upstream)
+{
+    (void)curl_multi_wakeup(upstream->multi);
 }
 
 void upstream_stop(struct upstream *upstream)
@@ -205,8 +215,8 @@ void upstream_stop(struct upstream *upstream)
         return;
     pthread_mutex_lock(&upstream->lock);
     upstream->is_stopping = true;
+    wake_thread(upstream);
     pthread_mutex_unlock(&upstream->lock);
-    (void)curl_multi_wakeup(upstream->multi);
     pthread_join(upstream->thread, NULL);
     upstream_free(upstream);
 }
@@ -224,6 +234,7 @@ static bool enqueue(struct upstream *upstream, struct transfer *transfer)
             upstream->queued = transfer;
         upstream->queued_last = transfer;
         upstream->request_count++;
+        wake_thread(upstream);
     }
     pthread_mutex_unlock(&upstream->lock);
     return is_taken;
@@ -239,7 +250,6 @@ bool upstream_submit(struct upstream *upstream, const struct upstream_request *r
     if (!enqueue(upstream, transfer))
         return error_set(error, ERROR_BUSY, "too many requests to others are under way");
     (void)TAKE(transfer); /* the thread's now */
-    (void)curl_multi_wakeup(upstream->multi);
     return true;
 }
 

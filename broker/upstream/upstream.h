@@ -67,7 +67,10 @@ struct upstream_request {
 /** Start the thread. */
 bool upstream_start(struct upstream **upstream, struct error *error) MUST_USE;
 
-/** End: what is under way is answered with UPSTREAM_UNKNOWN first. */
+/**
+ * End: what is queued or under way is answered first, by how far it came. Nobody else may call by
+ * then; callbacks may, and get ERROR_BUSY.
+ */
 void upstream_stop(struct upstream *upstream);
 
 /**
@@ -80,8 +83,8 @@ bool upstream_submit(struct upstream *upstream, const struct upstream_request *r
                      struct error *error) MUST_USE;
 
 /**
- * Send one request and wait for its end: for programs without an upstream thread's callbacks.
- * `done` is called before it returns, on another thread.
+ * Send one request and wait for its end: for programs without an upstream thread's callbacks, never
+ * from a callback. `done` is called before it returns, on another thread.
  */
 bool upstream_call(struct upstream *upstream, const struct upstream_request *request,
                    struct error *error) MUST_USE;
