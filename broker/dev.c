@@ -141,7 +141,7 @@ static bool say_what_to_try(const char *root, struct error *error)
 
 bool dev_prepare(const char *folder, struct arena *arena, const char **config, struct error *error)
 {
-    const char *root;
+    const char *root = NULL;
     const char *path;
 
     if (!file_make_folder(folder, 0700, error) || !make_absolute(folder, arena, &root, error) ||

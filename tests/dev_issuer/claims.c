@@ -159,6 +159,8 @@ static bool fill_subject(const struct claims_recipe *recipe, json_t *claims)
     static const char *const parts[] = { "repository", "environment", "event_name", "ref" };
     bool is_true = json_object_get(claims, "sub") != NULL;
 
+    if (json_object_get(claims, "repository") == NULL)
+        return true;
     for (size_t i = 0; i < COUNT(parts); i++)
         is_true = is_true && !claims_has_change(recipe, parts[i]);
     return is_true || json_put(claims, "sub", subject_of(claims));

@@ -46,7 +46,8 @@ struct claims_recipe {
 
 /**
  * Claims for one token: the file's, then what the CI system fills in (`iss`, `aud`, `jti`, `iat`,
- * `nbf`, `exp`; `sub` where the file has none or a change makes it untrue), then the changes.
+ * `nbf`, `exp`; of a repository `sub`, where the file has none or a change makes it untrue), then
+ * the changes.
  *
  * A changed `iat` carries `nbf` and `exp` along.
  *

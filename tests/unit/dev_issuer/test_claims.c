@@ -200,6 +200,7 @@ static void an_unknown_claim_is_text_and_a_later_change_wins(void **state)
     assert_text(claims, "team", "7");
     assert_text(claims, "ref", "refs/heads/b");
     assert_true(json_is_object(json_object_get(claims, "nested")));
+    assert_null(json_object_get(claims, "sub")); /* of no repository */
 }
 
 static void without_an_audience_github_takes_the_owners_page(void **state)
