@@ -772,7 +772,7 @@ static void a_fetch_outlives_the_identity_that_started_it(void **state)
     world_close(&world);
 }
 
-/* Static sets and configuration. */
+/* Static sets. */
 
 static const char *write_set(char path[64], const char *text)
 {
@@ -804,106 +804,6 @@ static void a_set_in_a_file_is_used_without_any_request(void **state)
     world_close(&world);
 }
 
-static void assert_refused(const struct issuer_options *issuers, size_t count, const char *why)
-{
-    const struct identity_options options = { .issuers = issuers, .issuer_count = count };
-    struct identity *identity = NULL;
-    struct error error = { 0 };
-
-    if (identity_new(&options, NULL, NULL, &identity, &error))
-        fail_msg("accepted: %s", why);
-    assert_int_equal(error.code, ERROR_CONFIG);
-    if (strstr(error.cause, why) == NULL)
-        fail_msg("\"%s\" is not in \"%s\"", why, error.cause);
-}
-
-static void a_set_in_a_file_that_is_none_is_refused(void **state)
-{
-    struct issuer_options issuer = issuer_at("ci", "https://ci.example");
-    char path[64];
-
-    (void)state;
-    issuer.jwks_file = write_set(path, "{\"keys\":[]}");
-    assert_refused(&issuer, 1, "jwks_file");
-    assert_int_equal(unlink(path), 0);
-    assert_refused(&issuer, 1, "jwks_file");
-}
-
-static void an_issuer_that_is_none_is_refused(void **state)
-{
-    struct issuer_options good = issuer_at("ci", "https://ci.example");
-    struct issuer_options bad = good;
-    struct issuer_options twice[2] = { good, good };
-
-    (void)state;
-    bad.url = STR("ci.example");
-    assert_refused(&bad, 1, "url");
-    bad.url = STR("https://ci.example/?a=b");
-    assert_refused(&bad, 1, "query");
-    bad.url = STR("http://ci.example");
-    bad.may_use_http = false;
-    assert_refused(&bad, 1, "http");
-    bad = good;
-    bad.audience = STR("");
-    assert_refused(&bad, 1, "audience");
-    assert_refused(twice, 2, "URL");
-}
-
-static void only_must_fit_the_issuer(void **state)
-{
-    static const struct {
-        const char *profile;
-        const char *only;
-        const char *why;
-    } rows[] = {
-        { "generic", "{\"nothing\":\"x\"}", "does not have" },
-        { "generic", "{\"exp\":\"x\"}", "type" },
-        { "generic", "{\"sub\":\"\"}", "type" },
-        { "generic", "{\"sub\":7}", "type" },
-        { "github", "{}", "owner" },
-        { "github", "{\"repository\":\"acme/payments\"}", "owner" },
-        { "github", "{\"repository_owner\":\"acme\"}", "owner" },
-        { "github", "{\"repository_owner_id\":\"\"}", "type" },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        struct issuer_options issuer = issuer_at("ci", "https://ci.example");
-        json_t *only = json_loads(rows[i].only, 0, NULL);
-
-        issuer.profile = profile_find(str_from(rows[i].profile));
-        issuer.claims = issuer.profile->claims;
-        issuer.only = only;
-        assert_refused(&issuer, 1, rows[i].why);
-        json_decref(only);
-    }
-}
-
-static void a_thousand_issuers_are_told_apart_and_one_more_is_refused(void **state)
-{
-    static struct issuer_options issuers[IDENTITY_ISSUERS_MAX + 1];
-    static char urls[IDENTITY_ISSUERS_MAX + 1][40];
-    struct identity *identity;
-    struct attempt attempt;
-
-    (void)state;
-    for (size_t i = 0; i < COUNT(issuers); i++) {
-        (void)snprintf(urls[i], sizeof(urls[i]), "https://ci.example/%zu", i);
-        issuers[i] = issuer_at("ci", urls[i]);
-    }
-    assert_refused(issuers, COUNT(issuers), "more than");
-    identity = identity_of(issuers, IDENTITY_ISSUERS_MAX, NULL, NULL);
-    attempt_open(&attempt, token_of(key_a, HEADER_A, "https://ci.example/999"));
-    assert_int_equal(enter(&attempt, identity), PROGRESS_FAILED);
-    assert_int_equal(attempt.error.code, ERROR_KEYS_UNAVAILABLE);
-    attempt_close(&attempt);
-    attempt_open(&attempt, token_of(key_a, HEADER_A, "https://ci.example/1000"));
-    assert_int_equal(enter(&attempt, identity), PROGRESS_FAILED);
-    assert_int_equal(attempt.error.code, ERROR_TOKEN);
-    attempt_close(&attempt);
-    identity_unref(identity);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -931,10 +831,6 @@ int main(void)
         cmocka_unit_test(a_reload_fetches_anew_where_the_issuer_changed),
         cmocka_unit_test(a_fetch_outlives_the_identity_that_started_it),
         cmocka_unit_test(a_set_in_a_file_is_used_without_any_request),
-        cmocka_unit_test(a_set_in_a_file_that_is_none_is_refused),
-        cmocka_unit_test(an_issuer_that_is_none_is_refused),
-        cmocka_unit_test(only_must_fit_the_issuer),
-        cmocka_unit_test(a_thousand_issuers_are_told_apart_and_one_more_is_refused),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
