@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "policy/policy_internal.h"
 
+#define DIGESTS_LEN ((size_t)2 * SHA256_LEN) /* of a file: its name and its bytes */
+
 /* ---- life ---- */
 
 struct policy *policy_ref(struct policy *policy)
@@ -141,7 +143,7 @@ static void use_document(struct policy_loader *loader, const struct document *do
 
 /* Read, hash and parse one file. */
 static bool read_document(struct load *load, struct document *document,
-                          uint8_t digests[2 * SHA256_LEN])
+                          uint8_t digests[DIGESTS_LEN])
 {
     OWNED(arena_free) struct arena *arena = arena_new(2 * YAML_BYTES_MAX);
     struct diagnostics *diagnostics = load->loader.reader.diagnostics;
@@ -171,7 +173,7 @@ static size_t count_sets(const struct document *document)
 static bool read_documents(struct load *load)
 {
     size_t count = load->files.count;
-    uint8_t *digests = arena_alloc_array(load->scratch, count + 1, 2 * SHA256_LEN);
+    uint8_t *digests = arena_alloc_array(load->scratch, count + 1, DIGESTS_LEN);
 
     load->documents = arena_alloc_array(load->scratch, count + 1, sizeof(load->documents[0]));
     if (digests == NULL || load->documents == NULL)
@@ -180,13 +182,12 @@ static bool read_documents(struct load *load)
         struct document *document = &load->documents[i];
 
         document->file = &load->files.list[i];
-        if (!read_document(load, document, digests + i * 2 * SHA256_LEN))
+        if (!read_document(load, document, digests + i * DIGESTS_LEN))
             continue;
         load->pipeline_count += document->kind == DOCUMENT_PIPELINE;
         load->set_count += document->kind == DOCUMENT_SETS ? count_sets(document) : 0;
     }
-    sha256((struct str){ (const char *)digests, count * 2 * SHA256_LEN },
-           load->loader.policy->sha256);
+    sha256((struct str){ (const char *)digests, count * DIGESTS_LEN }, load->loader.policy->sha256);
     return true;
 }
 
@@ -246,8 +247,8 @@ static int compare_pipelines(const void *a, const void *b)
 static void check_unique(struct load *load)
 {
     const struct policy *policy = load->loader.policy;
-    const struct policy_pipeline **sorted =
-        arena_alloc_array(load->scratch, policy->pipeline_count + 1, sizeof(*sorted));
+    const struct policy_pipeline **sorted = arena_alloc_array(
+        load->scratch, policy->pipeline_count + 1, sizeof(const struct policy_pipeline *));
 
     if (sorted == NULL) {
         load->loader.is_out_of_memory = true;
@@ -255,7 +256,8 @@ static void check_unique(struct load *load)
     }
     for (size_t i = 0; i < policy->pipeline_count; i++)
         sorted[i] = &policy->pipelines[i];
-    qsort(sorted, policy->pipeline_count, sizeof(*sorted), compare_pipelines);
+    qsort(sorted, policy->pipeline_count, sizeof(const struct policy_pipeline *),
+          compare_pipelines);
     for (size_t i = 1; i < policy->pipeline_count; i++) {
         const struct policy_pipeline *first = sorted[i - 1];
 

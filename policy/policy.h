@@ -27,7 +27,7 @@ struct error;
 struct policy_issuer {
     struct str name;
     struct claim_table claims;
-    /** Fill `ci` from claims, for policy tests. */
+    /** Fill `ci` from claims, for policy tests. NULL: there every fact is one it cannot say. */
     bool (*fill_ci)(const json_t *claims, json_t *ci);
 };
 
@@ -37,8 +37,8 @@ struct policy_target {
     struct str type;        /* the grant kind it serves */
     struct str environment; /* empty where it has none */
     const struct str *tenants;
-    size_t tenant_count;    /* 0: every tenant */
-    const void *settings;   /* for the kind's check */
+    size_t tenant_count;  /* 0: every tenant */
+    const void *settings; /* for the kind's check */
 };
 
 /** A grant as its kind's check sees it. */
@@ -56,9 +56,13 @@ struct policy_grant_kind {
     bool has_target;           /* `target` is mandatory; else it is refused */
     int64_t ttl_min_s;         /* the floor; a shorter `ttl` is an error with the number */
     int64_t ttl_max_s;
-    /** Check the fields; report through the reader. */
+    /**
+     * Check the fields; report through the reader. The keys, `target` and `ttl` are good by then;
+     * texts of `fields_with_holes` may still hold `${name}`, which a decision fills with
+     * [A-Za-z0-9._-]{1,64}.
+     */
     void (*check)(const struct yaml_reader *reader, const struct policy_grant_view *grant);
-    /** Fields (names, ended by NULL) whose text may hold `${name}`. */
+    /** Fields (names, ended by NULL; NULL: none) whose text may hold `${name}`. */
     const char *const *fields_with_holes;
 };
 
@@ -112,9 +116,11 @@ struct policy;
 /**
  * Load and compile every *.yaml of a folder and its sub-folders.
  *
- * All mistakes of all files go to `diagnostics`, with position and the nearest name; any error, and a
- * folder without a pipeline, makes it false. Files: regular, symlinks only to inside the folder, neither
- * they nor their folders writable by others, <= 1 MiB.
+ * All mistakes of all files go to `diagnostics`, with position and the nearest name; any error, and
+ * a folder without a pipeline, makes it false. Files: regular, symlinks only to inside the folder,
+ * neither they nor their folders writable by others (unless the mount is read-only), <= 1 MiB.
+ * Names that start with '.' are passed over. Words of the language that this version does not
+ * implement are errors.
  *
  * Errors: ERROR_CONFIG (see diagnostics), ERROR_IO, ERROR_MEMORY
  * Owns:   `*policy` has one reference; borrows `world` and all it points at
@@ -138,16 +144,16 @@ size_t policy_stage_count(const struct policy *policy);
 struct policy_facts {
     struct str issuer;
     const json_t *claims;
-    const json_t *ci;
+    const json_t *ci; /* null members: the issuer cannot say; NULL: it cannot say any */
     const struct address *address; /* of the request; NULL: unknown */
 };
 
 struct policy_request {
-    struct str stage;           /* short or full; empty: the only one that fits */
-    const struct str *grants;   /* names; count 0: all */
+    struct str stage;         /* short or full; empty: the only one that fits */
+    const struct str *grants; /* names; count 0: all */
     size_t grant_count;
-    struct str audience;        /* of a jwt grant: then only this grant; empty: none */
-    int64_t ttl_s;              /* only ever shortens; 0: not asked */
+    struct str audience; /* of a jwt grant: then only this grant; empty: none */
+    int64_t ttl_s;       /* only ever shortens, down to the kind's floor; 0: not asked */
 };
 
 /** One grant as decided: holes filled, life bounded. */
@@ -163,7 +169,8 @@ struct policy_decision {
     const struct policy_stage *stage; /* decided on; or the one that was named or came nearest */
     struct policy_granted grants[POLICY_STAGE_GRANTS_MAX];
     size_t grant_count;
-    struct str failed[POLICY_FAILED_MAX]; /* names of the conditions that did not hold, sorted, once each */
+    struct str failed[POLICY_FAILED_MAX]; /* names of the conditions that did not hold, sorted, once
+                                             each */
     size_t failed_count;
 };
 
@@ -171,13 +178,16 @@ struct policy_decision {
  * Decide what a job may get. Everything not written is denied.
  *
  * Where it fails with ERROR_CONDITION `decision` has the stage and the failed conditions' names (a
- * claim's name as written; those of `unless` too).
+ * claim's name as written; those of `unless` too; that of a value which may not fill a hole). Where
+ * a stage was named that no fitting pipeline has, the only name is "stage", and `decision->stage`
+ * is there for its pipeline and owner only. With ERROR_SCOPE and ERROR_TARGET too `decision` has
+ * the stage. It never has grants after a failure.
  *
- * Errors: ERROR_NO_PIPELINE (fits no pipeline's `identity`, or an unknown pipeline was named: tell
- *         nothing), ERROR_CONDITION, ERROR_STAGE (several fit, none is named), ERROR_SCOPE (a grant that
- *         the stage does not have), ERROR_TARGET (audience), ERROR_MEMORY
- * Owns:   `decision` borrows from `policy` and `facts`, and lives in `arena`
- * Threads: any; pure: no clock, no I/O
+ * Errors: ERROR_NO_PIPELINE (fits no pipeline's `identity`, or a pipeline was named that does not
+ *         fit: tell nothing), ERROR_CONDITION, ERROR_STAGE (several fit: never a guess),
+ * ERROR_SCOPE (a grant that the stage does not have), ERROR_TARGET (not exactly one grant has the
+ * audience), ERROR_MEMORY Owns:   `decision` borrows from `policy` and `facts`, and lives in
+ * `arena` Threads: any; pure: no clock, no I/O
  */
 bool policy_decide(const struct policy *policy, const struct policy_facts *facts,
                    const struct policy_request *request, int64_t now_s, struct arena *arena,
@@ -194,8 +204,14 @@ struct policy_test_result {
 };
 
 /**
- * Run all `tests:`; claims files are looked up beside the policy file, then under `claims_folder` (may
- * be NULL).
+ * Run all `tests:`; claims files are looked up beside the policy file, then under `claims_folder`
+ * (may be NULL).
+ *
+ * A row's `because` names the failed conditions, all of them; "identity" stands for a token that
+ * fits no pipeline, "stage" for a stage that is not there or not clear.
+ *
+ * Errors: ERROR_MEMORY; a claims file that cannot be read is the row's failure
+ * Owns:   `*results` lives in `arena`
  */
 bool policy_run_tests(const struct policy *policy, const char *claims_folder, struct arena *arena,
                       struct policy_test_result **results, size_t *count, struct error *error)

@@ -125,7 +125,7 @@ static bool read_issuers(struct policy_loader *loader, const json_t *map,
     if (count == 0 || count > POLICY_ISSUERS_MAX)
         return yaml_complain(&loader->reader, json, "expected 1 to %d issuers, not %zu",
                              POLICY_ISSUERS_MAX, count);
-    issuers = policy_loader_alloc(loader, count, sizeof(*issuers));
+    issuers = policy_loader_alloc(loader, count, sizeof(const struct policy_issuer *));
     if (issuers == NULL)
         return false;
     out->issuers = issuers;
@@ -229,7 +229,8 @@ static void join_issuers(struct policy_loader *loader, const struct policy_pipel
                          struct policy_scope *scope)
 {
     size_t max = pipeline->identity.count * POLICY_ISSUERS_MAX;
-    const struct policy_issuer **issuers = policy_loader_alloc(loader, max, sizeof(*issuers));
+    const struct policy_issuer **issuers =
+        policy_loader_alloc(loader, max, sizeof(const struct policy_issuer *));
     struct policy_identity_map all = { issuers, 0 };
 
     for (size_t i = 0; issuers != NULL && i < pipeline->identity.count; i++) {

@@ -29,7 +29,8 @@ static bool find_fitting(struct decider *decider)
                            decider->error))
         return false;
     if (count > 0)
-        decider->fitting = arena_alloc_array(decider->arena, count, sizeof(decider->fitting[0]));
+        decider->fitting =
+            arena_alloc_array(decider->arena, count, sizeof(const struct policy_pipeline *));
     if (count > 0 && decider->fitting == NULL)
         return error_set(decider->error, ERROR_MEMORY, "deciding");
     for (size_t i = 0; i < count; i++) {
@@ -252,18 +253,17 @@ static bool add_grant(struct decider *decider, const struct policy_stage_rule *s
     struct policy_decision *decision = decider->decision;
     const struct policy_grant *grant = &stage->shown.grants[index];
     struct policy_granted *granted = &decision->grants[decision->grant_count];
-    struct str failed;
+    struct policy_filling filling = { stage, decider->facts, decider->arena, STR("") };
 
     *granted =
         (struct policy_granted){ grant, grant->fields, bound_ttl(grant, decider->request->ttl_s) };
     decision->grant_count++;
     if (!stage->has_holes[index])
         return true;
-    if (policy_holes_fill(stage, decider->facts, grant->fields, decider->arena, &granted->fields,
-                          &failed, decider->error))
+    if (policy_holes_fill(&filling, grant->fields, &granted->fields, decider->error))
         return true;
     if (decider->error->code == ERROR_CONDITION) {
-        decision->failed[0] = failed;
+        decision->failed[0] = filling.failed;
         decision->failed_count = 1;
     }
     decision->grant_count = 0;
@@ -296,6 +296,7 @@ static bool add_grants(struct decider *decider)
                      STR_FMT ": not exactly one grant has the audience", STR_ARG(shown->id));
 }
 
+/* All that a decision depends on. NOLINTNEXTLINE(readability-function-size) */
 bool policy_decide(const struct policy *policy, const struct policy_facts *facts,
                    const struct policy_request *request, int64_t now_s, struct arena *arena,
                    struct policy_decision *decision, struct error *error)

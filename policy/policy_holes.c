@@ -1,8 +1,11 @@
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "policy/policy_internal.h"
+
+#define FILLED_MAX ((size_t)1024 * 1024) /* bytes of a text with its holes filled */
 
 /* ---- text with holes ---- */
 
@@ -238,13 +241,6 @@ void policy_holes_check(struct policy_loader *loader, const struct policy_stage_
 
 /* ---- holes at a decision ---- */
 
-struct filler {
-    const struct policy_stage_rule *stage;
-    const struct policy_facts *facts;
-    struct arena *arena;
-    struct str failed;
-};
-
 /* What a condition remembers under a name, in a decision in which it holds. */
 static bool recall(const struct policy_condition *condition, const struct policy_facts *facts,
                    struct str name, struct str *value)
@@ -266,12 +262,12 @@ static bool recall(const struct policy_condition *condition, const struct policy
     return false;
 }
 
-static bool recall_in_map(const struct policy_map *map, struct filler *filler, struct str name,
-                          struct str *value)
+static bool recall_in_map(const struct policy_map *map, struct policy_filling *filling,
+                          struct str name, struct str *value)
 {
     for (size_t i = 0; map != NULL && i < map->count; i++) {
-        filler->failed = map->conditions[i].name;
-        if (recall(&map->conditions[i], filler->facts, name, value))
+        filling->failed = map->conditions[i].name;
+        if (recall(&map->conditions[i], filling->facts, name, value))
             return true;
     }
     return false;
@@ -288,76 +284,72 @@ static bool may_fill(struct str value)
 }
 
 /* Of the maps of a clause the first that holds is the one that counts. */
-static bool find_value(struct filler *filler, struct str name, struct str *value)
+static bool find_value(struct policy_filling *filling, struct str name, struct str *value)
 {
-    const struct policy_stage_rule *stage = filler->stage;
+    const struct policy_stage_rule *stage = filling->stage;
     const struct policy_map *maps[] = {
-        policy_identity_held(stage->pipeline, filler->facts),
-        policy_clause_held(&stage->pipeline->when, filler->facts),
-        policy_clause_held(&stage->when, filler->facts),
+        policy_identity_held(stage->pipeline, filling->facts),
+        policy_clause_held(&stage->pipeline->when, filling->facts),
+        policy_clause_held(&stage->when, filling->facts),
     };
 
     for (size_t i = 0; i < COUNT(maps); i++)
-        if (recall_in_map(maps[i], filler, name, value))
+        if (recall_in_map(maps[i], filling, name, value))
             return may_fill(*value);
     return false;
 }
 
-static json_t *fill_text(struct filler *filler, struct str text, struct error *error)
+static json_t *fill_text(struct policy_filling *filling, struct str text, struct error *error)
 {
-    struct str out = STR("");
-    struct piece piece;
+    OWNED(buf_release) struct buf out = { 0 };
+    struct piece piece = { 0 };
     json_t *filled;
 
-    while (take_piece(&text, &piece)) {
+    buf_init(&out, FILLED_MAX);
+    while (!piece.is_last && take_piece(&text, &piece)) {
         struct str value = STR("");
 
-        if (!piece.is_last && !find_value(filler, piece.name, &value)) {
+        if (!piece.is_last && !find_value(filling, piece.name, &value)) {
             (void)error_set(error, ERROR_CONDITION, "a remembered value may not fill a hole");
             return NULL;
         }
-        out = arena_printf(filler->arena, STR_FMT STR_FMT STR_FMT, STR_ARG(out),
-                           STR_ARG(piece.literal), STR_ARG(value));
-        if (piece.is_last)
-            break;
+        buf_add(&out, piece.literal);
+        buf_add(&out, value);
     }
-    filled = out.data == NULL ? NULL : json_from_str(out);
+    filled = buf_is_ok(&out) ? json_from_str(buf_str(&out)) : NULL;
     if (filled == NULL)
         (void)error_set(error, ERROR_MEMORY, "filling a grant");
     return filled;
 }
 
 /* A copy with the holes filled; NULL with the error set. */
-static json_t *fill_value(struct filler *filler, const json_t *value, struct error *error)
+static json_t *fill_value(struct policy_filling *filling, const json_t *value, struct error *error)
 {
     JSON_OWNED json_t *copy = NULL;
     const char *name;
     json_t *member;
 
     if (json_is_string(value))
-        return fill_text(filler, json_str(value), error);
+        return fill_text(filling, json_str(value), error);
     copy = json_is_object(value) ? json_object() : json_array();
     for (size_t i = 0; i < json_array_size(value); i++)
-        if (json_array_append_new(copy, fill_value(filler, json_array_get(value, i), error)) != 0)
+        if (json_array_append_new(copy, fill_value(filling, json_array_get(value, i), error)) != 0)
             return NULL;
     json_object_foreach(json_iterable(value), name, member)
     {
-        if (json_object_set_new(copy, name, fill_value(filler, member, error)) != 0)
+        if (json_object_set_new(copy, name, fill_value(filling, member, error)) != 0)
             return NULL;
     }
     return TAKE(copy);
 }
 
-bool policy_holes_fill(const struct policy_stage_rule *stage, const struct policy_facts *facts,
-                       const json_t *fields, struct arena *arena, const json_t **filled,
-                       struct str *failed, struct error *error)
+bool policy_holes_fill(struct policy_filling *filling, const json_t *fields, const json_t **filled,
+                       struct error *error)
 {
-    struct filler filler = { .stage = stage, .facts = facts, .arena = arena };
-    json_t *copy = fill_value(&filler, fields, error);
+    json_t *copy = fill_value(filling, fields, error);
 
-    *failed = filler.failed;
     *filled = copy;
     if (copy == NULL)
         return error_set(error, ERROR_MEMORY, "filling a grant"); /* the first failure stays */
-    return json_keep(arena, copy, error);
+    return json_keep(filling->arena, copy, error);
 }

@@ -62,14 +62,22 @@ static uint64_t hash_claim(struct str issuer, enum policy_source source, const c
     return hash_bytes(hash, key, strlen(key) + 1);
 }
 
+/* Spread what short values leave in a few bits only. Source: the finalizer of MurmurHash3 */
+static uint64_t spread(uint64_t hash)
+{
+    hash = (hash ^ (hash >> 33)) * UINT64_C(0xFF51AFD7ED558CCD);
+    hash = (hash ^ (hash >> 33)) * UINT64_C(0xC4CEB9FE1A85EC53);
+    return hash ^ (hash >> 33);
+}
+
 static uint64_t hash_text(uint64_t seed, struct str text)
 {
-    return hash_bytes(seed, text.data, text.len);
+    return spread(hash_bytes(seed, text.data, text.len));
 }
 
 static uint64_t hash_integer(uint64_t seed, int64_t integer)
 {
-    return hash_bytes(seed, &integer, sizeof(integer));
+    return spread(hash_bytes(seed, &integer, sizeof(integer)));
 }
 
 /* The values that a condition pins its claim to, or NULL. */
@@ -322,7 +330,7 @@ static bool prepare_issuers(struct policy *policy)
 /* The slot of a hash, or the free one where it belongs. */
 static struct policy_index_slot *find_slot(const struct policy_index *index, uint64_t hash)
 {
-    size_t slot = (size_t)(hash ^ (hash >> 32)) & (index->capacity - 1);
+    size_t slot = (size_t)hash & (index->capacity - 1);
 
     while (index->slots[slot].count != 0 && index->slots[slot].hash != hash)
         slot = (slot + 1) & (index->capacity - 1);

@@ -389,12 +389,19 @@ void policy_holes_check(struct policy_loader *loader, const struct policy_stage_
 void policy_captures_check(struct policy_loader *loader, const json_t *at,
                            const struct policy_stage_rule *stage);
 
+/** What filling holes works with. */
+struct policy_filling {
+    const struct policy_stage_rule *stage;
+    const struct policy_facts *facts; /* for which the stage holds */
+    struct arena *arena;
+    struct str failed; /* the condition whose value was looked at last */
+};
+
 /**
- * Fill the holes of a grant.
+ * Fill the holes of a grant's fields.
  *
- * Errors: ERROR_CONDITION (a value that may not stand in a hole: `*failed` is the condition's
- * name), ERROR_MEMORY
+ * Errors: ERROR_CONDITION (a value that may not stand in a hole: `failed` is its condition's name),
+ *         ERROR_MEMORY
  */
-bool policy_holes_fill(const struct policy_stage_rule *stage, const struct policy_facts *facts,
-                       const json_t *fields, struct arena *arena, const json_t **filled,
-                       struct str *failed, struct error *error) MUST_USE;
+bool policy_holes_fill(struct policy_filling *filling, const json_t *fields, const json_t **filled,
+                       struct error *error) MUST_USE;

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "asking.h"
@@ -381,6 +382,28 @@ static void a_hole_is_filled_from_the_map_that_holds(void **state)
         json_string_value(json_object_get(answer->decision.grants[0].fields, "scope")), "n-4");
 }
 
+static void texts_without_a_hole_stay_beside_those_with_one(void **state)
+{
+    OWNED(policy_unref) struct policy *policy = world_load_text(
+        "pipeline: p\nowner: me\nidentity: { issuer: github, repository_id: \"1\" }\n"
+        "stages:\n"
+        "  a:\n"
+        "    kind: deploy\n"
+        "    when: { ref: { like: \"refs/pull/{n}/merge\" } }\n"
+        "    grants:\n"
+        "      g: { jwt: { audience: a, scope: \"${n}.${n}\", claims: { e: \"\", l: [x, \"$\"] } } "
+        "}\n");
+    struct answer *answer =
+        ask(policy, &(struct asking){ .claims = "{\"repository_id\":\"1\","
+                                                "\"ref\":\"refs/pull/3/merge\"}" });
+    char *fields = json_dumps(answer->decision.grants[0].fields, JSON_SORT_KEYS | JSON_COMPACT);
+
+    (void)state;
+    assert_string_equal(fields, "{\"audience\":\"a\",\"claims\":{\"e\":\"\",\"l\":[\"x\",\"$\"]},"
+                                "\"scope\":\"3.3\"}");
+    free(fields);
+}
+
 /* ---- several pipelines ---- */
 
 static struct policy *load_several(void)
@@ -559,6 +582,7 @@ int main(void)
         cmocka_unit_test(what_fills_a_hole_is_plain_and_short),
         cmocka_unit_test(what_may_not_fill_a_hole_is_refused_never_stripped),
         cmocka_unit_test(a_hole_is_filled_from_the_map_that_holds),
+        cmocka_unit_test(texts_without_a_hole_stay_beside_those_with_one),
         cmocka_unit_test(a_short_name_in_several_fitting_pipelines_is_never_a_guess),
         cmocka_unit_test(every_map_and_value_of_an_identity_leads_to_its_pipeline),
         cmocka_unit_test(an_organisation_wide_pipeline_is_found_beside_others),
