@@ -152,19 +152,40 @@ static bool is_exact(const struct policy_condition *condition)
     return false;
 }
 
-/* The flags that a condition's claim has at every issuer of the scope. */
-static unsigned claim_flags(const struct policy_loader *loader, const struct policy_scope *scope,
-                            const struct policy_condition *condition)
-{
-    unsigned flags = ~0U;
+/* What fixing a claim says of who holds the token. */
+enum identity_strength {
+    NAMES_NOBODY, /* it can be given to somebody else */
+    NAMES_OWNER,  /* an organisation */
+    NAMES_ONE,    /* one repository or project */
+};
 
+static enum identity_strength strength_of(unsigned flags)
+{
+    if ((flags & CLAIM_OWNER_ID) != 0)
+        return NAMES_OWNER;
+    return (flags & CLAIM_ID) != 0 ? NAMES_ONE : NAMES_NOBODY;
+}
+
+/* The least that a condition's claim says at any issuer of the scope. */
+static enum identity_strength condition_strength(const struct policy_loader *loader,
+                                                 const struct policy_scope *scope,
+                                                 const struct policy_condition *condition)
+{
+    enum identity_strength least = NAMES_ONE;
+
+    if (!is_exact(condition))
+        return NAMES_NOBODY;
     if (condition->source == POLICY_SOURCE_CI)
-        return policy_claim_find(loader->world, scope, condition->name)->flags;
+        return strength_of(policy_claim_find(loader->world, scope, condition->name)->flags);
     if (condition->source != POLICY_SOURCE_CLAIM)
-        return 0;
-    for (size_t i = 0; i < scope->issuer_count; i++)
-        flags &= claim_find(&scope->issuers[i]->claims, condition->name)->flags;
-    return flags;
+        return NAMES_NOBODY;
+    for (size_t i = 0; i < scope->issuer_count; i++) {
+        enum identity_strength strength =
+            strength_of(claim_find(&scope->issuers[i]->claims, condition->name)->flags);
+
+        least = strength < least ? strength : least;
+    }
+    return least;
 }
 
 /* "'repository_id' or 'job_project_id'": the id claims of an issuer, for messages. */
@@ -176,7 +197,7 @@ static struct str id_names(const struct policy_loader *loader, const struct poli
     for (size_t i = 0; i < issuer->claims.count; i++) {
         const struct claim *claim = &issuer->claims.rows[i];
 
-        if ((claim->flags & CLAIM_ID) != 0)
+        if (strength_of(claim->flags) == NAMES_ONE)
             text = arena_printf(arena, STR_FMT "%s'%s'", STR_ARG(text), text.len > 0 ? " or " : "",
                                 claim->name);
     }
@@ -188,14 +209,16 @@ static struct str id_names(const struct policy_loader *loader, const struct poli
 static void check_id(const struct policy_loader *loader, const json_t *json,
                      const struct policy_scope *scope, const struct policy_map *map)
 {
-    unsigned flags = 0;
+    enum identity_strength strongest = NAMES_NOBODY;
 
-    for (size_t i = 0; i < map->count; i++)
-        if (is_exact(&map->conditions[i]))
-            flags |= claim_flags(loader, scope, &map->conditions[i]);
-    if ((flags & CLAIM_ID) != 0)
+    for (size_t i = 0; i < map->count; i++) {
+        enum identity_strength strength = condition_strength(loader, scope, &map->conditions[i]);
+
+        strongest = strength > strongest ? strength : strongest;
+    }
+    if (strongest == NAMES_ONE)
         return;
-    if ((flags & CLAIM_OWNER_ID) == 0) {
+    if (strongest == NAMES_NOBODY) {
         (void)yaml_complain_hint(&loader->reader, json, id_names(loader, scope->issuers[0]),
                                  "'identity' fixes no id claim exactly: names can be given to "
                                  "somebody else");

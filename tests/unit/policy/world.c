@@ -13,7 +13,7 @@
 
 static const struct claim github_claims[] = {
     { "repository_id", CLAIM_STRING, CLAIM_ID },
-    { "repository_owner_id", CLAIM_STRING, CLAIM_OWNER_ID },
+    { "repository_owner_id", CLAIM_STRING, CLAIM_ID | CLAIM_OWNER_ID },
     { "repository", CLAIM_STRING, CLAIM_CAN_BE_RENAMED },
     { "ref", CLAIM_STRING, 0 },
     { "ref_type", CLAIM_STRING, 0 },
