@@ -174,7 +174,7 @@ bool aws_request_build(const struct mint *mint, const struct aws_settings *setti
                        const struct aws_grant *grant, struct buf *form, struct aws_request *request,
                        struct error *error)
 {
-    struct str token;
+    struct str token = { 0 };
 
     *request = (struct aws_request){
         .audience = settings->audience,

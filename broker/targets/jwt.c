@@ -19,7 +19,8 @@
 
 static const struct text_limits audience_limits = { "audience", NULL, 1024, 1 };
 static const struct text_limits scope_limits = { "scope", SCOPE_CHARSET, 128, 64 };
-static const struct text_limits scope_text_limits = { "scope", SCOPE_CHARSET " ", 64 * 129, 1 };
+static const struct text_limits scope_text_limits = { "scope", SCOPE_CHARSET " ", SCOPES_TEXT_MAX,
+                                                      1 };
 static const struct text_limits name_limits = { "claims", NULL, 128, 1 };
 static const struct text_limits value_limits = { "claims", NULL, 1024, 1 };
 
@@ -273,7 +274,7 @@ const struct target_kind target_jwt = {
         .name = "jwt",
         .fields = fields,
         .ttl_min_s = 1,
-        .ttl_max_s = 12 * 3600,
+        .ttl_max_s = (int64_t)12 * 3600,
         .check = check,
         .fields_with_holes = fields_with_holes,
     },

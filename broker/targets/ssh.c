@@ -356,9 +356,9 @@ static bool put_results(struct mint *mint, const struct ssh_certificate *certifi
 static bool sign(struct mint *mint, struct error *error)
 {
     const struct ssh_settings *own = mint->target->settings;
-    struct ssh_certificate certificate;
-    struct str line;
-    struct str ca;
+    struct ssh_certificate certificate = { 0 };
+    struct str line = { 0 };
+    struct str ca = { 0 };
 
     if (!mint->state)
         return error_set(error, ERROR_DETAILS, "no key has proven itself");
@@ -389,7 +389,7 @@ const struct target_kind target_ssh = {
         .fields = fields,
         .has_target = true,
         .ttl_min_s = 1,
-        .ttl_max_s = 24 * 3600,
+        .ttl_max_s = (int64_t)24 * 3600,
         .check = check,
         .fields_with_holes = fields_with_holes,
     },

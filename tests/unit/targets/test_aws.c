@@ -239,7 +239,7 @@ static void the_record_names_the_session_and_no_secret(void **state)
     assert_null(strstr(text.data, "session-token"));
 }
 
-static void sts_is_asked_for_what_the_policy_says(void **state)
+static void sts_is_asked_for_the_role_and_life_of_the_policy(void **state)
 {
     struct aws_fixture *fixture = *state;
 
@@ -250,6 +250,13 @@ static void sts_is_asked_for_what_the_policy_says(void **state)
                "arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fci%2Fpayments-deploy");
     assert_str(form_field(fixture, "RoleSessionName"), SESSION);
     assert_str(form_field(fixture, "DurationSeconds"), "900");
+}
+
+static void sts_is_asked_for_no_more_than_the_policy_allows(void **state)
+{
+    struct aws_fixture *fixture = *state;
+
+    assert_int_equal(mint_with(fixture, &good), PROGRESS_DONE);
     assert_str(form_field(fixture, "PolicyArns.member.1.arn"),
                "arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FA");
     assert_str(form_field(fixture, "Policy"),
@@ -615,7 +622,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(credentials_come_back_as_they_were_given),
         TEST(the_record_names_the_session_and_no_secret),
-        TEST(sts_is_asked_for_what_the_policy_says),
+        TEST(sts_is_asked_for_the_role_and_life_of_the_policy),
+        TEST(sts_is_asked_for_no_more_than_the_policy_allows),
         TEST(the_assertion_is_for_one_role_stage_and_lease),
         TEST(a_run_that_is_no_tag_is_left_out),
         TEST(answers_that_give_something_else_are_not_released),

@@ -124,92 +124,92 @@ static void good_grants_are_accepted_at_load(void **state)
     }
 }
 
+static const struct {
+    const char *fields;
+    const char *message;
+} bad_grants[] = {
+    { "{" ALLOW "}", "needs a 'role'" },
+    { "{role: \"\"}", "must not be empty" },
+    { "{role: [a]}", "must be text" },
+    { "{role: deploy}", "expected a role's ARN" },
+    { "{role: \"arn:aws:iam::111122223333:role/\"}", "expected a role's ARN" },
+    { "{role: \"arn:aws:iam::111122223333:role//a\"}", "expected a role's ARN" },
+    { "{role: \"arn:aws:iam::111122223333:role/a/\"}", "expected a role's ARN" },
+    { "{role: \"arn:aws:iam::111122223333:user/a\"}", "expected a role's ARN" },
+    { "{role: \"arn:aws:iam::111122223333:role/a:b\"}", "expected a role's ARN" },
+    { "{role: \"arn:aws:sts::111122223333:role/a\"}", "expected a role's ARN" },
+    { "{role: \"arn:aws:iam:eu-central-1:111122223333:role/a\"}", "expected a role's ARN" },
+    { "{role: \"arn:gcp:iam::111122223333:role/a\"}", "expected a role's ARN" },
+    { "{role: \"arn:aws:iam::11112222333:role/a\"}", "expected a role's ARN" },
+    { "{role: \"arn:aws:iam::${account}:role/a\"}", "expected a role's ARN" },
+    { "{role: \"arn:aws:iam::111122223333:role/*\"}", "cannot have" },
+    { "{role: \"arn:aws:iam::111122223333:role/a b\"}", "cannot have" },
+    { "{role: \"arn:aws:iam::999999999999:role/a\"}", "not one of the target's" },
+    { "{" ROLE ", allow: []}", "list of 1 to" },
+    { "{" ROLE ", allow: {}}", "list of 1 to" },
+    { "{" ROLE ", allow: [a]}", "expected a map" },
+    { "{" ROLE ", allow: [{}]}", "needs 'actions'" },
+    { "{" ROLE ", allow: [{resources: [\"*\"]}]}", "needs 'actions'" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"]}]}", "needs 'resources'" },
+    { "{" ROLE ", allow: [{actions: [], resources: [\"*\"]}]}", "must not be empty" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: []}]}", "must not be empty" },
+    { "{" ROLE ", allow: [{actions: [s3], resources: [\"*\"]}]}", "expected an action" },
+    { "{" ROLE ", allow: [{actions: [\"*:*\"], resources: [\"*\"]}]}", "expected an action" },
+    { "{" ROLE ", allow: [{actions: [\"s3:\"], resources: [\"*\"]}]}", "expected an action" },
+    { "{" ROLE ", allow: [{actions: [\"s3:${x}\"], resources: [\"*\"]}]}", "without holes" },
+    { "{" ROLE ", allow: [{actions: [\"s3:a b\"], resources: [\"*\"]}]}", "cannot have" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [web]}]}", "expected resources" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"], effect: Deny}]}",
+      "unknown key" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"], conditions: []}]}",
+      "a condition is" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"], conditions: {}}]}",
+      "a condition is" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"], conditions: {Bool: x}}]}",
+      "a condition is" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"],"
+      " conditions: {Bool: {\"aws:x\": {}}}}]}",
+      "must be text" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"arn:aws:s3:::\xe2\x82\xac\"]}]}",
+      "U+00FF" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"],"
+      " conditions: {\"Bool${x}\": {a: b}}}]}",
+      "condition operator" },
+    { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"],"
+      " conditions: {Bool: {\"a${x}\": b}}}]}",
+      "condition key" },
+    { "{" ROLE ", pin_address: true}", "needs 'allow'" },
+    { "{" ROLE ", pin_address: 1, " ALLOW "}", "true or false" },
+    { "{" ROLE ", pin_address: true, " ALLOW ", policy_arns: [\"arn:aws:iam::aws:policy/a\"]}",
+      "exclude each other" },
+    { "{" ROLE ", pin_address: true, allow: [{actions: [\"s3:Get\"], resources: [\"*\"],"
+      " conditions: {IpAddress: {\"AWS:sourceip\": 0.0.0.0/0}}}]}",
+      "exclude each other" },
+    { "{" ROLE ", policy_arns: []}", "must not be empty" },
+    { "{" ROLE ", policy_arns: [ReadOnlyAccess]}", "expected a managed policy" },
+    { "{" ROLE ", policy_arns: [\"arn:aws:iam::aws:role/a\"]}", "expected a managed policy" },
+    { "{" ROLE ", policy_arns: [\"arn:aws:iam::444455556666:policy/a\"]}", "role's account" },
+    { "{" ROLE ", policy_arns: [\"arn:aws-cn:iam::aws:policy/a\"]}", "role's account" },
+    { "{" ROLE ", tags: [a]}", "must be a map" },
+    { "{" ROLE ", tags: {a: [b]}}", "must be text" },
+    { "{" ROLE ", tags: {a: \"b*\"}}", "cannot have" },
+    { "{" ROLE ", tags: {\"a*\": b}}", "a tag's name" },
+    { "{" ROLE ", tags: {\"aws:a\": b}}", "AWS's own" },
+    { "{" ROLE ", tags: {\"AWS:a\": b}}", "AWS's own" },
+    { "{" ROLE ", tags: {stage: b}}", "the broker sets" },
+    { "{" ROLE ", tags: {Pipeline: b}}", "the broker sets" },
+    { "{" ROLE ", tags: {team: a, Team: b}}", "differ in case" },
+};
+
 static void bad_grants_are_refused_at_load(void **state)
 {
-    static const struct {
-        const char *fields;
-        const char *message;
-    } cases[] = {
-        { "{" ALLOW "}", "needs a 'role'" },
-        { "{role: \"\"}", "must not be empty" },
-        { "{role: [a]}", "must be text" },
-        { "{role: deploy}", "expected a role's ARN" },
-        { "{role: \"arn:aws:iam::111122223333:role/\"}", "expected a role's ARN" },
-        { "{role: \"arn:aws:iam::111122223333:role//a\"}", "expected a role's ARN" },
-        { "{role: \"arn:aws:iam::111122223333:role/a/\"}", "expected a role's ARN" },
-        { "{role: \"arn:aws:iam::111122223333:user/a\"}", "expected a role's ARN" },
-        { "{role: \"arn:aws:iam::111122223333:role/a:b\"}", "expected a role's ARN" },
-        { "{role: \"arn:aws:sts::111122223333:role/a\"}", "expected a role's ARN" },
-        { "{role: \"arn:aws:iam:eu-central-1:111122223333:role/a\"}", "expected a role's ARN" },
-        { "{role: \"arn:gcp:iam::111122223333:role/a\"}", "expected a role's ARN" },
-        { "{role: \"arn:aws:iam::11112222333:role/a\"}", "expected a role's ARN" },
-        { "{role: \"arn:aws:iam::${account}:role/a\"}", "expected a role's ARN" },
-        { "{role: \"arn:aws:iam::111122223333:role/*\"}", "cannot have" },
-        { "{role: \"arn:aws:iam::111122223333:role/a b\"}", "cannot have" },
-        { "{role: \"arn:aws:iam::999999999999:role/a\"}", "not one of the target's" },
-        { "{" ROLE ", allow: []}", "list of 1 to" },
-        { "{" ROLE ", allow: {}}", "list of 1 to" },
-        { "{" ROLE ", allow: [a]}", "expected a map" },
-        { "{" ROLE ", allow: [{}]}", "needs 'actions'" },
-        { "{" ROLE ", allow: [{resources: [\"*\"]}]}", "needs 'actions'" },
-        { "{" ROLE ", allow: [{actions: [\"s3:Get\"]}]}", "needs 'resources'" },
-        { "{" ROLE ", allow: [{actions: [], resources: [\"*\"]}]}", "must not be empty" },
-        { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: []}]}", "must not be empty" },
-        { "{" ROLE ", allow: [{actions: [s3], resources: [\"*\"]}]}", "expected an action" },
-        { "{" ROLE ", allow: [{actions: [\"*:*\"], resources: [\"*\"]}]}", "expected an action" },
-        { "{" ROLE ", allow: [{actions: [\"s3:\"], resources: [\"*\"]}]}", "expected an action" },
-        { "{" ROLE ", allow: [{actions: [\"s3:${x}\"], resources: [\"*\"]}]}", "without holes" },
-        { "{" ROLE ", allow: [{actions: [\"s3:a b\"], resources: [\"*\"]}]}", "cannot have" },
-        { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [web]}]}", "expected resources" },
-        { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"], effect: Deny}]}",
-          "unknown key" },
-        { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"], conditions: []}]}",
-          "a condition is" },
-        { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"], conditions: {}}]}",
-          "a condition is" },
-        { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"], conditions: {Bool: x}}]}",
-          "a condition is" },
-        { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"],"
-          " conditions: {Bool: {\"aws:x\": {}}}}]}",
-          "must be text" },
-        { "{" ROLE
-          ", allow: [{actions: [\"s3:Get\"], resources: [\"arn:aws:s3:::\xe2\x82\xac\"]}]}",
-          "U+00FF" },
-        { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"],"
-          " conditions: {\"Bool${x}\": {a: b}}}]}",
-          "condition operator" },
-        { "{" ROLE ", allow: [{actions: [\"s3:Get\"], resources: [\"*\"],"
-          " conditions: {Bool: {\"a${x}\": b}}}]}",
-          "condition key" },
-        { "{" ROLE ", pin_address: true}", "needs 'allow'" },
-        { "{" ROLE ", pin_address: 1, " ALLOW "}", "true or false" },
-        { "{" ROLE ", pin_address: true, " ALLOW ", policy_arns: [\"arn:aws:iam::aws:policy/a\"]}",
-          "exclude each other" },
-        { "{" ROLE ", pin_address: true, allow: [{actions: [\"s3:Get\"], resources: [\"*\"],"
-          " conditions: {IpAddress: {\"AWS:sourceip\": 0.0.0.0/0}}}]}",
-          "exclude each other" },
-        { "{" ROLE ", policy_arns: []}", "must not be empty" },
-        { "{" ROLE ", policy_arns: [ReadOnlyAccess]}", "expected a managed policy" },
-        { "{" ROLE ", policy_arns: [\"arn:aws:iam::aws:role/a\"]}", "expected a managed policy" },
-        { "{" ROLE ", policy_arns: [\"arn:aws:iam::444455556666:policy/a\"]}", "role's account" },
-        { "{" ROLE ", policy_arns: [\"arn:aws-cn:iam::aws:policy/a\"]}", "role's account" },
-        { "{" ROLE ", tags: [a]}", "must be a map" },
-        { "{" ROLE ", tags: {a: [b]}}", "must be text" },
-        { "{" ROLE ", tags: {a: \"b*\"}}", "cannot have" },
-        { "{" ROLE ", tags: {\"a*\": b}}", "a tag's name" },
-        { "{" ROLE ", tags: {\"aws:a\": b}}", "AWS's own" },
-        { "{" ROLE ", tags: {\"AWS:a\": b}}", "AWS's own" },
-        { "{" ROLE ", tags: {stage: b}}", "the broker sets" },
-        { "{" ROLE ", tags: {Pipeline: b}}", "the broker sets" },
-        { "{" ROLE ", tags: {team: a, Team: b}}", "differ in case" },
-    };
     struct fixture *fixture = *state;
 
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        const char *message = fixture_check(fixture, "aws", cases[i].fields);
+    for (size_t i = 0; i < COUNT(bad_grants); i++) {
+        const char *message = fixture_check(fixture, "aws", bad_grants[i].fields);
 
-        if (!message || !strstr(message, cases[i].message))
-            fail_msg("%s: %s", cases[i].fields, message ? message : "accepted");
+        if (!message || !strstr(message, bad_grants[i].message))
+            fail_msg("%s: %s", bad_grants[i].fields, message ? message : "accepted");
     }
 }
 

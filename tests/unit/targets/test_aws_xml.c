@@ -40,6 +40,14 @@ static bool parse(const char *xml)
     return aws_xml_parse(str_from(xml), arena, &answer, &error);
 }
 
+static void check_keys(void)
+{
+    assert_str(answer.access_key_id, "ASIAEXAMPLE000000001");
+    assert_str(answer.secret_access_key, "secret/+1");
+    assert_str(answer.session_token, "token==");
+    assert_str(answer.expiration, "2026-01-01T00:15:00Z");
+}
+
 static void an_answer_is_read_whatever_its_order_and_spacing(void **state)
 {
     (void)state;
@@ -51,10 +59,7 @@ static void an_answer_is_read_whatever_its_order_and_spacing(void **state)
                       "<SubjectFromWebIdentityToken>s</SubjectFromWebIdentityToken>"
                       "</AssumeRoleWithWebIdentityResult><ResponseMetadata><RequestId>6d1f"
                       "</RequestId></ResponseMetadata></AssumeRoleWithWebIdentityResponse>\n"));
-    assert_str(answer.access_key_id, "ASIAEXAMPLE000000001");
-    assert_str(answer.secret_access_key, "secret/+1");
-    assert_str(answer.session_token, "token==");
-    assert_str(answer.expiration, "2026-01-01T00:15:00Z");
+    check_keys();
     assert_str(answer.assumed_role, "arn:aws:sts::1:assumed-role/a/b");
     assert_str(answer.packed_policy_size, "23");
     assert_str(answer.audience, "sts.amazonaws.com");
