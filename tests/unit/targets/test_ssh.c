@@ -9,9 +9,6 @@
 #include "tests/unit/keys/help.h"
 
 #define FLEET "{type: ssh, key: ssh-ca}"
-#define ALL_EXTENSIONS                                                                             \
-    "{target: prod, principals: [deploy], extensions: [permit-X11-forwarding, "                    \
-    "permit-agent-forwarding, permit-port-forwarding, permit-pty, permit-user-rc]}"
 
 static const struct target_kind *kind(void)
 {
@@ -338,7 +335,8 @@ static void good_grants_are_accepted_at_load(void **state)
         "{target: prod, principals: [deploy], force_command: \"/usr/bin/deploy --all\"}",
         "{target: prod, principals: [deploy], source_address: 10.0.0.0/8}",
         "{target: prod, principals: [deploy], extensions: []}",
-        ALL_EXTENSIONS,
+        "{principals: [a], extensions: [permit-X11-forwarding, permit-agent-forwarding]}",
+        "{principals: [a], extensions: [permit-port-forwarding, permit-pty, permit-user-rc]}",
         "{target: prod, principals: [deploy], pin_address: true}",
         "{target: prod, principals: [deploy], pin_address: false, source_address: 10.0.0.0/8}",
     };
