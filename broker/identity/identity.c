@@ -156,12 +156,12 @@ void identity_unref(struct identity *identity)
 
 /* The steps of a verification. */
 
-static bool open_token(struct verification *verification, struct str token, struct arena *arena,
-                       struct error *error)
+static bool open_token(struct verification *verification, struct str token, const char *typ,
+                       struct arena *arena, struct error *error)
 {
     verification->token = token;
     verification->arena = arena;
-    return token_open(token, NULL, arena, &verification->envelope, error) &&
+    return token_open(token, typ, arena, &verification->envelope, error) &&
            claims_parse(verification->envelope.payload, CLAIMS_LIMITS, "payload", arena,
                         &verification->claims, error);
 }
@@ -271,7 +271,8 @@ static struct verification *begin(const struct identity *identity, struct str to
         error_set(error, ERROR_MEMORY, "no memory for a verification");
         return NULL;
     }
-    if (!open_token(verification, token, arena, error) || !read_issuer(verification, &url, error))
+    if (!open_token(verification, token, NULL, arena, error) ||
+        !read_issuer(verification, &url, error))
         return NULL;
     if (!lookup_find(&identity->by_url, url, &position)) {
         error_set(error, ERROR_TOKEN, "iss is none that is configured");
@@ -373,7 +374,8 @@ bool identity_verify_offline(const struct issuer_options *options, struct str jw
 
     issuer_resolve(&issuer, options);
     rules = rules_at(&issuer, now_s, leeway_s);
-    if (!open_token(&verification, token, arena, error) || !read_issuer(&verification, &url, error))
+    if (!open_token(&verification, token, options->typ, arena, error) ||
+        !read_issuer(&verification, &url, error))
         return false;
     if (!str_eq(url, options->url))
         return error_set(error, ERROR_TOKEN, "iss is another issuer");

@@ -39,6 +39,7 @@ struct issuer_options {
     size_t network_count;
     unsigned algorithms; /* enum jose_algorithm bits; 0: the profile's */
     bool may_use_http;
+    const char *typ; /* identity_verify_offline() only: the header's `typ`; NULL: absent or JWT */
 };
 
 struct identity_options {
