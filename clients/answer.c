@@ -137,7 +137,7 @@ static bool read_typed(const json_t *object, struct credential *credential, stru
 static bool is_grant_name(struct str name)
 {
     return name.len >= 1 && name.len <= NAME_MAX_BYTES &&
-           str_is_made_of(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+           str_is_made_of(name, "abcdefghijklmnopqrstuvwxyz0123456789_-");
 }
 
 static bool read_credential(const char *name, const json_t *object, struct answer *answer,
@@ -150,7 +150,7 @@ static bool read_credential(const char *name, const json_t *object, struct answe
     credential = &answer->credentials[answer->credential_count++];
     credential->grant = str_from(name);
     if (!is_grant_name(credential->grant))
-        return error_set(error, ERROR_SYNTAX, "a grant's name is not [a-z0-9-]{1,40}");
+        return error_set(error, ERROR_SYNTAX, "a grant's name is not [a-z0-9_-]{1,40}");
     if (!read_texts(object, credential_rules, COUNT(credential_rules), credential, error) ||
         !read_time(credential->expires_at, &credential->expires_s, error) ||
         !read_typed(object, credential, error))

@@ -26,7 +26,7 @@ enum credential_type {
 
 /** One credential. Texts are printable ASCII without space (an ssh certificate's apart). */
 struct credential {
-    struct str grant; /* [a-z0-9-]{1,40} */
+    struct str grant; /* [a-z0-9_-]{1,40} */
     enum credential_type type;
     struct str type_name;
     struct str expires_at; /* as the broker wrote it */

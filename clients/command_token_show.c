@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -41,6 +42,28 @@ struct view {
     const struct profile *profile;
 };
 
+/* The header's own `typ`, where it is not an identity token's: whatever it is, it is shown. */
+static const char *own_typ(struct str token, struct arena *arena)
+{
+    struct error ignored = { 0 };
+    struct str segment;
+    struct str rest;
+    struct str typ;
+    json_t *header;
+    uint8_t *bytes;
+    size_t len;
+
+    (void)str_cut(token, '.', &segment, &rest);
+    bytes = arena_alloc(arena, BASE64_DECODED_MAX(segment.len));
+    if (!bytes || !base64url_decode(segment, bytes, &len) ||
+        !json_parse_object((struct str){ (const char *)bytes, len }, JSON_LIMITS_REQUEST, &header,
+                           &ignored) ||
+        !json_keep(arena, header, &ignored) || !json_get_str(header, "typ", &typ) ||
+        str_eq_ignore_case(typ, STR("JWT")))
+        return NULL;
+    return typ.data;
+}
+
 static bool look(const struct values *values, const struct operands *operands, struct arena *arena,
                  struct view *view, struct error *error)
 {
@@ -49,7 +72,7 @@ static bool look(const struct values *values, const struct operands *operands, s
     struct str token;
 
     if (!token_input_read(operands, arena, &token, error) ||
-        !token_open(token, NULL, arena, &envelope, error) ||
+        !token_open(token, own_typ(token, arena), arena, &envelope, error) ||
         !token_peek(&envelope, arena, &view->claims, error))
         return false;
     view->header = envelope.header;

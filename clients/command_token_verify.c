@@ -19,6 +19,7 @@ struct values {
     const char *issuer;
     const char *audience;
     const char *profile;
+    const char *typ;
     int64_t leeway_s;
     size_t output;
 };
@@ -46,6 +47,11 @@ static const struct option_row rows[] = {
       .value = "NAME",
       .help = "The issuer's kind; else its URL tells",
       .offset = offsetof(struct values, profile) },
+    { .name = "typ",
+      .kind = OPTION_TEXT,
+      .value = "TYPE",
+      .help = "What the header's `typ` must be, such as at+jwt; else JWT or none",
+      .offset = offsetof(struct values, typ) },
     { .name = "leeway",
       .kind = OPTION_DURATION,
       .value = "TIME",
@@ -82,6 +88,7 @@ static bool describe_issuer(const struct values *values, struct issuer_options *
         .url = str_from(url),
         .audience = str_from(values->audience),
         .claims = profile->claims,
+        .typ = values->typ,
     };
     return true;
 }
