@@ -1,0 +1,154 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "clients/aws_cache.h"
+#include "tests/assert_str.h"
+#include "tests/test.h"
+
+#define ANSWER "{\"AccessKeyId\":\"A\",\"Expiration\":\"2026-11-22T10:15:00Z\",\"Version\":1}"
+#define EXPIRES_S INT64_C(1795342500)
+
+static struct arena *arena;
+static char folder[64];
+static const uint8_t question[SHA256_LEN] = { 1 };
+static const uint8_t other_question[SHA256_LEN] = { 2 };
+
+static int make_folder(void **state)
+{
+    (void)state;
+    arena = arena_new((size_t)4 * 1024 * 1024);
+    (void)snprintf(folder, sizeof(folder), "/tmp/stagepass-test-XXXXXX");
+    if (!arena || !mkdtemp(folder) || setenv("XDG_RUNTIME_DIR", folder, 1) != 0)
+        return -1;
+    (void)unsetenv("RUNNER_TEMP");
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    char command[128];
+
+    (void)state;
+    arena_free(arena);
+    (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
+    return system(command); /* NOLINT(cert-env33-c): our own folder's name */
+}
+
+static void an_answer_is_kept_for_its_question(void **state)
+{
+    struct aws_cache cache = { .file = -1 };
+    struct error error = { 0 };
+    struct stat status;
+    struct str answer;
+
+    (void)state;
+    assert_true(aws_cache_open(&cache, question, arena, &error));
+    assert_false(aws_cache_get(&cache, 0, arena, &answer));
+    assert_true(aws_cache_put(&cache, STR(ANSWER), &error));
+    assert_int_equal(stat(cache.path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    aws_cache_close(&cache);
+    assert_true(aws_cache_open(&cache, question, arena, &error));
+    assert_true(aws_cache_get(&cache, EXPIRES_S - 900, arena, &answer));
+    assert_str(answer, ANSWER);
+    aws_cache_close(&cache);
+    assert_true(aws_cache_open(&cache, other_question, arena, &error));
+    assert_false(aws_cache_get(&cache, EXPIRES_S - 900, arena, &answer));
+    aws_cache_close(&cache);
+}
+
+static void an_answer_that_ends_soon_is_not_given_again(void **state)
+{
+    struct aws_cache cache = { .file = -1 };
+    struct error error = { 0 };
+    struct str answer;
+
+    (void)state;
+    assert_true(aws_cache_open(&cache, question, arena, &error));
+    assert_true(aws_cache_put(&cache, STR(ANSWER), &error));
+    assert_true(aws_cache_get(&cache, EXPIRES_S - AWS_CACHE_LEFT_MIN_S, arena, &answer));
+    assert_false(aws_cache_get(&cache, EXPIRES_S - AWS_CACHE_LEFT_MIN_S + 1, arena, &answer));
+    aws_cache_close(&cache);
+}
+
+static void what_is_no_answer_is_not_given(void **state)
+{
+    static const char *const cases[] = { "{\"Expiration\":\"2026-11-2", "{}", "nonsense" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct aws_cache cache = { .file = -1 };
+        struct error error = { 0 };
+        struct str answer;
+
+        assert_true(aws_cache_open(&cache, question, arena, &error));
+        assert_true(aws_cache_put(&cache, str_from(cases[i]), &error));
+        assert_false(aws_cache_get(&cache, 0, arena, &answer));
+        aws_cache_close(&cache);
+    }
+}
+
+static void a_folder_that_others_can_see_into_is_refused(void **state)
+{
+    struct aws_cache cache = { .file = -1 };
+    struct error error = { 0 };
+    char path[128];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/stagepass-cache", folder);
+    assert_int_equal(chmod(path, 0755), 0);
+    assert_false(aws_cache_open(&cache, question, arena, &error));
+    assert_int_equal(error.code, ERROR_IO);
+    assert_int_equal(chmod(path, 0700), 0);
+}
+
+static void a_link_in_its_place_is_refused(void **state)
+{
+    struct aws_cache cache = { .file = -1 };
+    struct error error = { 0 };
+    char path[128];
+    char link[160];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/elsewhere", folder);
+    (void)snprintf(link, sizeof(link), "%s/linked", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(mkdir(link, 0700), 0);
+    (void)snprintf(link, sizeof(link), "%s/linked/stagepass-cache", folder);
+    assert_int_equal(symlink(path, link), 0);
+    (void)snprintf(link, sizeof(link), "%s/linked", folder);
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", link, 1), 0);
+    assert_false(aws_cache_open(&cache, question, arena, &error));
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", folder, 1), 0);
+}
+
+static void without_a_folder_nothing_is_kept(void **state)
+{
+    struct aws_cache cache = { .file = -1 };
+    struct error error = { 0 };
+    struct str answer;
+
+    (void)state;
+    assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+    assert_true(aws_cache_open(&cache, question, arena, &error));
+    assert_true(aws_cache_put(&cache, STR(ANSWER), &error));
+    assert_false(aws_cache_get(&cache, 0, arena, &answer));
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", folder, 1), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_is_kept_for_its_question),
+        cmocka_unit_test(an_answer_that_ends_soon_is_not_given_again),
+        cmocka_unit_test(what_is_no_answer_is_not_given),
+        cmocka_unit_test(a_folder_that_others_can_see_into_is_refused),
+        cmocka_unit_test(a_link_in_its_place_is_refused),
+        cmocka_unit_test(without_a_folder_nothing_is_kept),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

@@ -1,0 +1,120 @@
+#include "base/error.h"
+#include "clients/proof_key.h"
+#include "identity/dpop.h"
+#include "tests/test.h"
+
+#define NOW_S INT64_C(1795342500)
+#define URL "https://broker.acme.example/token"
+
+static struct arena *arena;
+
+static int make_arena(void **state)
+{
+    (void)state;
+    arena = arena_new((size_t)4 * 1024 * 1024);
+    return arena ? 0 : -1;
+}
+
+static int free_arena(void **state)
+{
+    (void)state;
+    arena_free(arena);
+    return 0;
+}
+
+static struct str prove(const struct proof_key *key, const char *method, struct str url)
+{
+    struct error error = { 0 };
+    struct str proof;
+
+    assert_true(proof_key_prove(key, method, url, NOW_S, arena, &proof, &error));
+    return proof;
+}
+
+static bool check(struct str proof, struct str method, struct str url, int64_t now_s,
+                  char thumbprint[44])
+{
+    struct dpop_options options = { .method = method, .url = url, .now_s = now_s, .leeway_s = 30 };
+    struct error error = { 0 };
+
+    return dpop_check(proof, &options, arena, thumbprint, &error);
+}
+
+static void the_broker_takes_our_proofs(void **state)
+{
+    OWNED(proof_key_free) struct proof_key *key = NULL;
+    struct error error = { 0 };
+    char first[44];
+    char second[44];
+
+    (void)state;
+    assert_true(proof_key_new(&key, &error));
+    assert_true(check(prove(key, "POST", STR(URL)), STR("POST"), STR(URL), NOW_S, first));
+    assert_true(check(prove(key, "POST", STR(URL)), STR("POST"), STR(URL), NOW_S, second));
+    assert_string_equal(first, second);
+}
+
+static void each_proof_and_each_key_is_another(void **state)
+{
+    OWNED(proof_key_free) struct proof_key *key = NULL;
+    OWNED(proof_key_free) struct proof_key *other = NULL;
+    struct error error = { 0 };
+    char first[44];
+    char second[44];
+
+    (void)state;
+    assert_true(proof_key_new(&key, &error) && proof_key_new(&other, &error));
+    assert_false(str_eq(prove(key, "POST", STR(URL)), prove(key, "POST", STR(URL))));
+    assert_true(check(prove(key, "POST", STR(URL)), STR("POST"), STR(URL), NOW_S, first));
+    assert_true(check(prove(other, "POST", STR(URL)), STR("POST"), STR(URL), NOW_S, second));
+    assert_string_not_equal(first, second);
+}
+
+static void a_proof_is_for_one_place_and_time(void **state)
+{
+    OWNED(proof_key_free) struct proof_key *key = NULL;
+    struct error error = { 0 };
+    char thumbprint[44];
+    struct str proof;
+
+    (void)state;
+    assert_true(proof_key_new(&key, &error));
+    proof = prove(key, "POST", STR(URL));
+    assert_false(check(proof, STR("GET"), STR(URL), NOW_S, thumbprint));
+    assert_false(check(proof, STR("POST"), STR("https://other.example/token"), NOW_S, thumbprint));
+    assert_false(check(proof, STR("POST"), STR(URL), NOW_S + 3600, thumbprint));
+    assert_false(check(proof, STR("POST"), STR(URL), NOW_S - 3600, thumbprint));
+}
+
+/* Signatures whose r or s start with zeros are one in 128: they keep their length. */
+static void a_thousand_proofs_verify(void **state)
+{
+    OWNED(proof_key_free) struct proof_key *key = NULL;
+    struct error error = { 0 };
+    char thumbprint[44];
+
+    (void)state;
+    assert_true(proof_key_new(&key, &error));
+    for (size_t i = 0; i < 1000; i++) {
+        OWNED(arena_free) struct arena *own = arena_new((size_t)64 * 1024);
+        struct dpop_options options = {
+            .method = STR("POST"), .url = STR(URL), .now_s = NOW_S, .leeway_s = 30
+        };
+        struct str proof;
+
+        assert_true(proof_key_prove(key, "POST", STR(URL), NOW_S, own, &proof, &error));
+        assert_true(dpop_check(proof, &options, own, thumbprint, &error));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_broker_takes_our_proofs),
+        cmocka_unit_test(each_proof_and_each_key_is_another),
+        cmocka_unit_test(a_proof_is_for_one_place_and_time),
+        cmocka_unit_test(a_thousand_proofs_verify),
+    };
+
+    return cmocka_run_group_tests(tests, make_arena, free_arena);
+}
