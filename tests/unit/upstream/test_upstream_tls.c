@@ -134,25 +134,33 @@ static void keep_outcome(const struct upstream_response *response, void *context
     assert_true(response->outcome != UPSTREAM_ANSWERED || str_eq(response->body, STR("hello")));
 }
 
-static enum upstream_outcome get_from(const char *host, unsigned port, const char *ca_file)
+static enum upstream_outcome get_as(const struct upstream_peer *peer, const char *host,
+                                    unsigned port)
 {
-    struct network loopback = { 0 };
     enum upstream_outcome outcome = UPSTREAM_UNKNOWN;
     char url[64];
     struct upstream_request request = {
         .method = "GET",
         .url = url,
-        .peer = { .ca_file = ca_file, .networks = &loopback, .network_count = 1 },
+        .peer = *peer,
         .done = keep_outcome,
         .context = &outcome,
     };
     struct error error = { 0 };
 
-    assert_true(network_parse(STR("127.0.0.0/8"), &loopback));
     (void)snprintf(url, sizeof(url), "https://%s:%u/", host, port);
     if (!upstream_call(servers.upstream, &request, &error))
         fail_msg("%s", error.cause);
     return outcome;
+}
+
+static enum upstream_outcome get_from(const char *host, unsigned port, const char *ca_file)
+{
+    struct network loopback = { 0 };
+    struct upstream_peer peer = { .ca_file = ca_file, .networks = &loopback, .network_count = 1 };
+
+    assert_true(network_parse(STR("127.0.0.0/8"), &loopback));
+    return get_as(&peer, host, port);
 }
 
 static void assert_outcome(const char *server, const char *ca_file, enum upstream_outcome expected)
@@ -199,6 +207,21 @@ static void another_authority_is_refused(void **state)
     assert_outcome("tls13", "/nowhere/ca.pem", UPSTREAM_UNSENT);
 }
 
+/* Another peer is another authority, or other networks, behind the same host and port. */
+static void a_kept_connection_is_not_used_for_another_peer(void **state)
+{
+    const struct upstream_peer stranger = { .ca_file = servers.ca };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_outcome("kept", servers.ca, UPSTREAM_ANSWERED);
+        assert_outcome("kept", servers.other_ca, UPSTREAM_UNSENT);
+        assert_outcome("kept", NULL, UPSTREAM_UNSENT);
+        assert_int_equal(get_as(&stranger, "127.0.0.1", port_of("kept")), UPSTREAM_UNSENT);
+        assert_int_equal(get_from("localhost", port_of("kept"), servers.ca), UPSTREAM_UNSENT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_certificate_for_another_name_is_refused),
         cmocka_unit_test(an_expired_certificate_is_refused),
         cmocka_unit_test(another_authority_is_refused),
+        cmocka_unit_test(a_kept_connection_is_not_used_for_another_peer),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -14,6 +14,7 @@ import sys
 import threading
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+KEPT_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 # name, certificate, lowest and highest version, suites of TLS 1.2
 SERVERS = [
@@ -24,6 +25,7 @@ SERVERS = [
     ("rsa", "here", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, "AES128-GCM-SHA256"),
     ("name", "elsewhere", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, None),
     ("expired", "expired", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, None),
+    ("kept", "here", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3, None),
 ]
 
 # name, subjectAltName, days
@@ -56,15 +58,21 @@ def make_certificate(folder, name, subject, days):
             "-CAcreateserial", "-out", path + ".pem")
 
 
-def serve(listener, context):
+def answer(connection, context, text):
+    try:
+        with context.wrap_socket(connection, server_side=True) as stream:
+            while stream.recv(65536):
+                stream.sendall(text)
+                if text is ANSWER:
+                    break
+    except OSError:
+        pass
+
+
+def serve(listener, context, text):
     while True:
         connection, _ = listener.accept()
-        try:
-            with context.wrap_socket(connection, server_side=True) as stream:
-                stream.recv(65536)
-                stream.sendall(ANSWER)
-        except OSError:
-            pass
+        threading.Thread(target=answer, args=(connection, context, text), daemon=True).start()
 
 
 def start(folder, name, certificate, lowest, highest, suites):
@@ -76,7 +84,8 @@ def start(folder, name, certificate, lowest, highest, suites):
     path = os.path.join(folder, certificate)
     context.load_cert_chain(path + ".pem", path + ".key")
     listener = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=serve, args=(listener, context), daemon=True).start()
+    threading.Thread(target=serve, args=(listener, context, KEPT_ANSWER if name == "kept" else ANSWER),
+                     daemon=True).start()
     print(name, listener.getsockname()[1])
 
 
