@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include <openssl/ecerr.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 
@@ -77,11 +78,16 @@ static int ecdsa_verify(void *context, struct str message, struct str signature)
     uint8_t digest[SHA256_LEN];
     uint8_t der[ECDSA_DER_MAX];
     size_t der_len;
+    int outcome;
 
     if (!ecdsa_raw_to_der((const uint8_t *)signature.data, der, &der_len))
         return 0;
     sha256(message, digest);
-    return EVP_PKEY_verify(context, der, der_len, digest, sizeof(digest));
+    outcome = EVP_PKEY_verify(context, der, der_len, digest, sizeof(digest));
+    /* a signer can choose r so that the sum has no x: OpenSSL calls that a failure of its own */
+    if (outcome < 0 && ERR_GET_REASON(ERR_peek_error()) == EC_R_POINT_AT_INFINITY)
+        return 0;
+    return outcome;
 }
 
 static void message_context_free(void *context)

@@ -142,6 +142,22 @@ static void ecdsa_scalars_of_zero_or_past_the_order_are_refused(void **state)
     }
 }
 
+/* The key is the curve's generator, r is n less the digest: the point that is checked has no x. */
+static void an_ecdsa_signature_that_leads_to_infinity_is_refused(void **state)
+{
+    OWNED(verifier_free) struct verifier *verifier =
+        verifier_of("{\"kty\":\"EC\",\"crv\":\"P-256\","
+                    "\"x\":\"axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY\","
+                    "\"y\":\"T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU\"}");
+    uint8_t bytes[KEY_SIGNATURE_MAX];
+    struct str signature = decode("4iJuvuqNjOqNJZM1ZgsmlDt7hmrojUKCGKw-L2FF0G4"
+                                  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAQ",
+                                  bytes);
+
+    (void)state;
+    assert_int_equal(check(verifier, STR("any message"), signature), ERROR_INVALID);
+}
+
 static void an_ecdsa_signature_in_der_is_refused(void **state)
 {
     OWNED(verifier_free) struct verifier *verifier = verifier_of(vectors[1].jwk);
@@ -230,6 +246,7 @@ int main(void)
         cmocka_unit_test(a_key_refuses_the_signatures_of_the_others),
         cmocka_unit_test(an_ecdsa_signature_with_the_other_s_verifies),
         cmocka_unit_test(ecdsa_scalars_of_zero_or_past_the_order_are_refused),
+        cmocka_unit_test(an_ecdsa_signature_that_leads_to_infinity_is_refused),
         cmocka_unit_test(an_ecdsa_signature_in_der_is_refused),
         cmocka_unit_test(good_signatures_verify_after_any_number_of_bad_ones),
         cmocka_unit_test(many_threads_share_a_verifier),
