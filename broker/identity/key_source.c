@@ -41,6 +41,7 @@ struct key_source {
     bool has_fetched; /* a fetch was ever started */
     bool is_fetching;
     struct error failure; /* of the last fetch; ERROR_NONE: it succeeded */
+    int64_t failed_ms;    /* when it failed */
     struct waiter *waiters;
     size_t waiter_count;
 };
@@ -49,7 +50,7 @@ struct key_source {
 enum freshness {
     FRESH,
     AGING,   /* serves, and a new one should come */
-    STALE,   /* its life is over, and the last fetch failed: it serves for a while */
+    STALE,   /* its life is over, and a fetch of then or later failed: it serves for a while */
     EXPIRED, /* does not serve: the next fetch must be waited for */
 };
 
@@ -63,6 +64,9 @@ static enum freshness freshness(const struct key_source *source, int64_t now_ms)
         return FRESH;
     if (age_ms < source->lifetime_ms)
         return AGING;
+    /* what failed long before its end says nothing of now: the issuer is asked first */
+    if (source->failed_ms < source->fetched_ms + source->lifetime_ms - FETCH_INTERVAL_MS)
+        return EXPIRED;
     if (source->failure.code != ERROR_NONE && age_ms < source->lifetime_ms + STALE_MAX_MS)
         return STALE;
     return EXPIRED;
@@ -237,7 +241,9 @@ static void end_fetch(struct key_set *take_set, int64_t max_age_s, const struct 
     pthread_mutex_lock(&source->lock);
     source->is_fetching = false;
     source->failure = take_set == NULL ? *why : (struct error){ 0 };
-    if (take_set != NULL) {
+    if (take_set == NULL) {
+        source->failed_ms = clock_monotonic_ms();
+    } else {
         old = source->set;
         source->set = take_set;
         source->fetched_ms = clock_monotonic_ms();
@@ -329,12 +335,12 @@ static enum progress find(struct key_source *source, const struct token_envelope
 
     if (state != EXPIRED)
         match = key_set_find(source->set, envelope, &verifier, error);
+    if (match != KEY_MATCH_UNKNOWN) /* also a refused key's: its issuer may have mended the set */
+        *must_fetch = state != FRESH && may_start_fetch(source, state, now_ms);
     if (match == KEY_MATCH_REFUSED)
         return PROGRESS_FAILED;
-    if (match == KEY_MATCH_FOUND) {
-        *must_fetch = state != FRESH && may_start_fetch(source, state, now_ms);
+    if (match == KEY_MATCH_FOUND)
         return pick_key(source, verifier, pick);
-    }
     if (waker == NULL)
         return refuse(source, state, error);
     *must_fetch = may_start_fetch(source, state, now_ms);

@@ -497,6 +497,72 @@ static void old_keys_serve_for_an_hour_after_their_life(void **state)
     world_close(&world);
 }
 
+/* A fetch that failed long before is no reason to serve what is over without asking. */
+static void keys_whose_life_is_over_are_asked_for_although_a_fetch_failed_before(void **state)
+{
+    const struct ci_script broken = { .discovery_status = 500 };
+    const struct ci_script rotated = { .jwks = jwks_b };
+    struct world world;
+    unsigned entered = 0;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    ci_issuer_play(world.ci, &broken);
+    clock_test_advance(10);
+    assert_int_equal(verify(&world, key_b, HEADER_B), ERROR_KEYS_UNAVAILABLE);
+    ci_issuer_play(world.ci, &rotated);
+    clock_test_advance(300);
+    assert_int_equal(verify_counting(&world, key_a, HEADER_A, &entered), ERROR_TOKEN);
+    assert_int_equal(entered, 2);
+    world_close(&world);
+}
+
+/* Its refresh failed just before: nobody is turned away until the next one may start. */
+static void a_refresh_that_failed_at_the_end_of_their_life_lets_keys_serve(void **state)
+{
+    const struct ci_script broken = { .discovery_status = 500 };
+    struct world world;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    ci_issuer_play(world.ci, &broken);
+    clock_test_advance(299);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    await_degraded(world.identity, true);
+    clock_test_advance(1);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    assert_int_equal(ci_issuer_discoveries(world.ci), 2);
+    world_close(&world);
+}
+
+static void a_key_that_is_refused_does_not_keep_an_old_set_in_force(void **state)
+{
+    const struct ci_script broken = { .discovery_status = 500 };
+    struct signer *other = signer_new(SIGNER_EC_P256);
+    char *jwks = signer_jwks(other, "a");
+    const struct ci_script changed = { .jwks = jwks };
+    const char *header = "{\"alg\":\"ES256\",\"kid\":\"a\"}";
+    struct world world;
+
+    (void)state;
+    world_open(&world);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    ci_issuer_play(world.ci, &broken);
+    clock_test_advance(300);
+    assert_int_equal(verify_a(&world), ERROR_NONE);
+    ci_issuer_play(world.ci, &changed);
+    clock_test_advance(10);
+    assert_int_equal(verify(&world, other, header), ERROR_TOKEN);
+    await(ci_issuer_key_fetches, world.ci, 2);
+    await_degraded(world.identity, false);
+    assert_int_equal(verify(&world, other, header), ERROR_NONE);
+    world_close(&world);
+    free(jwks);
+    signer_free(other);
+}
+
 static void a_dead_issuer_is_asked_once_a_second_for_its_first_keys(void **state)
 {
     const struct ci_script broken = { .discovery_status = 500 };
@@ -819,6 +885,9 @@ int main(void)
         cmocka_unit_test(without_a_whole_valid_answer_there_are_no_keys),
         cmocka_unit_test(a_failed_fetch_keeps_the_keys_that_are_there),
         cmocka_unit_test(old_keys_serve_for_an_hour_after_their_life),
+        cmocka_unit_test(keys_whose_life_is_over_are_asked_for_although_a_fetch_failed_before),
+        cmocka_unit_test(a_refresh_that_failed_at_the_end_of_their_life_lets_keys_serve),
+        cmocka_unit_test(a_key_that_is_refused_does_not_keep_an_old_set_in_force),
         cmocka_unit_test(a_dead_issuer_is_asked_once_a_second_for_its_first_keys),
         cmocka_unit_test(keys_on_a_host_that_is_configured_are_fetched),
         cmocka_unit_test(an_issuer_on_an_address_that_is_not_public_is_not_asked),
