@@ -14,17 +14,18 @@ struct error;
 
 /** What a verification of a store's folder found. */
 struct audit_report {
-    uint64_t entry_count;      /* durable in the segments */
-    uint64_t checkpoint_size;  /* 0: no checkpoint was published yet */
-    struct merkle_hash root;   /* of all entries */
+    uint64_t entry_count;     /* durable in the segments */
+    uint64_t checkpoint_size; /* 0: no checkpoint was published yet */
+    struct merkle_hash root;  /* of all entries */
     struct str origin;
-    uint64_t bad_index;        /* first entry or tile that does not fit, when the result is false */
-    bool is_key_trusted;       /* the verifier key came from the caller, not from the folder */
+    uint64_t bad_index;  /* first entry or tile that does not fit, when the result is false */
+    bool is_key_trusted; /* the verifier key came from the caller, not from the folder */
 };
 
 struct audit_options {
     const char *folder;
-    struct str verifier_key; /* empty: the folder's own, which excludes nobody who can write there */
+    struct str
+        verifier_key; /* empty: the folder's own, which excludes nobody who can write there */
     void (*progress)(uint64_t done, uint64_t total, void *context); /* or NULL */
     void *context;
 };
@@ -41,8 +42,8 @@ bool audit_verify(const struct audit_options *options, struct arena *arena,
 
 /**
  * Check a receipt file ({"entry", "proof"} JSON, or a bare .tlog-proof with its entry from the log)
- * against the folder: signature, inclusion, and that the log still has that very entry at that index
- * and that the receipt's checkpoint is a prefix of the log.
+ * against the folder: signature, inclusion, and that the log still has that very entry at that
+ * index and that the receipt's checkpoint is a prefix of the log.
  */
-bool audit_check_receipt(const struct audit_options *options, struct str receipt, struct arena *arena,
-                         uint64_t *index, struct error *error) MUST_USE;
+bool audit_check_receipt(const struct audit_options *options, struct str receipt,
+                         struct arena *arena, uint64_t *index, struct error *error) MUST_USE;

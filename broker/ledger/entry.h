@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "store/store.h"
 
+struct arena;
 struct error;
 
 /** What is recorded. One row each in entry.c: name, mandatory and allowed members. */
@@ -34,6 +35,12 @@ bool entry_type_from(struct str name, enum entry_type *type) MUST_USE;
 /** Claims past this many bytes are dropped, names only (`claims_dropped`). */
 #define ENTRY_CLAIMS_MAX ((size_t)6 * 1024)
 
+/** Names past this many bytes are not listed either: a last name "*" stands for them. */
+#define ENTRY_DROPPED_MAX ((size_t)2 * 1024)
+
+/** A mark stays so long behind its token's `exp`: no configured leeway may be longer. */
+#define ENTRY_MARK_KEPT_S 300
+
 /**
  * A new entry object with `type` and `broker`; `time` is written by the store when it appends.
  * NULL without memory.
@@ -41,11 +48,12 @@ bool entry_type_from(struct str name, enum entry_type *type) MUST_USE;
 json_t *entry_new(enum entry_type type, struct str broker) MUST_USE;
 
 /**
- * Put a personal value: the entry gets a salted digest, `private_part` (an object) gets salt and value
- * under the member's path, so that it can be erased without breaking the log.
+ * Put a personal value: the entry gets a salted digest, `private_part` (an object) gets salt and
+ * value under the member's path, so that it can be erased without breaking the log.
  *
  * The digest is base64url(SHA-256(base64url(JSON [salt, name, value]))) as in SD-JWT; the entry's
- * member is "sd:" and the digest.
+ * member is "sd:" and the digest. The private part's member is "PATH.NAME", or the name alone where
+ * `path` is empty: {"salt", "value"}.
  *
  * Source: RFC 9901 4.2; design.md 3.5
  */
@@ -53,8 +61,8 @@ bool entry_put_personal(json_t *object, const char *path, const char *name, cons
                         json_t *private_part, struct error *error) MUST_USE;
 
 /**
- * Put all verified claims as `claims`: personal ones (`is_personal(name, context)`) as digests; past
- * ENTRY_CLAIMS_MAX the longest are dropped and named in `claims_dropped`.
+ * Put all verified claims as `claims`: personal ones (`is_personal(name, context)`) as digests;
+ * past ENTRY_CLAIMS_MAX the longest are dropped and named in `claims_dropped`.
  */
 bool entry_put_claims(json_t *entry, const json_t *claims,
                       bool (*is_personal)(const char *name, void *context), void *context,
@@ -63,8 +71,36 @@ bool entry_put_claims(json_t *entry, const json_t *claims,
 /**
  * The one fold: which marks and leases follow from an entry. A `struct store_fold`'s function.
  *
- * A mark is set by what has `token.mark` among lease.requested and credential.issued, freed by
- * credential.failed (nothing released, nothing unknown). Leases follow the life in ARCHITECTURE.md.
+ * A mark (`token.mark`, 64 digits of lower-case hex) is set by lease.requested and
+ * credential.issued until `token.exp` and ENTRY_MARK_KEPT_S, and freed by credential.failed
+ * (nothing released, nothing unknown). A lease (`lease`) opens with lease.requested or
+ * credential.issued, which carry `lease_expires` (RFC 3339), becomes findable by `handle`
+ * ("sha256:" and 64 digits of hex), and then is released, revoked, failed or unknown. Leases follow
+ * the life in ARCHITECTURE.md.
  */
-bool entry_fold(struct str entry, uint64_t index, struct store_change *changes, size_t *change_count,
-                struct error *error) MUST_USE;
+bool entry_fold(struct str entry, uint64_t index, struct store_change *changes,
+                size_t *change_count, struct error *error) MUST_USE;
+
+/**
+ * Whether a parsed entry has its type's mandatory members and none that are not its type's, and
+ * each of the right form.
+ *
+ * Errors: ERROR_INVALID (the cause names type and member)
+ */
+bool entry_check(const json_t *entry, struct error *error) MUST_USE;
+
+/** What entry_fold() gives, of an entry that is parsed already. */
+bool entry_fold_json(const json_t *entry, struct store_change *changes, size_t *change_count,
+                     struct error *error) MUST_USE;
+
+/**
+ * The canonical bytes of an entry, checked, and where its time stands in them.
+ *
+ * Errors: ERROR_LEDGER (members, or larger than STORE_ENTRY_MAX), ERROR_MEMORY
+ * Owns:   `*bytes` is in `arena`
+ */
+bool entry_encode(const json_t *entry, struct arena *arena, struct store_entry *encoded,
+                  struct error *error) MUST_USE;
+
+/** Parse an entry's bytes. Errors: ERROR_INVALID */
+bool entry_parse(struct str bytes, json_t **entry, struct error *error) MUST_USE;

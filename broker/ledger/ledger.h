@@ -30,10 +30,10 @@ struct key;
 struct ledger;
 
 struct ledger_options {
-    const char *store;  /* the store's folder; tiles and checkpoint live in its "log/" */
-    struct str origin;  /* checkpoint's first line; becomes the note key's name as well */
-    struct str broker;  /* this broker's name in entries */
-    struct key *key;    /* Ed25519 */
+    const char *store; /* the store's folder; tiles and checkpoint live in its "log/" */
+    struct str origin; /* checkpoint's first line; becomes the note key's name as well */
+    struct str broker; /* this broker's name in entries */
+    struct key *key;   /* Ed25519 */
 };
 
 /**
@@ -47,7 +47,10 @@ bool ledger_open(const struct ledger_options *options, struct ledger **ledger, s
 void ledger_close(struct ledger *ledger);
 
 struct str ledger_broker(const struct ledger *ledger);
+/** Whether appends are possible now, for readiness: also false while space is lacking. */
 bool ledger_is_writable(const struct ledger *ledger);
+/** Whether a write or sync has failed: nothing is written any more, and the process should end. */
+bool ledger_has_failed(const struct ledger *ledger);
 
 /** One append: up to STORE_PROPOSAL_ENTRIES_MAX entries under guards, committed together or not. */
 struct ledger_append {
@@ -62,10 +65,10 @@ struct ledger_append {
 
     /* the outcome; complete when the waker is called */
     bool is_committed;
-    size_t failed_guard;  /* guard_count unless a guard refused it */
+    size_t failed_guard; /* guard_count unless a guard refused it */
     uint64_t first_index;
     struct merkle_hash leaf_hashes[STORE_PROPOSAL_ENTRIES_MAX];
-    struct error error; /* ERROR_LEDGER, or ERROR_INVALID for a failed guard */
+    struct error error;             /* ERROR_LEDGER, or ERROR_INVALID for a failed guard */
     struct store_proposal proposal; /* private */
 };
 
@@ -73,8 +76,8 @@ struct ledger_append {
  * Encode the entries (members checked against their type's row, <= 16 KiB each) and queue them.
  * Bytes live in `arena`, which with `append` must stay until the waker was called.
  *
- * Errors: ERROR_LEDGER (not writable, an entry that may not be written), ERROR_MEMORY; then the waker is
- *         never called
+ * Errors: ERROR_LEDGER (not writable, an entry that may not be written), ERROR_MEMORY; then the
+ * waker is never called
  */
 bool ledger_submit(struct ledger *ledger, struct ledger_append *append, struct arena *arena,
                    struct error *error) MUST_USE;
@@ -88,7 +91,8 @@ bool ledger_lease_by_handle(struct ledger *ledger, const uint8_t handle_sha256[3
                             struct store_lease *lease) MUST_USE;
 size_t ledger_live_lease_count(const struct ledger *ledger);
 
-/** One durable entry's bytes, into the arena. One short read of a file: usually from the page cache. */
+/** One durable entry's bytes, into the arena. One short read of a file: usually from the page
+ * cache. */
 bool ledger_entry(struct ledger *ledger, uint64_t index, struct arena *arena, struct str *entry,
                   struct error *error) MUST_USE;
 
@@ -109,7 +113,8 @@ bool ledger_checkpoint(struct ledger *ledger, struct arena *arena, struct str *n
                        struct error *error) MUST_USE;
 
 /**
- * A tile by its path behind "tile/" ("0/000", "0/x001/234.p/17"): hashes only, "entries/" is refused.
+ * A tile by its path behind "tile/" ("0/000", "0/x001/234.p/17"): hashes only, "entries/" is
+ * refused.
  *
  * Errors: ERROR_NOT_FOUND (no such tile, or a path that is not canonical)
  */

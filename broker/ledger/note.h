@@ -40,8 +40,8 @@ bool checkpoint_sign(const struct checkpoint *checkpoint, struct key *key, struc
 /**
  * Verify a note and read its checkpoint.
  *
- * Unknown signatures are ignored (up to 100 lines); a known one that does not verify, or none known,
- * refuses the note.
+ * Unknown signatures are ignored (up to 100 lines); a known one that does not verify, or none
+ * known, refuses the note.
  *
  * Errors: ERROR_SYNTAX, ERROR_INVALID, ERROR_LIMIT (16 KiB)
  */

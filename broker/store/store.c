@@ -388,15 +388,24 @@ bool store_open(const struct store_options *options, struct store **out, struct 
     return true;
 }
 
+void store_drain(struct store *store)
+{
+    bool is_drained = false;
+
+    (void)pthread_mutex_lock(&store->lock);
+    is_drained = store->is_closing;
+    store->is_closing = true;
+    (void)pthread_cond_signal(&store->wake);
+    (void)pthread_mutex_unlock(&store->lock);
+    if (!is_drained)
+        (void)pthread_join(store->thread, NULL);
+}
+
 void store_close(struct store *store)
 {
     if (store == NULL)
         return;
-    (void)pthread_mutex_lock(&store->lock);
-    store->is_closing = true;
-    (void)pthread_cond_signal(&store->wake);
-    (void)pthread_mutex_unlock(&store->lock);
-    (void)pthread_join(store->thread, NULL);
+    store_drain(store);
     writer_close(&store->writer);
     write_snapshot(store);
     store_free(store);

@@ -146,7 +146,10 @@ struct store_options {
 bool store_open(const struct store_options *options, struct store **store, struct error *error)
     MUST_USE;
 
-/** Finish what is queued, write a snapshot, stop the thread, unlock. */
+/** Finish what is queued and take no more: no callback comes after it. Readers go on. */
+void store_drain(struct store *store);
+
+/** Drain, write a snapshot, unlock. */
 void store_close(struct store *store);
 
 /** Queue a proposal; false when the store is closing or fenced (then `done` is never called). */

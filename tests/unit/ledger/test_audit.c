@@ -1,0 +1,431 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "ledger/audit.h"
+#include "ledger/help.h"
+#include "tests/test.h"
+
+#define SEGMENT "store/segments/00000000000000000000.seg"
+
+struct fixture {
+    struct place place;
+    struct arena *arena;
+};
+
+static int make(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+    place_make(&fixture->place);
+    fixture->arena = arena_new(ARENA_REQUEST_MAX);
+    *state = fixture;
+    return 0;
+}
+
+static int clean(void **state)
+{
+    struct fixture *fixture = *state;
+
+    arena_free(fixture->arena);
+    place_remove(&fixture->place);
+    free(fixture);
+    return 0;
+}
+
+static bool verify(const struct fixture *fixture, struct str key, struct audit_report *report,
+                   struct error *error)
+{
+    struct audit_options options = { .folder = fixture->place.store, .verifier_key = key };
+    OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
+    bool is_sound = audit_verify(&options, arena, report, error);
+
+    report->origin = (struct str){ 0 };
+    return is_sound;
+}
+
+static void expect_sound(const struct fixture *fixture, uint64_t count, uint64_t checkpoint_size)
+{
+    struct audit_report report;
+    struct error error = { 0 };
+
+    if (!verify(fixture, STR(VECTOR_VERIFIER), &report, &error))
+        fail_msg("audit_verify: %s", error.cause);
+    assert_int_equal(report.entry_count, count);
+    assert_int_equal(report.checkpoint_size, checkpoint_size);
+    assert_true(report.is_key_trusted);
+}
+
+static void expect_unsound(const struct fixture *fixture, const char *cause)
+{
+    struct audit_report report;
+    struct error error = { 0 };
+
+    if (verify(fixture, STR(VECTOR_VERIFIER), &report, &error))
+        fail_msg("not noticed: %s", cause);
+    assert_int_equal(error.code, ERROR_INVALID);
+    if (strstr(error.cause, cause) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", cause, error.cause);
+}
+
+/* Entries in several runs, so that partial files of earlier checkpoints are there. */
+static void make_log(const struct fixture *fixture, const unsigned *counts, size_t run_count)
+{
+    for (size_t i = 0; i < run_count; i++) {
+        struct ledger *ledger = place_open(&fixture->place);
+
+        append_many(ledger, counts[i]);
+        ledger_close(ledger);
+    }
+}
+
+static void sound_logs_of_many_sizes_verify(void **state)
+{
+    static const unsigned sizes[] = { 1, 2, 255, 256, 257, 512, 513, 700 };
+    struct fixture *fixture = *state;
+    unsigned before = 0;
+
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        unsigned more = sizes[i] - before;
+
+        make_log(fixture, &more, 1);
+        before = sizes[i];
+        expect_sound(fixture, sizes[i], sizes[i]);
+    }
+}
+
+static void a_log_without_entries_is_sound(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned none = 0;
+
+    make_log(fixture, &none, 1);
+    expect_sound(fixture, 0, 0);
+}
+
+static void a_log_verifies_while_it_is_written(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ledger *ledger = place_open(&fixture->place);
+    struct audit_report report;
+    struct error error = { 0 };
+
+    for (unsigned round = 0; round < 4; round++) {
+        append_many(ledger, 90);
+        if (round == 2)
+            wait_published(ledger, 250);
+        if (!verify(fixture, STR(VECTOR_VERIFIER), &report, &error))
+            fail_msg("audit_verify: %s", error.cause);
+        assert_true(report.entry_count >= (uint64_t)(round + 1) * 90);
+    }
+    ledger_close(ledger);
+}
+
+static void the_folders_own_key_is_not_trusted(void **state)
+{
+    struct fixture *fixture = *state;
+    struct audit_report report;
+    struct error error = { 0 };
+    unsigned count = 3;
+
+    make_log(fixture, &count, 1);
+    assert_true(verify(fixture, (struct str){ 0 }, &report, &error));
+    assert_false(report.is_key_trusted);
+    run_shell("rm store/log/verifier", &fixture->place);
+    assert_false(verify(fixture, (struct str){ 0 }, &report, &error));
+    assert_int_equal(error.code, ERROR_CONFIG);
+    error = (struct error){ 0 };
+    assert_false(verify(fixture, STR("nonsense"), &report, &error));
+    assert_int_equal(error.code, ERROR_SYNTAX);
+}
+
+/* One byte changed anywhere, and the audit must notice. */
+static void expect_every_byte_counts(const struct fixture *fixture, const char *name, size_t len,
+                                     size_t step)
+{
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s", place_path(&fixture->place, name));
+    for (size_t at = 0; at < len; at += step) {
+        struct audit_report report;
+        struct error error = { 0 };
+
+        file_flip(path, at);
+        if (verify(fixture, STR(VECTOR_VERIFIER), &report, &error))
+            fail_msg("byte %zu of %s does not count", at, name);
+        assert_int_equal(error.code, ERROR_INVALID);
+        file_flip(path, at);
+    }
+}
+
+/* Bytes of the first segment that are used: up to the last that is not zero, and its padding. */
+static size_t used_len(const struct fixture *fixture)
+{
+    struct arena *arena = arena_new((size_t)32 * 1024 * 1024);
+    struct error error = { 0 };
+    struct str bytes = { 0 };
+    size_t len = 0;
+
+    assert_true(file_read(arena, place_path(&fixture->place, SEGMENT), (size_t)16 * 1024 * 1024,
+                          &bytes, &error));
+    for (len = bytes.len; len > 0 && bytes.data[len - 1] == 0;)
+        len--;
+    arena_free(arena);
+    return len;
+}
+
+static void append_with_private_part(const struct fixture *fixture)
+{
+    struct ledger *ledger = place_open(&fixture->place);
+    JSON_OWNED json_t *entry = entry_issued(1);
+    JSON_OWNED json_t *private_part = json_pack("{s:s}", "claims.actor", "octocat");
+    struct ledger_append append = {
+        .entries = { entry },
+        .private_parts = { private_part },
+        .entry_count = 1,
+    };
+    struct error error = { 0 };
+
+    assert_true(ledger_append_now(ledger, &append, &error));
+    ledger_close(ledger);
+}
+
+static void a_changed_byte_anywhere_is_noticed(void **state)
+{
+    static const unsigned counts[] = { 3, 2 };
+    struct fixture *fixture = *state;
+
+    make_log(fixture, counts, COUNT(counts));
+    append_with_private_part(fixture);
+    expect_sound(fixture, 6, 6);
+    expect_every_byte_counts(fixture, SEGMENT, used_len(fixture), 1);
+    expect_every_byte_counts(fixture, "store/log/checkpoint",
+                             file_size(place_path(&fixture->place, "store/log/checkpoint")), 1);
+    expect_every_byte_counts(fixture, "store/log/tile/0/000.p/3", (size_t)3 * 32, 1);
+    expect_every_byte_counts(fixture, "store/log/tile/0/000.p/5", (size_t)5 * 32, 1);
+    expect_every_byte_counts(fixture, "store/log/tile/0/000.p/6", (size_t)6 * 32, 1);
+    expect_every_byte_counts(
+        fixture, "store/log/tile/entries/000.p/6",
+        file_size(place_path(&fixture->place, "store/log/tile/entries/000.p/6")), 1);
+    expect_sound(fixture, 6, 6);
+}
+
+static void a_changed_byte_of_a_full_tile_is_noticed(void **state)
+{
+    static const unsigned count = 600;
+    struct fixture *fixture = *state;
+
+    make_log(fixture, &count, 1);
+    expect_every_byte_counts(fixture, "store/log/tile/0/000", (size_t)256 * 32, 509);
+    expect_every_byte_counts(fixture, "store/log/tile/0/001", (size_t)256 * 32, 811);
+    expect_every_byte_counts(fixture, "store/log/tile/0/002.p/88", (size_t)88 * 32, 211);
+    expect_every_byte_counts(fixture, "store/log/tile/1/000.p/2", (size_t)2 * 32, 7);
+    expect_every_byte_counts(fixture, "store/log/tile/entries/001",
+                             file_size(place_path(&fixture->place, "store/log/tile/entries/001")),
+                             2003);
+}
+
+static void missing_longer_and_shorter_tiles_are_noticed(void **state)
+{
+    static const struct {
+        const char *damage;
+        const char *repair;
+    } cases[] = {
+        { "mv store/log/tile/0/000 kept", "mv kept store/log/tile/0/000" },
+        { "mv store/log/tile/0/001.p/44 kept", "mv kept store/log/tile/0/001.p/44" },
+        { "mv store/log/tile/1 kept", "mv kept store/log/tile/1" },
+        { "mv store/log/tile/entries kept", "mv kept store/log/tile/entries" },
+        { "mv store/log/tile kept", "mv kept store/log/tile" },
+        { "printf x >>store/log/tile/0/000", "truncate -s 8192 store/log/tile/0/000" },
+        { "printf x >>store/log/tile/1/000.p/1", "truncate -s 32 store/log/tile/1/000.p/1" },
+        { "truncate -s 8000 store/log/tile/0/000", "true" },
+    };
+    static const unsigned count = 300;
+    struct fixture *fixture = *state;
+
+    make_log(fixture, &count, 1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        expect_sound(fixture, 300, 300);
+        run_shell(cases[i].damage, &fixture->place);
+        expect_unsound(fixture, "tile ");
+        run_shell(cases[i].repair, &fixture->place);
+    }
+}
+
+static void a_log_cut_behind_its_checkpoint_is_noticed(void **state)
+{
+    static const unsigned count = 5;
+    struct fixture *fixture = *state;
+
+    make_log(fixture, &count, 1);
+    run_shell("truncate -s 400 " SEGMENT, &fixture->place);
+    expect_unsound(fixture, "the log ends before its signed checkpoint");
+}
+
+static void another_brokers_log_is_noticed(void **state)
+{
+    struct fixture *fixture = *state;
+    static const unsigned count = 5;
+
+    make_log(fixture, &count, 1);
+    run_shell("mv store other", &fixture->place);
+    make_log(fixture, &count, 1);
+    run_shell("cp other/log/checkpoint store/log/checkpoint", &fixture->place);
+    expect_unsound(fixture, "do not have the signed root");
+}
+
+static void a_store_that_is_not_there_is_an_error(void **state)
+{
+    struct fixture *fixture = *state;
+    struct audit_report report;
+    struct error error = { 0 };
+
+    assert_false(verify(fixture, STR(VECTOR_VERIFIER), &report, &error));
+    assert_int_equal(error.code, ERROR_IO);
+}
+
+struct receipt_parts {
+    struct str entry;
+    struct str proof;
+};
+
+static struct receipt_parts get_receipt(const struct fixture *fixture, uint64_t index)
+{
+    struct ledger *ledger = place_open(&fixture->place);
+    struct receipt_parts parts = { { 0 }, { 0 } };
+
+    wait_receipt(ledger, index, fixture->arena, &parts.entry, &parts.proof);
+    ledger_close(ledger);
+    return parts;
+}
+
+static struct str receipt_json(const struct fixture *fixture, json_t *take_entry, struct str proof)
+{
+    JSON_OWNED json_t *receipt = json_object();
+
+    assert_true(json_put(receipt, "entry", take_entry));
+    assert_true(json_put(receipt, "proof", json_from_str(proof)));
+    return json_text(fixture->arena, receipt);
+}
+
+static bool check_receipt(const struct fixture *fixture, struct str receipt, uint64_t *index,
+                          struct error *error)
+{
+    struct audit_options options = {
+        .folder = fixture->place.store,
+        .verifier_key = STR(VECTOR_VERIFIER),
+    };
+
+    return audit_check_receipt(&options, receipt, fixture->arena, index, error);
+}
+
+static void receipts_in_each_form_verify(void **state)
+{
+    static const unsigned count = 40;
+    struct fixture *fixture = *state;
+    struct receipt_parts parts;
+    struct error error = { 0 };
+    uint64_t index = 0;
+
+    make_log(fixture, &count, 1);
+    parts = get_receipt(fixture, 17);
+    make_log(fixture, &count, 1);
+    assert_true(check_receipt(fixture, parts.proof, &index, &error));
+    assert_int_equal(index, 17);
+    assert_true(check_receipt(
+        fixture, receipt_json(fixture, json_from_str(parts.entry), parts.proof), &index, &error));
+    assert_true(check_receipt(
+        fixture,
+        receipt_json(fixture, json_loadb(parts.entry.data, parts.entry.len, 0, NULL), parts.proof),
+        &index, &error));
+}
+
+static void expect_receipt_refused(const struct fixture *fixture, struct str receipt,
+                                   const char *cause)
+{
+    struct error error = { 0 };
+    uint64_t index = 0;
+
+    if (check_receipt(fixture, receipt, &index, &error))
+        fail_msg("taken, though: %s", cause);
+    if (strstr(error.cause, cause) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", cause, error.cause);
+}
+
+static void receipts_that_do_not_fit_the_log_are_refused(void **state)
+{
+    static const unsigned count = 40;
+    static const unsigned fewer = 20;
+    struct fixture *fixture = *state;
+    struct receipt_parts parts;
+    struct receipt_parts other;
+
+    make_log(fixture, &count, 1);
+    parts = get_receipt(fixture, 17);
+    other = get_receipt(fixture, 18);
+    expect_receipt_refused(fixture, receipt_json(fixture, json_from_str(other.entry), parts.proof),
+                           "another entry");
+    expect_receipt_refused(fixture, STR("{\"proof\":\"x\"}"), "expected");
+    expect_receipt_refused(fixture, STR("nonsense"), "expected");
+    expect_receipt_refused(fixture, STR(""), "expected");
+    run_shell("mv store other", &fixture->place);
+    make_log(fixture, &fewer, 1);
+    expect_receipt_refused(fixture, parts.proof, "does not hold this entry");
+    run_shell("rm -r store && mv other store && truncate -s 4000 " SEGMENT, &fixture->place);
+    expect_receipt_refused(fixture, parts.proof, "ends before");
+}
+
+static void a_receipt_of_a_replaced_log_is_refused(void **state)
+{
+    static const unsigned count = 40;
+    static const unsigned more = 41;
+    struct fixture *fixture = *state;
+    struct receipt_parts parts;
+
+    make_log(fixture, &count, 1);
+    parts = get_receipt(fixture, 0);
+    run_shell("mv store other", &fixture->place);
+    make_log(fixture, &more, 1);
+    expect_receipt_refused(fixture, receipt_json(fixture, json_from_str(parts.entry), parts.proof),
+                           "another entry");
+}
+
+static void a_receipt_may_have_128_kib_and_no_more(void **state)
+{
+    struct fixture *fixture = *state;
+    static char text[128 * 1024 + 1];
+    static const unsigned count = 1;
+
+    make_log(fixture, &count, 1);
+    memset(text, 'x', sizeof(text));
+    expect_receipt_refused(fixture, (struct str){ text, sizeof(text) }, "receipt: more than");
+    expect_receipt_refused(fixture, (struct str){ text, sizeof(text) - 1 }, "proof: more than");
+}
+
+int main(void)
+{
+#define AUDIT_TEST(function) cmocka_unit_test_setup_teardown(function, make, clean)
+    const struct CMUnitTest tests[] = {
+        AUDIT_TEST(sound_logs_of_many_sizes_verify),
+        AUDIT_TEST(a_log_without_entries_is_sound),
+        AUDIT_TEST(a_log_verifies_while_it_is_written),
+        AUDIT_TEST(the_folders_own_key_is_not_trusted),
+        AUDIT_TEST(a_changed_byte_anywhere_is_noticed),
+        AUDIT_TEST(a_changed_byte_of_a_full_tile_is_noticed),
+        AUDIT_TEST(missing_longer_and_shorter_tiles_are_noticed),
+        AUDIT_TEST(a_log_cut_behind_its_checkpoint_is_noticed),
+        AUDIT_TEST(another_brokers_log_is_noticed),
+        AUDIT_TEST(a_store_that_is_not_there_is_an_error),
+        AUDIT_TEST(receipts_in_each_form_verify),
+        AUDIT_TEST(receipts_that_do_not_fit_the_log_are_refused),
+        AUDIT_TEST(a_receipt_of_a_replaced_log_is_refused),
+        AUDIT_TEST(a_receipt_may_have_128_kib_and_no_more),
+    };
+#undef AUDIT_TEST
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
