@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/time_text.h"
+#include "clients/variable.h"
 
 #define ANSWER_MAX ((size_t)64 * 1024)
 
@@ -22,7 +22,7 @@ static const char *const parent_variables[] = { "XDG_RUNTIME_DIR", "RUNNER_TEMP"
 static const char *find_parent(void)
 {
     for (size_t i = 0; i < COUNT(parent_variables); i++) {
-        const char *parent = getenv(parent_variables[i]);
+        const char *parent = variable_get(parent_variables[i]);
 
         if (parent && parent[0] == '/')
             return parent;

@@ -37,16 +37,16 @@ struct str broker_path(const struct broker *broker, const char *path, struct are
     return arena_printf(arena, STR_FMT "%s", STR_ARG(broker->url), path);
 }
 
-bool broker_post(const struct broker *broker, const char *path, struct str form, const char *header,
-                 struct arena *arena, struct fetch_answer *answer, struct error *error)
+bool broker_send(const struct broker *broker, const struct broker_post *post, struct arena *arena,
+                 struct fetch_answer *answer, struct error *error)
 {
-    struct str url = broker_path(broker, path, arena);
+    struct str url = broker_path(broker, post->path, arena);
     struct upstream_request request = {
         .method = "POST",
         .url = url.data,
-        .body = form,
+        .body = post->form,
         .headers = { "Content-Type: application/x-www-form-urlencoded", "Accept: application/json",
-                     header },
+                     post->header },
         .peer = broker->peer,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .total_timeout_ms = TOTAL_TIMEOUT_MS,
@@ -62,9 +62,10 @@ bool broker_post(const struct broker *broker, const char *path, struct str form,
 static bool release_once(const struct broker *broker, struct str form, struct arena *arena,
                          struct error *error)
 {
+    struct broker_post post = { .path = "/revoke", .form = form };
     struct fetch_answer answer;
 
-    if (!broker_post(broker, "/revoke", form, NULL, arena, &answer, error))
+    if (!broker_send(broker, &post, arena, &answer, error))
         return false;
     if (answer.status == 200)
         return true;

@@ -34,13 +34,16 @@ bool broker_init(struct broker *broker, const char *url, const char *ca_file,
 /** The URL of a path of the broker's, NUL-terminated; `data` is NULL without memory. */
 struct str broker_path(const struct broker *broker, const char *path, struct arena *arena);
 
-/**
- * POST a form to `path`; `header` ("Name: value") may be NULL.
- *
- * Errors: as fetch()
- */
-bool broker_post(const struct broker *broker, const char *path, struct str form, const char *header,
-                 struct arena *arena, struct fetch_answer *answer, struct error *error) MUST_USE;
+/** A POST of a form. */
+struct broker_post {
+    const char *path;
+    struct str form;
+    const char *header; /* "Name: value", or NULL */
+};
+
+/** Send it. Errors: as fetch() */
+bool broker_send(const struct broker *broker, const struct broker_post *post, struct arena *arena,
+                 struct fetch_answer *answer, struct error *error) MUST_USE;
 
 /**
  * Give a lease back by its handle. Tried a few times where the broker does not answer: what is not

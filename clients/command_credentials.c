@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -9,6 +8,7 @@
 #include "clients/environment.h"
 #include "clients/report.h"
 #include "clients/session.h"
+#include "clients/variable.h"
 
 #define FORMAT_NAMES "text|json|env|aws-credential-process"
 
@@ -122,10 +122,10 @@ static bool digest_question(const struct session *session, const struct session_
                             uint8_t digest[SHA256_LEN], struct error *error)
 {
     OWNED(buf_release) struct buf question = { 0 };
-    const char *job = getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
+    const char *job = variable_get("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
 
     buf_init(&question, (size_t)128 * 1024);
-    if (options->token_file || !job || job[0] == '\0')
+    if (options->token_file || !job)
         buf_add_sized(&question, session->subject_token);
     else
         add_question(&question, job);

@@ -39,12 +39,14 @@ static void add_hash(const struct policy *policy, struct buf *out)
 static int print_text(const struct policy_source *source)
 {
     OWNED(buf_release) struct buf hash = { 0 };
+    size_t pipelines = policy_pipeline_count(source->policy);
+    size_t stages = policy_stage_count(source->policy);
 
     buf_init(&hash, 128);
     add_hash(source->policy, &hash);
-    (void)printf("good: %zu pipelines, %zu stages in %s\npolicy " STR_FMT "\n",
-                 policy_pipeline_count(source->policy), policy_stage_count(source->policy),
-                 source->folder, STR_ARG(buf_str(&hash)));
+    (void)printf("good: %zu pipeline%s, %zu stage%s in %s\npolicy " STR_FMT "\n", pipelines,
+                 pipelines == 1 ? "" : "s", stages, stages == 1 ? "" : "s", source->folder,
+                 STR_ARG(buf_str(&hash)));
     return report_finish();
 }
 

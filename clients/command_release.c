@@ -1,11 +1,11 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "clients/broker.h"
 #include "clients/command.h"
 #include "clients/report.h"
+#include "clients/variable.h"
 #include "upstream/upstream.h"
 
 #define HANDLE_MAX_BYTES 256
@@ -40,7 +40,7 @@ static const struct option_row rows[] = {
 /* From the environment, else one line of standard input: never from the command line. */
 static bool get_handle(char storage[HANDLE_MAX_BYTES], struct str *handle, struct error *error)
 {
-    const char *text = getenv("STAGEPASS_LEASE_HANDLE");
+    const char *text = variable_get("STAGEPASS_LEASE_HANDLE");
 
     *handle = str_from(text);
     if (handle->len == 0 && fgets(storage, HANDLE_MAX_BYTES, stdin))

@@ -91,7 +91,8 @@ static void print_members(const char *title, const char *prefix, const json_t *o
     const char *name;
     json_t *value;
 
-    (void)printf("%s\n", title);
+    if (title[0] != '\0')
+        (void)printf("%s\n", title);
     json_object_foreach(json_iterable(object), name, value)
     {
         OWNED(buf_release) struct buf text = { 0 };

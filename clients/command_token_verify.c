@@ -115,7 +115,7 @@ static int print_text(const struct verified_token *verified)
 
     time_text_s(verified->expires_s, text);
     (void)fputs("verified\nissuer  ", stdout);
-    print_clean(stdout, verified->issuer->url);
+    print_clean(stdout, json_str(json_object_get(verified->claims, "iss")));
     (void)fputs("\nsubject ", stdout);
     print_clean(stdout, verified->subject);
     (void)printf("\nkid     ");

@@ -1,12 +1,12 @@
 #include "clients/id_token.h"
 
 #include <poll.h>
-#include <stdlib.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "clients/fetch.h"
+#include "clients/variable.h"
 #include "identity/identity.h"
 
 #define URL_VARIABLE "ACTIONS_ID_TOKEN_REQUEST_URL"
@@ -15,7 +15,7 @@
 #define FIRST_PAUSE_MS 250
 #define FETCH_TIMEOUT_MS 10000
 
-static const struct json_limits answer_limits = { 64 * 1024, 8, 100 };
+static const struct json_limits answer_limits = { (size_t)64 * 1024, 8, 100 };
 
 bool id_token_check(struct str token, struct error *error)
 {
@@ -126,19 +126,12 @@ static bool from_file(const char *path, struct arena *arena, struct str *token, 
     return id_token_check(*token, error) || error_wrap(error, "%s", path);
 }
 
-static const char *variable(const char *name)
-{
-    const char *value = getenv(name);
-
-    return value && value[0] != '\0' ? value : NULL;
-}
-
 bool id_token_get(const struct id_token_options *options, struct arena *arena, struct str *token,
                   struct error *error)
 {
-    const char *url = variable(URL_VARIABLE);
-    const char *bearer = variable(BEARER_VARIABLE);
-    const char *text = variable("STAGEPASS_ID_TOKEN");
+    const char *url = variable_get(URL_VARIABLE);
+    const char *bearer = variable_get(BEARER_VARIABLE);
+    const char *text = variable_get("STAGEPASS_ID_TOKEN");
 
     if (options->file)
         return from_file(options->file, arena, token, error);

@@ -102,20 +102,19 @@ static int run(const struct command *command, int argc, char **argv)
     struct option_shape shape = { command->groups, COMMAND_GROUPS_MAX, command->stops_at_operand };
     struct error error = { 0 };
     struct operands operands;
-    int exit_code = EXIT_FAILURE;
+    int exit_code;
     void *values;
 
     values = calloc(1, command->values_size);
     if (values && command->defaults)
         memcpy(values, command->defaults, command->values_size);
     if (!values)
-        (void)report_failure(&(struct error){ .code = ERROR_MEMORY });
-    else if (!options_read(&shape, argc, argv, values, &operands, &error))
+        return report_failure(&(struct error){ .code = ERROR_MEMORY });
+    if (!options_read(&shape, argc, argv, values, &operands, &error) ||
+        (!operands.asks_help && !check_operands(command, &operands, &error)))
         exit_code = usage_failure(command, &error);
     else if (operands.asks_help)
         exit_code = print_help(command, &shape);
-    else if (!check_operands(command, &operands, &error))
-        exit_code = usage_failure(command, &error);
     else
         exit_code = command->run(values, &operands);
     free(values);

@@ -1,10 +1,10 @@
 #include "clients/options.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/time_text.h"
+#include "clients/variable.h"
 
 #define ROWS_MAX 64
 #define HELP_COLUMN 26
@@ -245,9 +245,9 @@ static bool read_environment(struct reading *reading, struct error *error)
 
     for (size_t i = 0; option_at(reading->shape, i, &option); i++) {
         const char *name = option.row->environment;
-        const char *text = name ? getenv(name) : NULL;
+        const char *text = name ? variable_get(name) : NULL;
 
-        if (reading->is_given[i] || !text || text[0] == '\0')
+        if (reading->is_given[i] || !text)
             continue;
         if (!put_value(&option, reading->values, text))
             return error_set(error, ERROR_USAGE, "%s in the environment: expected %s", name,

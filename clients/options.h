@@ -31,11 +31,11 @@ struct option_list {
 struct option_row {
     const char *name; /* without "--" */
     enum option_kind kind;
+    char letter;             /* -x for short, or NUL */
     const char *value;       /* what the help calls its value; NULL for a flag */
     const char *environment; /* the variable that stands in for it, or NULL */
     const char *help;
     size_t offset; /* in the group's struct */
-    char letter;   /* -x for short, or NUL */
 };
 
 /** Options that belong together: some commands share a group. */

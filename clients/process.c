@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +51,8 @@ bool process_harden(struct error *error)
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return error_set_errno(error, "cannot make the process undumpable");
     json_set_alloc_funcs(malloc, wipe_and_free);
-    return sigprocmask(SIG_SETMASK, NULL, &signal_mask) == 0 ||
-           error_set_errno(error, "cannot read the signal mask");
+    errno = pthread_sigmask(SIG_SETMASK, NULL, &signal_mask);
+    return errno == 0 || error_set_errno(error, "cannot read the signal mask");
 }
 
 bool process_catch_signals(int *signals, struct error *error)
@@ -62,7 +63,8 @@ bool process_catch_signals(int *signals, struct error *error)
     sigaddset(&caught, SIGCHLD);
     for (size_t i = 0; i < COUNT(forwarded_signals); i++)
         sigaddset(&caught, forwarded_signals[i]);
-    if (sigprocmask(SIG_BLOCK, &caught, NULL) != 0)
+    errno = pthread_sigmask(SIG_BLOCK, &caught, NULL);
+    if (errno != 0)
         return error_set_errno(error, "cannot block signals");
     *signals = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
     return *signals >= 0 || error_set_errno(error, "cannot catch signals");
@@ -111,7 +113,8 @@ static void become(enum process_role role, char *const argv[], char **environmen
 
     (void)setrlimit(RLIMIT_CORE, &core_limit); /* as it was: cannot fail */
     environ = environment;
-    if ((role == PROCESS_COMMAND || detach()) && sigprocmask(SIG_SETMASK, &signal_mask, NULL) == 0)
+    if ((role == PROCESS_COMMAND || detach()) &&
+        pthread_sigmask(SIG_SETMASK, &signal_mask, NULL) == 0)
         (void)execvp(argv[0], argv); /* returns only where it failed */
     why = errno;
     if (write(failures, &why, sizeof(why)) < 0)

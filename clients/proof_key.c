@@ -23,20 +23,30 @@ struct proof_key {
     uint8_t point[POINT_LEN]; /* 0x04, x, y */
 };
 
+static bool make_pair(struct proof_key *key, struct error *error)
+{
+    size_t len = 0;
+
+    key->pair = EVP_EC_gen("P-256");
+    if (!key->pair ||
+        EVP_PKEY_get_octet_string_param(key->pair, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, key->point,
+                                        sizeof(key->point), &len) != 1 ||
+        len != POINT_LEN)
+        return error_set_openssl(error, "cannot make a proof key");
+    return true;
+}
+
 bool proof_key_new(struct proof_key **key, struct error *error)
 {
-    OWNED(proof_key_free) struct proof_key *made = calloc(1, sizeof(*made));
-    size_t len = 0;
+    struct proof_key *made = calloc(1, sizeof(*made));
 
     if (!made)
         return error_set(error, ERROR_MEMORY, "proof key");
-    made->pair = EVP_EC_gen("P-256");
-    if (!made->pair ||
-        EVP_PKEY_get_octet_string_param(made->pair, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, made->point,
-                                        sizeof(made->point), &len) != 1 ||
-        len != POINT_LEN)
-        return error_set_openssl(error, "cannot make a proof key");
-    *key = TAKE(made);
+    if (!make_pair(made, error)) {
+        proof_key_free(made);
+        return false;
+    }
+    *key = made;
     return true;
 }
 
@@ -64,16 +74,15 @@ static void add_header(const struct proof_key *key, struct buf *out)
     buf_add_text(out, "\"},\"typ\":\"dpop+jwt\"}");
 }
 
-static bool add_payload(const char *method, struct str url, int64_t now_s, struct buf *out,
-                        struct error *error)
+static bool add_payload(const struct proof_request *request, struct buf *out, struct error *error)
 {
     uint8_t id[PROOF_ID_LEN];
 
     if (!secret_random(id, sizeof(id), error))
         return false;
-    buf_printf(out, "{\"htm\":\"%s\",\"htu\":\"", method);
-    buf_add_json_text(out, url);
-    buf_printf(out, "\",\"iat\":%lld,\"jti\":\"", (long long)now_s);
+    buf_printf(out, "{\"htm\":\"%s\",\"htu\":\"", request->method);
+    buf_add_json_text(out, request->url);
+    buf_printf(out, "\",\"iat\":%lld,\"jti\":\"", (long long)request->now_s);
     buf_add_base64url(out, (struct str){ (const char *)id, sizeof(id) });
     buf_add_text(out, "\"}");
     return true;
@@ -107,7 +116,7 @@ static bool sign(const struct proof_key *key, struct str message, uint8_t raw[2 
     return is_done || error_set_openssl(error, "cannot sign a proof");
 }
 
-bool proof_key_prove(const struct proof_key *key, const char *method, struct str url, int64_t now_s,
+bool proof_key_prove(const struct proof_key *key, const struct proof_request *request,
                      struct arena *arena, struct str *proof, struct error *error)
 {
     OWNED(buf_release) struct buf part = { 0 };
@@ -120,7 +129,7 @@ bool proof_key_prove(const struct proof_key *key, const char *method, struct str
     buf_add_base64url(&token, buf_str(&part));
     buf_add_byte(&token, '.');
     buf_clear(&part);
-    if (!add_payload(method, url, now_s, &part, error))
+    if (!add_payload(request, &part, error))
         return false;
     buf_add_base64url(&token, buf_str(&part));
     if (!buf_is_ok(&part) || !buf_is_ok(&token))

@@ -21,12 +21,18 @@ void proof_key_free(struct proof_key *key);
 
 OWNED_POINTER(proof_key_free, struct proof_key)
 
+/** The one request that a proof is for. */
+struct proof_request {
+    const char *method;
+    struct str url; /* without query */
+    int64_t now_s;
+};
+
 /**
- * A DPoP proof that its bearer holds the key: for one request, by `method` to `url` (without
- * query).
+ * A DPoP proof that the sender of a request holds the key.
  *
  * Errors: ERROR_CRYPTO, ERROR_MEMORY
  * Source: RFC 9449 4.2
  */
-bool proof_key_prove(const struct proof_key *key, const char *method, struct str url, int64_t now_s,
+bool proof_key_prove(const struct proof_key *key, const struct proof_request *request,
                      struct arena *arena, struct str *proof, struct error *error) MUST_USE;

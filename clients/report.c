@@ -1,13 +1,13 @@
 #include "clients/report.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/utf8.h"
+#include "clients/variable.h"
 
 #define LINE_MAX_BYTES ((size_t)2048)
 
@@ -82,7 +82,7 @@ int report_json(const json_t *json)
 
 void report_mask(struct str secret)
 {
-    const char *actions = getenv("GITHUB_ACTIONS");
+    const char *actions = variable_get("GITHUB_ACTIONS");
     OWNED(buf_release) struct buf line = { 0 };
 
     if (!actions || strcmp(actions, "true") != 0 || secret.len == 0)

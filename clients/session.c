@@ -206,16 +206,21 @@ static bool build_form(struct session *session, const struct session_options *op
 /* A proof is good for one request, so each has its own. */
 static bool build_proof(const struct session *session, const char **header, struct error *error)
 {
-    struct str url = broker_path(&session->broker, "/token", session->arena);
+    struct proof_request request = {
+        .method = "POST",
+        .url = broker_path(&session->broker, "/token", session->arena),
+        .now_s = clock_wall_s(),
+    };
     struct str proof;
     struct str line;
 
     *header = NULL;
     if (!session->proof_key)
         return true;
-    if (!url.data || !proof_key_prove(session->proof_key, "POST", url, clock_wall_s(),
-                                      session->arena, &proof, error))
+    if (!request.url.data)
         return error_set(error, ERROR_MEMORY, "no memory for a proof");
+    if (!proof_key_prove(session->proof_key, &request, session->arena, &proof, error))
+        return false;
     line = arena_printf(session->arena, "DPoP: " STR_FMT, STR_ARG(proof));
     *header = line.data;
     return line.data || error_set(error, ERROR_MEMORY, "no memory for a proof");
@@ -226,13 +231,14 @@ static bool send_once(struct session *session, const struct session_options *opt
                       struct error *error)
 {
     OWNED(buf_release) struct buf form = { 0 };
-    const char *header;
+    struct broker_post post = { .path = "/token" };
 
     buf_init(&form, FORM_MAX);
-    return build_form(session, options, ssh_grants, &form, error) &&
-           build_proof(session, &header, error) &&
-           broker_post(&session->broker, "/token", buf_str(&form), header, session->arena, answer,
-                       error);
+    if (!build_form(session, options, ssh_grants, &form, error) ||
+        !build_proof(session, &post.header, error))
+        return false;
+    post.form = buf_str(&form);
+    return broker_send(&session->broker, &post, session->arena, answer, error);
 }
 
 static bool is_busy(int status)

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "clients/variable.h"
 
 /* A socket's path has 108 bytes at most; the folder's own name and the socket's need some. */
 #define PARENT_MAX_BYTES 64
@@ -23,7 +24,7 @@ static bool is_usable(const char *parent)
 static const char *find_parent(void)
 {
     for (size_t i = 0; i < COUNT(parent_variables); i++) {
-        const char *parent = getenv(parent_variables[i]);
+        const char *parent = variable_get(parent_variables[i]);
 
         if (is_usable(parent))
             return parent;
@@ -55,7 +56,7 @@ static void empty(const char *path)
 
     if (!listing)
         return;
-    while ((item = readdir(listing)))
+    while ((item = readdir(listing))) /* NOLINT(concurrency-mt-unsafe): this listing is ours */
         (void)unlinkat(dirfd(listing), item->d_name, 0); /* "." and ".." refuse, as they should */
     (void)closedir(listing);                             /* read-only, nothing to lose */
 }
