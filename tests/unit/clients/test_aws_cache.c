@@ -8,6 +8,8 @@
 #include "tests/assert_str.h"
 #include "tests/test.h"
 
+/* One thread here. NOLINTBEGIN(concurrency-mt-unsafe,cert-env33-c) */
+
 #define ANSWER "{\"AccessKeyId\":\"A\",\"Expiration\":\"2026-11-22T10:15:00Z\",\"Version\":1}"
 #define EXPIRES_S INT64_C(1795342500)
 
@@ -34,7 +36,7 @@ static int remove_folder(void **state)
     (void)state;
     arena_free(arena);
     (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command); /* NOLINT(cert-env33-c): our own folder's name */
+    return system(command);
 }
 
 static void an_answer_is_kept_for_its_question(void **state)
@@ -138,6 +140,8 @@ static void without_a_folder_nothing_is_kept(void **state)
     assert_false(aws_cache_get(&cache, 0, arena, &answer));
     assert_int_equal(setenv("XDG_RUNTIME_DIR", folder, 1), 0);
 }
+
+/* NOLINTEND(concurrency-mt-unsafe,cert-env33-c) */
 
 int main(void)
 {

@@ -9,6 +9,8 @@
 #include "tests/assert_str.h"
 #include "tests/test.h"
 
+/* One thread here. NOLINTBEGIN(concurrency-mt-unsafe,cert-env33-c) */
+
 static struct arena *arena;
 
 static int make_arena(void **state)
@@ -126,6 +128,8 @@ static void without_any_token_it_says_what_to_do(void **state)
     assert_int_equal(error.code, ERROR_USAGE);
     assert_non_null(strstr(error.cause, "id-token: write"));
 }
+
+/* NOLINTEND(concurrency-mt-unsafe,cert-env33-c) */
 
 int main(void)
 {

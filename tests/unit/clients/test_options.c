@@ -6,6 +6,8 @@
 #include "clients/options.h"
 #include "tests/test.h"
 
+/* One thread here. NOLINTBEGIN(concurrency-mt-unsafe,cert-env33-c) */
+
 struct inner {
     const char *stage;
     struct option_list grants;
@@ -276,6 +278,8 @@ static void the_description_shows_every_option(void **state)
     assert_non_null(strstr(text.data, "  --output text|json|tap  How\n"));
     buf_release(&text);
 }
+
+/* NOLINTEND(concurrency-mt-unsafe,cert-env33-c) */
 
 int main(void)
 {

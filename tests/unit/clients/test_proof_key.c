@@ -22,12 +22,13 @@ static int free_arena(void **state)
     return 0;
 }
 
-static struct str prove(const struct proof_key *key, const char *method, struct str url)
+static struct str prove(const struct proof_key *key)
 {
+    struct proof_request request = { .method = "POST", .url = STR(URL), .now_s = NOW_S };
     struct error error = { 0 };
     struct str proof;
 
-    assert_true(proof_key_prove(key, method, url, NOW_S, arena, &proof, &error));
+    assert_true(proof_key_prove(key, &request, arena, &proof, &error));
     return proof;
 }
 
@@ -49,8 +50,8 @@ static void the_broker_takes_our_proofs(void **state)
 
     (void)state;
     assert_true(proof_key_new(&key, &error));
-    assert_true(check(prove(key, "POST", STR(URL)), STR("POST"), STR(URL), NOW_S, first));
-    assert_true(check(prove(key, "POST", STR(URL)), STR("POST"), STR(URL), NOW_S, second));
+    assert_true(check(prove(key), STR("POST"), STR(URL), NOW_S, first));
+    assert_true(check(prove(key), STR("POST"), STR(URL), NOW_S, second));
     assert_string_equal(first, second);
 }
 
@@ -64,9 +65,9 @@ static void each_proof_and_each_key_is_another(void **state)
 
     (void)state;
     assert_true(proof_key_new(&key, &error) && proof_key_new(&other, &error));
-    assert_false(str_eq(prove(key, "POST", STR(URL)), prove(key, "POST", STR(URL))));
-    assert_true(check(prove(key, "POST", STR(URL)), STR("POST"), STR(URL), NOW_S, first));
-    assert_true(check(prove(other, "POST", STR(URL)), STR("POST"), STR(URL), NOW_S, second));
+    assert_false(str_eq(prove(key), prove(key)));
+    assert_true(check(prove(key), STR("POST"), STR(URL), NOW_S, first));
+    assert_true(check(prove(other), STR("POST"), STR(URL), NOW_S, second));
     assert_string_not_equal(first, second);
 }
 
@@ -79,7 +80,7 @@ static void a_proof_is_for_one_place_and_time(void **state)
 
     (void)state;
     assert_true(proof_key_new(&key, &error));
-    proof = prove(key, "POST", STR(URL));
+    proof = prove(key);
     assert_false(check(proof, STR("GET"), STR(URL), NOW_S, thumbprint));
     assert_false(check(proof, STR("POST"), STR("https://other.example/token"), NOW_S, thumbprint));
     assert_false(check(proof, STR("POST"), STR(URL), NOW_S + 3600, thumbprint));
@@ -91,6 +92,7 @@ static void a_thousand_proofs_verify(void **state)
 {
     OWNED(proof_key_free) struct proof_key *key = NULL;
     struct error error = { 0 };
+    struct proof_request request = { .method = "POST", .url = STR(URL), .now_s = NOW_S };
     char thumbprint[44];
 
     (void)state;
@@ -102,7 +104,7 @@ static void a_thousand_proofs_verify(void **state)
         };
         struct str proof;
 
-        assert_true(proof_key_prove(key, "POST", STR(URL), NOW_S, own, &proof, &error));
+        assert_true(proof_key_prove(key, &request, own, &proof, &error));
         assert_true(dpop_check(proof, &options, own, thumbprint, &error));
     }
 }

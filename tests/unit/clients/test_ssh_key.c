@@ -12,6 +12,8 @@
 #include "tests/assert_str.h"
 #include "tests/test.h"
 
+/* One thread here. NOLINTBEGIN(concurrency-mt-unsafe,cert-env33-c) */
+
 #define CERTIFICATE_TYPE "ssh-ed25519-cert-v01@openssh.com"
 
 static struct arena *arena;
@@ -75,7 +77,7 @@ static void a_signature_is_for_one_message_namespace_and_key(void **state)
 /* The exit code of a shell command. */
 static int shell(const char *command)
 {
-    int status = system(command); /* NOLINT(cert-env33-c): a fixed text */
+    int status = system(command);
 
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -200,6 +202,8 @@ static void a_certificates_line_is_at_most_8_kib(void **state)
     assert_int_not_equal(error.code, ERROR_LIMIT);
     buf_release(&message);
 }
+
+/* NOLINTEND(concurrency-mt-unsafe,cert-env33-c) */
 
 int main(void)
 {
