@@ -121,7 +121,8 @@ static void report(const struct diagnostics *diagnostics, const struct error *er
 
     buf_init(&text, DIAGNOSTICS_TEXT_MAX);
     diagnostics_write(diagnostics, &text);
-    (void)fwrite(text.data, 1, text.len, stderr);
+    if (text.len > 0)
+        (void)fwrite(text.data, 1, text.len, stderr);
     buf_release(&text);
     if (error->code != ERROR_NONE)
         (void)fprintf(stderr, "stagepassd: %s\n", error->cause);
