@@ -49,6 +49,17 @@ static enum error_code check_target(struct call *call)
     return route_check_target(call->request.path);
 }
 
+/* The library sees to it that HTTP/1.1 has exactly one. */
+static enum error_code check_host(struct call *call)
+{
+    struct str host;
+    size_t count = http_header_get(&call->request, MHD_HTTP_HEADER_HOST, &host);
+
+    if (count > 1)
+        return ERROR_REQUEST;
+    return count == 1 ? route_check_host(host) : ERROR_NONE;
+}
+
 static enum error_code check_size(struct call *call)
 {
     struct MHD_Connection *handle = call->connection->handle;
@@ -143,7 +154,7 @@ static enum error_code check_type(struct call *call)
 }
 
 static enum error_code (*const checks[])(struct call *call) = {
-    check_running, check_target, check_size,   check_certificate,
+    check_running, check_target, check_size,   check_host, check_certificate,
     check_method,  check_route,  check_length, check_type,
 };
 

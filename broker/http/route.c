@@ -1,7 +1,10 @@
 #include "http/route.h"
 
 #include "base/macros.h"
+#include "base/network.h"
 
+#define HOST_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+#define PORT_CHARACTERS_MAX 5
 #define REST_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-/"
 
 /* No empty segment, no "." or "..": nothing that anybody could want to normalise. */
@@ -71,6 +74,39 @@ enum error_code route_check_target(struct str target)
     if (target.len == 0 || target.data[0] != '/' || str_has_control(target))
         return ERROR_REQUEST;
     return ERROR_NONE;
+}
+
+static bool is_port(struct str port)
+{
+    return port.len <= PORT_CHARACTERS_MAX && str_is_made_of(port, "0123456789");
+}
+
+/* What is behind the "[". */
+static bool is_bracketed_host(struct str rest)
+{
+    struct address address;
+    struct str host;
+    struct str port;
+
+    if (!str_cut(rest, ']', &host, &port) || str_find(host, ':') == host.len ||
+        !address_parse(host, &address))
+        return false;
+    return port.len == 0 || (port.data[0] == ':' && is_port(str_slice(port, 1, port.len)));
+}
+
+enum error_code route_check_host(struct str value)
+{
+    struct str host;
+    struct str port;
+    bool is_good;
+
+    if (str_starts_with(value, STR("["))) {
+        is_good = is_bracketed_host(str_slice(value, 1, value.len));
+    } else {
+        (void)str_cut(value, ':', &host, &port); /* without a port that is empty */
+        is_good = str_is_made_of(host, HOST_CHARACTERS) && is_port(port);
+    }
+    return is_good ? ERROR_NONE : ERROR_REQUEST;
 }
 
 bool route_takes_type(enum http_body body, struct str content_type)

@@ -26,5 +26,15 @@ struct str route_allow(const struct http_route *routes, size_t count, struct str
  */
 enum error_code route_check_target(struct str target);
 
+/**
+ * ERROR_NONE for "host", "host:port", "[address]" and "[address]:port", or nothing at all; else
+ * ERROR_REQUEST.
+ *
+ * Nothing is routed by it, but whoever stands before us may.
+ *
+ * Source: RFC 9112 3.2
+ */
+enum error_code route_check_host(struct str value);
+
 /** Whether a Content-Type fits a route's body: the exact type, charset UTF-8 at most. */
 bool route_takes_type(enum http_body body, struct str content_type);

@@ -107,6 +107,28 @@ static void a_target_has_a_longest_length(void **state)
                      ERROR_URI_TOO_LONG);
 }
 
+static void a_host_is_a_name_or_an_address_with_or_without_a_port(void **state)
+{
+    static const char *const good[] = {
+        "",           "a",     "broker.acme.example", "broker.acme.example:8443",
+        "broker_1:1", "a:",    "127.0.0.1:65535",     "[::1]",
+        "[::1]:443",  "[::]:", "[::ffff:10.0.0.1]",
+    };
+    static const char *const bad[] = {
+        "a b",    "a,b",     "a@b",  "a/b",       "a?b",        "a#b",      "a\\b",     "a%20b",
+        "a:b",    "a:1:2",   "a:-1", "::1",       "a:123456",   "[",        "[::1",     "[]",
+        "[::1]a", "[::1]:x", "[a]",  "[1.2.3.4]", "[::1%eth0]", "\xc3\xa9", "http://a", "a]",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(good); i++)
+        if (route_check_host(str_from(good[i])) != ERROR_NONE)
+            fail_msg("refused: %s", good[i]);
+    for (size_t i = 0; i < COUNT(bad); i++)
+        if (route_check_host(str_from(bad[i])) != ERROR_REQUEST)
+            fail_msg("accepted: %s", bad[i]);
+}
+
 static void a_body_has_exactly_its_media_type(void **state)
 {
     static const struct {
@@ -147,6 +169,7 @@ int main(void)
         cmocka_unit_test(another_method_is_told_which_there_are),
         cmocka_unit_test(only_plain_paths_are_targets),
         cmocka_unit_test(a_target_has_a_longest_length),
+        cmocka_unit_test(a_host_is_a_name_or_an_address_with_or_without_a_port),
         cmocka_unit_test(a_body_has_exactly_its_media_type),
     };
 
