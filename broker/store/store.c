@@ -197,6 +197,8 @@ static void tick(struct store *store)
     for (size_t i = 0; i < SWEEPS_A_TICK; i++)
         state_sweep(store->state, clock_wall_s());
     metric_set(METRIC_LEASES_LIVE, (int64_t)store->state->leases.live_count);
+    if (!writer_is_sound(&store->writer))
+        fence(store);
     if (atomic_load(&store->is_full) && writer_look_for_space(&store->writer))
         atomic_store(&store->is_full, false);
 }

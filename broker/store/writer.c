@@ -171,6 +171,13 @@ enum writer_outcome writer_append(struct writer *writer, struct str frame, uint6
     return outcome;
 }
 
+bool writer_is_sound(struct writer *writer)
+{
+    uint64_t zeroed = 0;
+
+    return grower_look(&writer->grower, &zeroed);
+}
+
 bool writer_look_for_space(struct writer *writer)
 {
     uint64_t zeroed = 0;

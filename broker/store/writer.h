@@ -43,5 +43,8 @@ void writer_close(struct writer *writer);
 enum writer_outcome writer_append(struct writer *writer, struct str frame, uint64_t index,
                                   bool is_revocation) MUST_USE;
 
+/** False once working ahead has met an error that was not about space. */
+bool writer_is_sound(struct writer *writer) MUST_USE;
+
 /** Ask for more space where there is none for ordinary frames; whether there is by now. */
 bool writer_look_for_space(struct writer *writer);
