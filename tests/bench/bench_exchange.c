@@ -159,18 +159,27 @@ static bool connect_one(struct bench *bench, struct connection *connection)
            epoll_ctl(bench->epoll, EPOLL_CTL_ADD, connection->fd, &event) == 0;
 }
 
+static bool read_number(const char *digits, const char *end, int64_t *value)
+{
+    struct str text = { digits, (size_t)(end - digits) };
+
+    return str_to_int64(str_slice(text, 0, str_find(text, '\r')), value);
+}
+
 /* Whether the whole answer is there: its head says how long the body is. */
 static bool is_whole(const struct connection *connection)
 {
     const char *end = memmem(connection->answer, connection->answer_len, "\r\n\r\n", 4);
     const char *field;
+    int64_t body_len;
     size_t head_len;
 
     if (!end)
         return false;
     head_len = (size_t)(end - connection->answer) + 4;
     field = memmem(connection->answer, head_len, "Content-Length: ", 16);
-    return field && connection->answer_len >= head_len + strtoul(field + 16, NULL, 10);
+    return field && read_number(field + 16, end, &body_len) &&
+           connection->answer_len >= head_len + (size_t)body_len;
 }
 
 static bool take_answer(struct bench *bench, struct connection *connection)
@@ -266,15 +275,19 @@ int main(int argc, char **argv)
     OWNED(arena_free) struct arena *arena = arena_new(TOKENS_BYTES_MAX);
     struct bench bench = { 0 };
     struct error error = { 0 };
+    int64_t port = 0;
+    int64_t pid = 0;
+    int64_t connections = 0;
 
-    if (argc != 6 || !arena) {
+    if (argc != 6 || !arena || !str_to_int64(str_from(argv[1]), &port) ||
+        !str_to_int64(str_from(argv[2]), &pid) || !str_to_int64(str_from(argv[4]), &connections)) {
         (void)fprintf(stderr, "usage: bench_exchange PORT PID STAGE CONNECTIONS TOKENS\n"
                               "TOKENS: a file with one unused token a line\n");
         return 2;
     }
-    bench.port = (uint16_t)strtoul(argv[1], NULL, 10);
+    bench.port = (uint16_t)port;
     bench.stage = str_from(argv[3]);
-    bench.connection_count = strtoul(argv[4], NULL, 10);
+    bench.connection_count = (size_t)connections;
     if (!file_read(arena, argv[5], TOKENS_BYTES_MAX / 2, &bench.tokens, &error)) {
         (void)fprintf(stderr, "bench_exchange: %s\n", error.cause);
         return 1;
@@ -285,7 +298,7 @@ int main(int argc, char **argv)
     bench.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (!bench.latencies_ns || !bench.connections || bench.epoll < 0 ||
         bench.connection_count < 1 || bench.connection_count > CONNECTIONS_MAX ||
-        !run(&bench, (pid_t)strtol(argv[2], NULL, 10))) {
+        !run(&bench, (pid_t)pid)) {
         (void)fprintf(stderr, "bench_exchange: stopped after %zu answers\n", bench.done);
         return 1;
     }
