@@ -1,8 +1,10 @@
 #include "broker.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -145,6 +147,17 @@ static bool record_policy(struct broker *broker, const struct rules *rules, stru
     return record(broker, entry, error);
 }
 
+/* Each connection is a descriptor: as many as the system lets us have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* up to the hard limit it may always go */
+}
+
 static bool start_upstream(struct broker *broker, struct error *error)
 {
     return upstream_start(&broker->upstream, error);
@@ -274,6 +287,7 @@ bool broker_start(const char *config_path, struct diagnostics *diagnostics, stru
     if (!starting)
         return error_set(error, ERROR_MEMORY, "broker");
     starting->config_path = config_path;
+    raise_descriptor_limit();
     if (!start_upstream(starting, error) || !start_rules(starting, diagnostics, error) ||
         !start_ledger(starting, diagnostics, error))
         return false;
