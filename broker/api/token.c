@@ -238,6 +238,8 @@ enum progress token_post(struct http_request *request, void *context)
     /* Whoever was asked may be at work on the exchange: only its waker gives it back. */
     if (request->is_abandoned && !request->is_woken)
         return exchange_abandon(request->state) ? PROGRESS_DONE : PROGRESS_WAIT;
+    if (request->is_abandoned && !exchange_has_begun(request->state))
+        return PROGRESS_DONE; /* nobody is there to take a credential */
     progress = exchange_walk(request->state, &error);
     if (progress == PROGRESS_WAIT)
         return progress;

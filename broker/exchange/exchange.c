@@ -113,6 +113,11 @@ bool exchange_abandon(struct exchange *exchange)
            identity_forget(exchange->rules->identity, exchange->waker.context);
 }
 
+bool exchange_has_begun(const struct exchange *exchange)
+{
+    return exchange->is_submitted || exchange->has_intent;
+}
+
 static enum progress identity_enter(struct exchange *exchange, struct error *error)
 {
     enum progress progress;

@@ -106,7 +106,13 @@ struct exchange *exchange_new(const struct exchange_service *service,
 enum progress exchange_walk(struct exchange *exchange, struct error *error);
 
 /**
- * The peer is gone: true when nothing holds the exchange any more. Else it must be walked to its
- * end (what was begun at a target gets its outcome recorded).
+ * The peer is gone while the exchange waits: true when nothing holds it any more. Else its waker is
+ * still to come.
  */
 bool exchange_abandon(struct exchange *exchange);
+
+/**
+ * Whether something was begun that must be walked to its end, peer or not: an entry is on its way, or
+ * a target was asked and its outcome is to be recorded.
+ */
+bool exchange_has_begun(const struct exchange *exchange);
