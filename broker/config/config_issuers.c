@@ -160,7 +160,7 @@ static struct str nearest_claim(const struct config_reader *reader,
 static void read_only(const struct config_reader *reader, const json_t *map,
                       struct issuer_options *issuer)
 {
-    bool has_id = false;
+    bool has_owner = false;
     const json_t *only = NULL;
     const char *name;
     json_t *value;
@@ -178,9 +178,9 @@ static void read_only(const struct config_reader *reader, const json_t *map,
             (void)yaml_complain_key(&reader->yaml, only, name, STR(""),
                                     "'only' takes claims that are strings, and one value of each");
         else
-            has_id = has_id || (claim->flags & (CLAIM_OWNER_ID | CLAIM_ID)) != 0;
+            has_owner = has_owner || (claim->flags & CLAIM_OWNER_ID) != 0;
     }
-    if (issuer->profile->is_shared && !has_id)
+    if (issuer->profile->is_shared && !has_owner)
         (void)yaml_complain(&reader->yaml, map,
                             "many organisations share this issuer: 'only' must fix an owner's id, "
                             "such as { repository_owner_id: \"918273\" }");

@@ -40,7 +40,7 @@ static enum progress intent_enter(struct exchange *exchange, struct error *error
 static enum progress mint_enter(struct exchange *exchange, struct error *error);
 static enum progress outcome_enter(struct exchange *exchange, struct error *error);
 static enum progress answer_enter(struct exchange *exchange, struct error *error);
-static enum progress failure_enter(struct exchange *exchange, struct error *error);
+static enum progress record_failure(struct exchange *exchange, struct error *error);
 
 static const struct room rooms[] = {
     { "identity", identity_enter, false }, { "policy", policy_enter, true },
@@ -48,10 +48,6 @@ static const struct room rooms[] = {
     { "mint", mint_enter, true },          { "outcome", outcome_enter, true },
     { "answer", answer_enter, false },
 };
-
-#define ROOM_COUNT COUNT(rooms)
-/* Beside the good path, and not its end: whoever is there has failed. */
-#define ROOM_FAILURE (ROOM_COUNT + 1)
 
 static void release_exchange(void *object)
 {
@@ -88,7 +84,7 @@ struct exchange *exchange_new(const struct exchange_service *service,
 
 enum progress exchange_walk(struct exchange *exchange, struct error *error)
 {
-    while (exchange->room < ROOM_COUNT) {
+    while (!exchange->is_failing && exchange->room < COUNT(rooms)) {
         const struct room *room = &rooms[exchange->room];
         enum progress progress = room->enter(exchange, &exchange->failure);
 
@@ -102,9 +98,9 @@ enum progress exchange_walk(struct exchange *exchange, struct error *error)
             *error = exchange->failure;
             return PROGRESS_FAILED;
         }
-        exchange->room = ROOM_FAILURE;
+        exchange->is_failing = true;
     }
-    return exchange->room == ROOM_FAILURE ? failure_enter(exchange, error) : PROGRESS_DONE;
+    return exchange->is_failing ? record_failure(exchange, error) : PROGRESS_DONE;
 }
 
 bool exchange_abandon(struct exchange *exchange)
@@ -279,8 +275,10 @@ static bool check_details(struct exchange *exchange, struct error *error)
     for (size_t i = 0; i < exchange->mint_count; i++) {
         const struct target_kind *kind = kind_of(exchange, i);
 
-        if (kind->check_details && !kind->check_details(&exchange->mints[i], error))
+        if (kind->check_details && !kind->check_details(&exchange->mints[i], error)) {
+            exchange->lacks_details = !exchange->mints[i].details;
             return false;
+        }
     }
     return true;
 }
@@ -506,18 +504,28 @@ static enum progress submit_denial(struct exchange *exchange, struct error *erro
 }
 
 /*
+ * Without a ledger there is nowhere to write it, without memory nothing to write it with. And who
+ * is only told what to bring was refused nothing.
+ */
+static bool is_recordable(const struct exchange *exchange)
+{
+    return exchange->failure.code != ERROR_LEDGER && exchange->failure.code != ERROR_MEMORY &&
+           !exchange->lacks_details;
+}
+
+/*
  * Record a failure, then tell it. Where even that cannot be written the answer is 503: what the
  * ledger does not know is not told as decided.
  */
-static enum progress failure_enter(struct exchange *exchange, struct error *error)
+static enum progress record_failure(struct exchange *exchange, struct error *error)
 {
     enum progress progress = PROGRESS_DONE;
 
     if (!exchange->is_submitted) {
         struct error recording = { 0 };
 
-        if (exchange->failure.code == ERROR_LEDGER || exchange->failure.code == ERROR_MEMORY)
-            progress = PROGRESS_DONE; /* nowhere to write it, or nothing to write it with */
+        if (!is_recordable(exchange))
+            progress = PROGRESS_DONE;
         else if (exchange->has_intent) {
             guard_requested(exchange);
             progress = submit_lease(exchange,

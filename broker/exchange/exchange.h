@@ -63,6 +63,7 @@ struct exchange {
     char decision_id[ID_LEN + 1];
     struct rules *rules;
     size_t room;
+    bool is_failing;   /* past the rooms: the failure is being recorded */
     bool is_submitted; /* the room's append is under way */
     void *identity_state;
 
@@ -74,7 +75,8 @@ struct exchange {
     char handle[LEASE_HANDLE_LEN + 1];
     struct mint *mints; /* one a granted grant, in its order */
     size_t mint_count;
-    size_t mint_index; /* the one that is under way */
+    size_t mint_index;  /* the one that is under way */
+    bool lacks_details; /* a grant needs something of the caller that did not come */
     bool has_remote;
     bool has_intent;         /* lease.requested is durable */
     struct mint stage_token; /* the access token, where no audience asks for another */
@@ -112,7 +114,7 @@ enum progress exchange_walk(struct exchange *exchange, struct error *error);
 bool exchange_abandon(struct exchange *exchange);
 
 /**
- * Whether something was begun that must be walked to its end, peer or not: an entry is on its way, or
- * a target was asked and its outcome is to be recorded.
+ * Whether something was begun that must be walked to its end, peer or not: an entry is on its way,
+ * or a target was asked and its outcome is to be recorded.
  */
 bool exchange_has_begun(const struct exchange *exchange);
