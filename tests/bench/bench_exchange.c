@@ -198,6 +198,11 @@ static bool take_answer(struct bench *bench, struct connection *connection)
     if (memcmp(connection->answer, "HTTP/1.1 200", 12) != 0 && bench->failed++ == 0)
         (void)fprintf(stderr, "bench_exchange: %.*s\n", (int)connection->answer_len,
                       connection->answer);
+    if (memmem(connection->answer, connection->answer_len, "Connection: close", 17)) {
+        (void)close(connection->fd); /* the broker's limit of requests a connection */
+        if (!connect_one(bench, connection))
+            return false;
+    }
     return send_next(bench, connection);
 }
 
