@@ -35,7 +35,8 @@ void print_clean(FILE *file, struct str text)
 
     buf_init(&clean, text.len + 1);
     add_clean(&clean, text);
-    (void)fwrite(clean.data, 1, clean.len, file); /* report_finish() asks once for all */
+    if (clean.len > 0)
+        (void)fwrite(clean.data, 1, clean.len, file); /* report_finish() asks once for all */
 }
 
 void report_line(const char *format, ...)
