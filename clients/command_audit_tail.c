@@ -42,7 +42,7 @@ static const struct option_row rows[] = {
     { .name = "output",
       .kind = OPTION_CHOICE,
       .value = OUTPUT_NAMES,
-      .help = "json: one entry a line, its bytes as they were hashed",
+      .help = "json: an object a line, with index and the entry's bytes as they were hashed",
       .offset = offsetof(struct values, output),
       .letter = 'o' },
 };
@@ -50,15 +50,20 @@ static const struct option_row rows[] = {
 /* What a line says of an entry, besides index, time and type; in this order. */
 static const char *const columns[] = { "stage", "issuer", "lease", "reason", "code", "outcome" };
 
+/* Names that a list holds, or that are members of what it holds; a stage's own token has none. */
 static void print_names(const char *title, const json_t *list, const char *member)
 {
-    size_t count = json_array_size(list);
+    const char *separator = "=";
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
+        struct str name = json_str(member ? json_object_get(item, member) : item);
 
-        (void)printf(i == 0 ? " %s=" : ",", title);
-        print_clean(stdout, json_str(member ? json_object_get(item, member) : item));
+        if (name.len == 0)
+            continue;
+        (void)printf("%s%s", separator[0] == '=' ? title : "", separator);
+        print_clean(stdout, name);
+        separator = ",";
     }
 }
 
@@ -83,16 +88,15 @@ static void print_text(uint64_t index, struct str bytes)
         (void)printf(" %s=", columns[i]);
         print_clean(stdout, text);
     }
-    print_names("failed", json_object_get(entry, "failed"), NULL);
-    print_names("grants", json_object_get(entry, "credentials"), "grant");
+    print_names(" failed", json_object_get(entry, "failed"), NULL);
+    print_names(" grants", json_object_get(entry, "credentials"), "grant");
     (void)putchar('\n');
 }
 
-/* The bytes that were hashed: whoever wants to can hash them again. */
+/* The entry's own bytes: what was hashed, so that whoever wants to can hash it again. */
 static void print_json(uint64_t index, struct str bytes)
 {
-    (void)index;
-    (void)printf(STR_FMT "\n", STR_ARG(bytes));
+    (void)printf("{\"index\":%" PRIu64 ",\"entry\":" STR_FMT "}\n", index, STR_ARG(bytes));
 }
 
 static bool print_range(struct store_reader *reader, uint64_t from, size_t output,

@@ -45,6 +45,19 @@ static void foreign_text_stays_in_its_line(void **state)
                         "stagepass: owner a?stagepass: all is well?[2J ? ? b\xc3\xa9\n");
 }
 
+static void print_nothing(void)
+{
+    print_clean(stderr, (struct str){ 0 });
+    print_clean(stderr, STR("a\nb"));
+    assert_int_equal(fflush(stderr), 0);
+}
+
+static void the_empty_text_prints_nothing(void **state)
+{
+    (void)state;
+    assert_string_equal(capture(print_nothing), "a?b");
+}
+
 static void mask_a_secret(void)
 {
     report_mask(STR("a%b\nc"));
@@ -83,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(foreign_text_stays_in_its_line),
+        cmocka_unit_test(the_empty_text_prints_nothing),
         cmocka_unit_test(masks_are_printed_for_githubs_runner_only),
         cmocka_unit_test(a_failure_is_a_line_and_an_exit_code),
     };
