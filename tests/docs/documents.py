@@ -282,3 +282,16 @@ class Document:
 
 def indent(text, columns):
     return "".join(" " * columns + line + "\n" if line else "\n" for line in text.splitlines())
+
+
+def section_tables(name):
+    """{heading: rows} of a document's tables; a row is its cells, the first without backticks."""
+    tables = {}
+    heading = None
+    for line in open(os.path.join(ROOT, name)):
+        if line.startswith("#"):
+            heading = line.lstrip("#").strip()
+        elif line.startswith("|") and not line.startswith("| ---"):
+            cells = [cell.strip() for cell in line.strip().strip("|").split(" |")]
+            tables.setdefault(heading, []).append([cells[0].strip("`")] + cells[1:])
+    return {heading: rows[1:] for heading, rows in tables.items()}
