@@ -7,7 +7,7 @@
 #include "clients/answer.h"
 
 #define CONNECT_TIMEOUT_MS 5000
-#define TOTAL_TIMEOUT_MS 30000 /* a remote target may take its time to mint */
+#define RELEASE_TIMEOUT_MS 5000 /* each time: a job's end does not wait for ever */
 #define RELEASE_TRIES_MAX 3
 #define RELEASE_PAUSE_MS 300
 
@@ -49,7 +49,7 @@ bool broker_send(const struct broker *broker, const struct broker_post *post, st
                      post->header },
         .peer = broker->peer,
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-        .total_timeout_ms = TOTAL_TIMEOUT_MS,
+        .total_timeout_ms = post->timeout_ms,
         .response_max_bytes = ANSWER_BYTES_MAX,
     };
 
@@ -62,7 +62,7 @@ bool broker_send(const struct broker *broker, const struct broker_post *post, st
 static bool release_once(const struct broker *broker, struct str form, struct arena *arena,
                          struct error *error)
 {
-    struct broker_post post = { .path = "/revoke", .form = form };
+    struct broker_post post = { .path = "/revoke", .form = form, .timeout_ms = RELEASE_TIMEOUT_MS };
     struct fetch_answer answer;
 
     if (!broker_send(broker, &post, arena, &answer, error))

@@ -38,7 +38,8 @@ struct str broker_path(const struct broker *broker, const char *path, struct are
 struct broker_post {
     const char *path;
     struct str form;
-    const char *header; /* "Name: value", or NULL */
+    const char *header;  /* "Name: value", or NULL */
+    unsigned timeout_ms; /* for all of it */
 };
 
 /** Send it. Errors: as fetch() */

@@ -16,6 +16,7 @@
 
 #define SESSION_ARENA_MAX ((size_t)8 * 1024 * 1024)
 #define FORM_MAX ((size_t)64 * 1024)
+#define EXCHANGE_TIMEOUT_MS 30000 /* a remote target may take its time to mint */
 #define FIRST_PAUSE_MS 500
 #define LONGEST_PAUSE_MS 8000
 #define GRANT_EXCHANGE "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange"
@@ -231,7 +232,7 @@ static bool send_once(struct session *session, const struct session_options *opt
                       struct error *error)
 {
     OWNED(buf_release) struct buf form = { 0 };
-    struct broker_post post = { .path = "/token" };
+    struct broker_post post = { .path = "/token", .timeout_ms = EXCHANGE_TIMEOUT_MS };
 
     buf_init(&form, FORM_MAX);
     if (!build_form(session, options, ssh_grants, &form, error) ||
