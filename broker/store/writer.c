@@ -100,11 +100,13 @@ static enum writer_outcome roll(struct writer *writer, uint64_t index, uint64_t 
 {
     int file = -1;
     int failure = grower_roll(&writer->grower, index, zeros_for(writer, 0, need), &file);
+    int cut;
 
     if (failure != 0)
         return grower_is_space(failure) ? WRITER_NO_SPACE : WRITER_BROKEN;
-    (void)ftruncate(writer->file, (off_t)writer->used); /* where it fails space is lost, no more */
-    (void)close(writer->file);                          /* all that counts is synced */
+    cut = ftruncate(writer->file, (off_t)writer->used);
+    (void)cut;                 /* where it fails space is lost, no more */
+    (void)close(writer->file); /* all that counts is synced */
     writer->file = file;
     writer->first_index = index;
     writer->used = 0;

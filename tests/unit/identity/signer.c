@@ -276,8 +276,9 @@ char *signer_pem(const struct signer *signer)
 
     must(bio != NULL && PEM_write_bio_PUBKEY(bio, signer->key) == 1, "pem");
     len = BIO_get_mem_data(bio, &data);
-    text = strndup(data, (size_t)len);
+    text = calloc(1, (size_t)len + 1);
     must(text != NULL, "memory");
+    memcpy(text, data, (size_t)len);
     BIO_free(bio);
     return text;
 }
