@@ -156,8 +156,7 @@ void store_close(struct store *store);
 bool store_submit(struct store *store, struct store_proposal *proposal, struct error *error)
     MUST_USE;
 
-/** Whether appends are possible, for readiness: false without space (it may come back) or fenced.
- */
+/** Whether appends are possible, for readiness: not while space is lacking, not once fenced. */
 bool store_is_writable(const struct store *store);
 
 /** Whether a write or sync has failed: nothing is written any more, and the process should end. */

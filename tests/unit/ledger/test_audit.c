@@ -339,7 +339,7 @@ static void a_log_is_sound_after_kill_9(void **state)
     uint64_t before = 0;
 
     for (unsigned round = 0; round < 6; round++) {
-        uint64_t count = kill_in_the_middle(&fixture->place, before + 100 + 371 * round);
+        uint64_t count = kill_in_the_middle(&fixture->place, before + 100 + UINT64_C(371) * round);
         struct audit_report report;
         struct error error = { 0 };
 

@@ -1,4 +1,6 @@
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -145,6 +147,103 @@ static void any_missing_end_is_damage(void **unused)
     folder_remove(&folder);
 }
 
+/* What entry `index` of a busy log changes: marks come and go, leases move through their states. */
+static struct store_change busy_change(unsigned index)
+{
+    struct store_change change = { .kind = STORE_PUT_LEASE };
+    unsigned number = index * 7919 % 500;
+
+    if (index % 3 == 0) {
+        change.lease.state = index % 2 == 0 ? LEASE_ISSUED : LEASE_RELEASED;
+        change.lease.expires_s = FAR_AWAY_S;
+        lease_id_of(number, change.lease.id);
+        handle_of(number, change.lease.handle_sha256);
+        return change;
+    }
+    change.kind = index % 3 == 1 ? STORE_SET_MARK : STORE_FREE_MARK;
+    change.expires_s = FAR_AWAY_S + index;
+    mark_of(number, change.mark);
+    return change;
+}
+
+#define BUSY_COUNT 30000
+
+struct busy {
+    struct state *state;
+    atomic_uint applied;
+};
+
+static void apply_range(struct state *state, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        struct store_change change = busy_change(i);
+
+        assert_true(state_apply(state, &change, i + 1, 0));
+    }
+}
+
+static void *be_busy(void *context)
+{
+    struct busy *busy = context;
+
+    for (unsigned i = 0; i < BUSY_COUNT; i++) {
+        apply_range(busy->state, i, i + 1);
+        atomic_store(&busy->applied, i + 1);
+    }
+    return NULL;
+}
+
+static void expect_same_rows(struct state *state, struct state *other)
+{
+    for (unsigned i = 0; i < 500; i++) {
+        struct store_lease lease = { 0 };
+        struct store_lease same = { 0 };
+        uint8_t key[32];
+        char id[ID_LEN + 1];
+
+        mark_of(i, key);
+        assert_int_equal(state_has_mark(state, key, FAR_AWAY_S),
+                         state_has_mark(other, key, FAR_AWAY_S));
+        lease_id_of(i, id);
+        assert_int_equal(state_lease_by_id(state, id, &lease), state_lease_by_id(other, id, &same));
+        assert_int_equal(lease.state, same.state);
+        assert_int_equal(lease.version, same.version);
+        assert_int_equal(lease.latest_index, same.latest_index);
+    }
+    assert_int_equal(state->marks.count, other->marks.count);
+    assert_int_equal(state_live_lease_count(state), state_live_lease_count(other));
+}
+
+static void a_snapshot_taken_while_rows_change_is_brought_up_to_date(void **unused)
+{
+    struct folder folder;
+    struct busy busy = { .state = state_new() };
+    struct state *read_state = state_new();
+    struct log_position read_position = { 0 };
+    struct error error = { 0 };
+    pthread_t thread;
+    int descriptor = -1;
+
+    (void)unused;
+    folder_make(&folder);
+    descriptor = open_folder(&folder);
+    assert_int_equal(pthread_create(&thread, NULL, be_busy, &busy), 0);
+    do {
+        struct log_position at = { .size = atomic_load(&busy.applied) };
+
+        assert_true(snapshot_write(descriptor, busy.state, &at, &error));
+        read_position = at;
+    } while (atomic_load(&busy.applied) < BUSY_COUNT / 2);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(snapshot_read(descriptor, read_state, &read_position, &error));
+    apply_range(read_state, (unsigned)read_position.size, BUSY_COUNT);
+    expect_same_rows(read_state, busy.state);
+    (void)close(descriptor);
+    state_free(read_state);
+    state_free(busy.state);
+    folder_remove(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +251,7 @@ int main(void)
         cmocka_unit_test(no_snapshot_is_not_found),
         cmocka_unit_test(any_changed_byte_is_damage),
         cmocka_unit_test(any_missing_end_is_damage),
+        cmocka_unit_test(a_snapshot_taken_while_rows_change_is_brought_up_to_date),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

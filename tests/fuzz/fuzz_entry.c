@@ -1,0 +1,31 @@
+#include <assert.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "ledger/entry.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A refusal has a code; what may be written folds, and its bytes read back as the same entry. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
+    struct str text = { (const char *)data, size };
+    struct store_entry encoded = { 0 };
+    JSON_OWNED json_t *entry = NULL;
+    JSON_OWNED json_t *again = NULL;
+    struct error error = { 0 };
+
+    if (arena == NULL || !entry_parse(text, &entry, &error))
+        return 0;
+    if (!entry_encode(entry, arena, &encoded, &error)) {
+        assert(error.code != ERROR_NONE);
+        return 0;
+    }
+    assert(entry_fold_json(entry, encoded.changes, &encoded.change_count, &error));
+    assert(entry_parse((struct str){ encoded.bytes, encoded.len }, &again, &error));
+    assert(json_equal(entry, again));
+    return 0;
+}

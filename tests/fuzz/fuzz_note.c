@@ -1,0 +1,30 @@
+#include <assert.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "ledger/note.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A refusal has a code; a note that is taken is of the verifier's own log. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct str key = {
+        "broker.example.com/audit+8f7e862c+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c", 78
+    };
+    struct str text = { (const char *)data, size };
+    struct note_verifier verifier = { 0 };
+    struct note_verifier other = { 0 };
+    struct checkpoint checkpoint = { 0 };
+    struct error error = { 0 };
+
+    assert(note_verifier_parse(key, &verifier, &error));
+    if (!note_verifier_parse(text, &other, &error))
+        assert(error.code != ERROR_NONE);
+    error = (struct error){ 0 };
+    if (checkpoint_verify(text, &verifier, &checkpoint, &error))
+        assert(str_eq(checkpoint.origin, verifier.name));
+    else
+        assert(error.code != ERROR_NONE);
+    return 0;
+}
