@@ -27,7 +27,7 @@ static bool make_keys(struct error *error)
 {
     struct keys_options options = { .directory = folder,
                                     .issuer_algorithm = KEY_ES256,
-                                    .rotate_every_s = 86400 * 30 };
+                                    .rotate_every_s = 2592000 };
     struct buf text;
 
     if (!keys_open(&options, 1795342500, &keys, error) ||
