@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/base64.h"
 #include "base/clock.h"
@@ -118,11 +117,9 @@ static void receipt_is_there(void *context)
     struct error error = { 0 };
     struct run *run = context;
 
-    if (!take_receipt(run, &error))
+    if (receipt_fetch_take(&run->receipt) && !take_receipt(run, &error))
         report_line("lease " STR_FMT ": no receipt: %s", STR_ARG(run->session.answer.lease),
                     error.cause);
-    (void)close(run->receipt.descriptor); /* looked at once */
-    run->receipt.descriptor = -1;
 }
 
 /* The receipt is asked for with the lease's handle, so it must come before the release. */

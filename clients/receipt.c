@@ -156,6 +156,19 @@ bool receipt_fetch_start(struct receipt_fetch *fetch, const struct broker *broke
     return upstream_submit(broker->upstream, &request, error);
 }
 
+bool receipt_fetch_take(struct receipt_fetch *fetch)
+{
+    uint64_t count;
+    bool is_there = fetch->descriptor >= 0 &&
+                    read(fetch->descriptor, &count, sizeof(count)) == (ssize_t)sizeof(count);
+
+    if (!is_there)
+        return false;
+    (void)close(fetch->descriptor); /* looked at once */
+    fetch->descriptor = -1;
+    return true;
+}
+
 void receipt_fetch_release(struct receipt_fetch *fetch)
 {
     if (fetch->descriptor >= 0)

@@ -44,7 +44,7 @@ bool receipt_read_key(const char *text, struct arena *arena, struct note_verifie
 /**
  * A receipt on its way, fetched while the command runs. All-zero but for `descriptor` (-1) is none.
  *
- * Written by the upstream thread until `descriptor` is readable, then the caller's.
+ * Written by the upstream thread until receipt_fetch_take(), then the caller's.
  */
 struct receipt_fetch {
     int descriptor; /* becomes readable when the answer is there */
@@ -57,6 +57,12 @@ struct receipt_fetch {
 bool receipt_fetch_start(struct receipt_fetch *fetch, const struct broker *broker,
                          const struct answer *answer, struct arena *arena, struct error *error)
     MUST_USE;
+
+/**
+ * Take the answer over from the upstream thread, once `descriptor` is readable; it is closed by
+ * this. False where there is nothing to take.
+ */
+bool receipt_fetch_take(struct receipt_fetch *fetch) MUST_USE;
 
 /** Free it, once the upstream thread has stopped. */
 void receipt_fetch_release(struct receipt_fetch *fetch);
