@@ -10,6 +10,8 @@ A fenced block of sh, yaml or json has a comment above it that says how it is tr
   <!-- tested: grants -->             grants of a stage: checked
   <!-- tested: run -->                a script, in the document's folder
   <!-- tested: job CLAIMS [-CLAIM] -->  a script that has a job's token, and a running broker
+  <!-- tested: workflow CLAIMS -->  a workflow's one step, against the development issuer
+  <!-- tested: unit -->               a systemd unit: its commands
   <!-- tested: prints -->             what the block before printed; `...` stands for anything
   <!-- not tested: WHY -->
 
@@ -244,6 +246,18 @@ class Document:
             "CURL_CA_BUNDLE": self.place.path("pki", "ca.crt")})
         self.printed = self.printed.replace(self.place.url, BROKER_URL)
         self.say(block, result.returncode == block.exit, "exit %d\n%s" % (result.returncode, self.printed))
+
+    def try_unit(self, block):
+        """A systemd unit: what it runs before the start accepts a good configuration."""
+        folder = os.path.join(self.folder, "etc")
+        self.write("etc/broker.yaml", WORLD)
+        self.write("etc/policies/least.yaml", PIPELINE + LEAST_STAGE)
+        commands = [re.search(r"^%s=(.*)$" % key, block.text, re.M).group(1)
+                    for key in ("ExecStartPre", "ExecStart")]
+        check_first, start = (command.replace("/etc/stagepass", folder).replace("/usr/bin/", PROGRAMS + "/")
+                              for command in commands)
+        result = self.run(check_first.split())
+        self.say(block, result.returncode == 0 and check_first == start + " --check", self.printed)
 
     def try_workflow(self, block):
         """The one step of a workflow, against an issuer that answers as GitHub's runners are answered."""
