@@ -17,21 +17,15 @@
 #include "keys/keys.h"
 #include "ledger/note.h"
 #include "ledger/tile_writer.h"
+#include "ledger/waiters.h"
 #include "store/store.h"
 
 /* A checkpoint at most so often. */
 #define PUBLISH_EVERY_S 1
 
-#define WAITERS_MAX 65536
 #define NOTE_MAX ((size_t)16 * 1024)
 #define ENTRY_HEAD_LEN 2
 #define BUNDLE_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + ENTRY_HEAD_LEN))
-
-struct waiter {
-    uint64_t index;
-    struct waker waker;
-    struct waiter *next;
-};
 
 struct publisher {
     struct publisher_options options;
@@ -39,14 +33,13 @@ struct publisher {
     struct store_reader *reader; /* the thread's */
     struct tile_writer writer;   /* the thread's */
     struct buf bundle;           /* the thread's */
+    struct waiters waiters;
 
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     uint64_t committed;          /* guarded by lock */
     struct publication *current; /* guarded by lock */
-    struct waiter *waiters;      /* guarded by lock */
-    size_t waiter_count;         /* guarded by lock */
     bool is_stopping;            /* guarded by lock */
 };
 
@@ -223,44 +216,19 @@ static void remove_replaced(const struct publisher *publisher, const struct tile
         tile_writer_remove_partial(&publisher->writer, &bundle);
 }
 
+/* From now on this is the newest; who waited for it is called. */
 static void take_current(struct publisher *publisher, struct publication *take_publication)
 {
+    uint64_t size = take_publication->size;
     struct publication *old = NULL;
 
     (void)pthread_mutex_lock(&publisher->lock);
     old = publisher->current;
     publisher->current = take_publication;
     (void)pthread_mutex_unlock(&publisher->lock);
-    metric_set(METRIC_LEDGER_PUBLISHED_SIZE, (int64_t)take_publication->size);
+    metric_set(METRIC_LEDGER_PUBLISHED_SIZE, (int64_t)size);
     publication_put(old);
-}
-
-/* Call everybody whose entry is below `size`. */
-static void wake_waiters(struct publisher *publisher, uint64_t size)
-{
-    struct waiter *due = NULL;
-
-    (void)pthread_mutex_lock(&publisher->lock);
-    for (struct waiter **at = &publisher->waiters; *at != NULL;) {
-        struct waiter *waiter = *at;
-
-        if (waiter->index >= size) {
-            at = &waiter->next;
-            continue;
-        }
-        *at = waiter->next;
-        waiter->next = due;
-        due = waiter;
-        publisher->waiter_count--;
-    }
-    (void)pthread_mutex_unlock(&publisher->lock);
-    while (due != NULL) {
-        struct waiter *waiter = due;
-
-        due = waiter->next;
-        waiter->waker.wake(waiter->waker.context);
-        free(waiter);
-    }
+    waiters_wake(&publisher->waiters, size);
 }
 
 /* One more checkpoint: tiles, signature, file, and only then the others hear of it. */
@@ -283,7 +251,6 @@ static bool publish(struct publisher *publisher, const struct tile_edge *old, st
         return false;
     remove_replaced(publisher, old, &publication->edge);
     take_current(publisher, TAKE(publication));
-    wake_waiters(publisher, size);
     return true;
 }
 
@@ -474,6 +441,7 @@ static void publisher_free(struct publisher *publisher)
     store_reader_close(publisher->reader);
     publication_put(publisher->current);
     buf_release(&publisher->bundle);
+    waiters_release(&publisher->waiters);
     (void)pthread_cond_destroy(&publisher->wake);
     (void)pthread_mutex_destroy(&publisher->lock);
     free(publisher->checkpoint_path);
@@ -494,7 +462,8 @@ static bool init(struct publisher *publisher, struct error *error)
                        publisher->options.folder);
         is_ok = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
                 pthread_mutex_init(&publisher->lock, NULL) == 0 &&
-                pthread_cond_init(&publisher->wake, &attributes) == 0;
+                pthread_cond_init(&publisher->wake, &attributes) == 0 &&
+                waiters_init(&publisher->waiters);
         (void)pthread_condattr_destroy(&attributes);
     }
     return is_ok || error_set(error, ERROR_MEMORY, "no memory for the publisher");
@@ -531,7 +500,7 @@ void publisher_stop(struct publisher *publisher)
     (void)pthread_cond_signal(&publisher->wake);
     (void)pthread_mutex_unlock(&publisher->lock);
     (void)pthread_join(publisher->thread, NULL);
-    wake_waiters(publisher, UINT64_MAX);
+    waiters_close(&publisher->waiters);
     publisher_free(publisher);
 }
 
@@ -557,56 +526,13 @@ struct publication *publisher_current(struct publisher *publisher)
     return current;
 }
 
-/* With the lock held: join the waiters, unless there is no need or no way. */
-static enum progress join(struct publisher *publisher, struct waiter *waiter, struct error *error)
-{
-    if (publisher->current != NULL && waiter->index < publisher->current->size)
-        return PROGRESS_DONE;
-    if (publisher->is_stopping)
-        (void)error_set(error, ERROR_STOPPING, "the ledger is closing");
-    else if (publisher->waiter_count == WAITERS_MAX)
-        (void)error_set(error, ERROR_BUSY, "too many wait for a checkpoint");
-    if (error->code != ERROR_NONE)
-        return PROGRESS_FAILED;
-    waiter->next = publisher->waiters;
-    publisher->waiters = waiter;
-    publisher->waiter_count++;
-    return PROGRESS_WAIT;
-}
-
 enum progress publisher_wait(struct publisher *publisher, uint64_t index, struct waker waker,
                              struct error *error)
 {
-    struct waiter *waiter = malloc(sizeof(*waiter));
-    enum progress progress = PROGRESS_FAILED;
-
-    if (waiter == NULL) {
-        (void)error_set(error, ERROR_MEMORY, "no memory to wait for a checkpoint");
-        return PROGRESS_FAILED;
-    }
-    *waiter = (struct waiter){ .index = index, .waker = waker };
-    (void)pthread_mutex_lock(&publisher->lock);
-    progress = join(publisher, waiter, error);
-    (void)pthread_mutex_unlock(&publisher->lock);
-    if (progress != PROGRESS_WAIT)
-        free(waiter);
-    return progress;
+    return waiters_join(&publisher->waiters, index, waker, error);
 }
 
 bool publisher_forget(struct publisher *publisher, const void *waker_context)
 {
-    struct waiter *found = NULL;
-
-    (void)pthread_mutex_lock(&publisher->lock);
-    for (struct waiter **at = &publisher->waiters; *at != NULL; at = &(*at)->next) {
-        if ((*at)->waker.context == waker_context) {
-            found = *at;
-            *at = found->next;
-            publisher->waiter_count--;
-            break;
-        }
-    }
-    (void)pthread_mutex_unlock(&publisher->lock);
-    free(found);
-    return found != NULL;
+    return waiters_leave(&publisher->waiters, waker_context);
 }

@@ -445,6 +445,25 @@ static void a_damaged_checkpoint_is_never_overwritten(void **state)
     place_expect_refusal(&fixture->place, ERROR_SYNTAX, "not a signed note");
 }
 
+static void a_publisher_that_cannot_write_tries_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ledger *ledger = NULL;
+    struct error error = { 0 };
+    struct str text = { 0 };
+
+    run_shell("mkdir -p store/log/tile && touch store/log/tile/0", &fixture->place);
+    ledger = place_open(&fixture->place);
+    append_many(ledger, 3);
+    assert_true(ledger_entry(ledger, 2, fixture->arena, &text, &error));
+    assert_false(ledger_checkpoint(ledger, fixture->arena, &text, &error));
+    assert_int_equal(error.code, ERROR_NOT_FOUND);
+    assert_true(ledger_is_writable(ledger));
+    run_shell("rm store/log/tile/0", &fixture->place);
+    expect_receipts(ledger, fixture->arena, 3, 1);
+    ledger_close(ledger);
+}
+
 static void the_verifier_key_lies_beside_the_log(void **state)
 {
     struct fixture *fixture = *state;
@@ -506,6 +525,7 @@ int main(void)
         LEDGER_TEST(a_store_with_another_history_is_refused),
         LEDGER_TEST(a_checkpoint_that_is_not_ours_is_refused),
         LEDGER_TEST(a_damaged_checkpoint_is_never_overwritten),
+        LEDGER_TEST(a_publisher_that_cannot_write_tries_again),
         LEDGER_TEST(the_verifier_key_lies_beside_the_log),
         LEDGER_TEST(many_threads_append_while_it_is_published),
     };
