@@ -165,8 +165,9 @@ static bool read_credentials(const json_t *credentials, struct answer *answer, s
 
     if (!json_is_object(credentials))
         return error_set(error, ERROR_SYNTAX, "'credentials' is no object");
-    json_object_foreach(json_iterable(credentials), name,
-                        value) if (!read_credential(name, value, answer, error)) return false;
+    json_object_foreach (json_iterable(credentials), name, value)
+        if (!read_credential(name, value, answer, error))
+            return false;
     return true;
 }
 

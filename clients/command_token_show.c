@@ -93,8 +93,7 @@ static void print_members(const char *title, const char *prefix, const json_t *o
 
     if (title[0] != '\0')
         (void)printf("%s\n", title);
-    json_object_foreach(json_iterable(object), name, value)
-    {
+    json_object_foreach (json_iterable(object), name, value) {
         OWNED(buf_release) struct buf text = { 0 };
 
         buf_init(&text, (size_t)64 * 1024);

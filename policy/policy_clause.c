@@ -17,8 +17,7 @@ bool policy_map_read(struct policy_loader *loader, const json_t *json,
     conditions = policy_loader_alloc(loader, size, sizeof(*conditions));
     if (conditions == NULL)
         return false;
-    json_object_foreach(json_iterable(json), name, value)
-    {
+    json_object_foreach (json_iterable(json), name, value) {
         if (is_identity && str_eq(str_from(name), STR("issuer")))
             continue;
         if (policy_condition_read(loader, json, name, scope, &conditions[map->count]))

@@ -408,8 +408,7 @@ static bool read_operators(struct policy_loader *loader, const json_t *map,
 
     if (json_object_size(map) == 0)
         return yaml_complain(&loader->reader, map, "there is no operator here");
-    json_object_foreach(json_iterable(map), name, value)
-    {
+    json_object_foreach (json_iterable(map), name, value) {
         const struct operation *operation = find_operator(name);
         struct policy_test *test = &tests[condition->test_count];
 

@@ -22,8 +22,7 @@ static const struct policy_grant_kind *read_kind(const struct policy_loader *loa
     const char *name;
     json_t *value;
 
-    json_object_foreach(json_iterable(json), name, value)
-    {
+    json_object_foreach (json_iterable(json), name, value) {
         const struct policy_grant_kind *found = find_kind(loader->world, name);
 
         if (found != NULL && kind != NULL) {
@@ -231,8 +230,7 @@ void policy_grants_read(struct policy_loader *loader, const json_t *map,
     stage->shown.grants = grants;
     stage->has_holes = has_holes;
     stage->shown.grant_count = json_object_size(json);
-    json_object_foreach(json_iterable(json), name, value)
-    {
+    json_object_foreach (json_iterable(json), name, value) {
         if (!policy_is_name(str_from(name), POLICY_NAME_SET "_", POLICY_NAME_MAX))
             (void)yaml_complain_key(&loader->reader, json, name, STR(""),
                                     "a grant's name has 1 to %d of a-z, 0-9, '_' and '-'",

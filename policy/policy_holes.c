@@ -205,8 +205,7 @@ static void check_value(struct hole_check *check, const json_t *value)
         (void)check_text(check, value);
     for (size_t i = 0; i < json_array_size(value); i++)
         check_value(check, json_array_get(value, i));
-    json_object_foreach(json_iterable(value), name, member)
-    {
+    json_object_foreach (json_iterable(value), name, member) {
         if (find_hole(str_from(name)) < str_from(name).len)
             (void)yaml_complain_key(&check->loader->reader, value, name, STR(""),
                                     "'${...}' cannot stand in a key");
@@ -229,8 +228,7 @@ void policy_holes_check(struct policy_loader *loader, const struct policy_stage_
     const char *name;
     json_t *value;
 
-    json_object_foreach(json_iterable(fields), name, value)
-    {
+    json_object_foreach (json_iterable(fields), name, value) {
         check.field = name;
         check.may_have_holes =
             !str_eq(str_from(name), STR("target")) && is_named(kind->fields_with_holes, name);
@@ -335,8 +333,7 @@ static json_t *fill_value(struct policy_filling *filling, const json_t *value, s
     for (size_t i = 0; i < json_array_size(value); i++)
         if (json_array_append_new(copy, fill_value(filling, json_array_get(value, i), error)) != 0)
             return NULL;
-    json_object_foreach(json_iterable(value), name, member)
-    {
+    json_object_foreach (json_iterable(value), name, member) {
         if (json_object_set_new(copy, name, fill_value(filling, member, error)) != 0)
             return NULL;
     }

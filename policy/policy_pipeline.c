@@ -104,8 +104,7 @@ void policy_stages_read(struct policy_loader *loader, const json_t *map,
     if (stages == NULL)
         return;
     pipeline->stages = stages;
-    json_object_foreach(json_iterable(json), name, value)
-    {
+    json_object_foreach (json_iterable(json), name, value) {
         struct policy_stage_rule *stage = &stages[pipeline->stage_count];
 
         if (!check_key(loader, json, name, "stage"))

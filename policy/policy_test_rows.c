@@ -123,8 +123,7 @@ static void read_inline_claims(const struct row_reader *reader, const json_t *ma
     const char *name;
     json_t *value;
 
-    json_object_foreach(json_iterable(map), name, value)
-    {
+    json_object_foreach (json_iterable(map), name, value) {
         json_t *claim = read_claim(reader, map, name);
 
         if (claim != NULL && !json_put(claims, name, claim))

@@ -182,8 +182,7 @@ void policy_sets_read(struct policy_loader *loader, const json_t *root)
         return;
     if (json_object_size(map) == 0)
         (void)yaml_complain(&loader->reader, map, "there is no set in 'sets'");
-    json_object_foreach(json_iterable(map), name, value)
-    {
+    json_object_foreach (json_iterable(map), name, value) {
         read_set(loader, map, name);
     }
 }

@@ -112,8 +112,7 @@ bool policy_words_refuse(const struct policy_loader *loader, enum policy_place p
     const char *name;
     json_t *value;
 
-    json_object_foreach(json_iterable(map), name, value)
-    {
+    json_object_foreach (json_iterable(map), name, value) {
         is_refused |= refuse_word(loader, place, map, name);
     }
     return is_refused;

@@ -11,6 +11,8 @@
 #define GRANT_EXCHANGE "urn:ietf:params:oauth:grant-type:token-exchange"
 #define TOKEN_TYPE(name) "urn:ietf:params:oauth:token-type:" name
 #define TTL_MAX_S (24 * 3600)
+#define AUDIENCE_MAX 2048
+#define SCOPE_MAX 1024
 #define STAGE_MAX 121 /* a pipeline's 80, ':' and a stage's 40 */
 
 static const char *const parameters[] = { "grant_type",
@@ -97,11 +99,13 @@ static bool read_wishes(const struct form *form, struct exchange_request *out, s
 
     if (form_count(form, "audience") > 1 || form_count(form, "resource") > 0)
         return error_set(error, ERROR_TARGET, "more than one audience, or a resource");
-    (void)form_get(form, "audience", &out->audience);
+    if (form_get(form, "audience", &out->audience) && out->audience.len > AUDIENCE_MAX)
+        return error_set(error, ERROR_TARGET, "an audience of %zu bytes", out->audience.len);
     if (form_get(form, "stage", &out->stage) &&
         (out->stage.len > STAGE_MAX || str_has_control(out->stage)))
         return error_set(error, ERROR_REQUEST, "stage is no stage's name");
-    if (form_get(form, "scope", &out->scope) && !is_scope(out->scope))
+    if (form_get(form, "scope", &out->scope) &&
+        (out->scope.len > SCOPE_MAX || !is_scope(out->scope)))
         return error_set(error, ERROR_SCOPE, "malformed scope");
     if (form_get(form, "ttl", &ttl) &&
         (!str_to_int64(ttl, &out->ttl_s) || out->ttl_s < 1 || out->ttl_s > TTL_MAX_S))

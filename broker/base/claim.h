@@ -15,12 +15,12 @@ enum claim_type {
 
 /** What is known of a claim besides its type. */
 enum claim_flag {
-    CLAIM_ID = 1 << 0,           /* names one thing for ever: a repository id */
-    CLAIM_OWNER_ID = 1 << 1,     /* names an organisation for ever */
+    CLAIM_ID = 1 << 0,       /* names one thing for ever: a repository id */
+    CLAIM_OWNER_ID = 1 << 1, /* names an organisation for ever */
     CLAIM_CAN_BE_RENAMED = 1 << 2,
-    CLAIM_SET_BY_USER = 1 << 3,  /* whoever starts the job can choose it */
+    CLAIM_SET_BY_USER = 1 << 3, /* whoever starts the job can choose it */
     CLAIM_OPTIONAL = 1 << 4,
-    CLAIM_PERSONAL = 1 << 5,     /* says something of a person: digests in the ledger */
+    CLAIM_PERSONAL = 1 << 5, /* says something of a person: digests in the ledger */
 };
 
 /** A row of a profile's claims, or of the `ci.*` facts. */

@@ -67,8 +67,8 @@ struct str yaml_line(const struct yaml_document *document, size_t line);
  * fit; the second case is reported. So a reader goes on and finds all mistakes of a file; who asks
  * `diagnostics->error_count` at the end knows whether the file is good.
  *
- * Texts that the getters give are the document's; arrays are in `arena`, or where that is NULL in the
- * arena of `diagnostics`.
+ * Texts that the getters give are the document's; arrays are in `arena`, or where that is NULL in
+ * the arena of `diagnostics`.
  */
 struct yaml_reader {
     const struct yaml_document *document;

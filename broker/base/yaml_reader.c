@@ -154,8 +154,7 @@ bool yaml_expect_map(const struct yaml_reader *reader, const json_t *value,
     if (!json_is_object(value))
         return yaml_complain_hint(reader, value, name_hint(reader, STR(""), names),
                                   "expected a map, not " STR_FMT, STR_ARG(describe(value, found)));
-    json_object_foreach(json_iterable(value), key, member)
-    {
+    json_object_foreach (json_iterable(value), key, member) {
         if (!is_one_of(key, names, &index))
             is_good = yaml_complain_key(reader, value, key, name_hint(reader, str_from(key), names),
                                         "unknown key '%s'", key);

@@ -121,7 +121,7 @@ static void read_claims(const struct config_reader *reader, const json_t *map,
             (void)yaml_complain(&reader->yaml, claims, "at most %d claims", CLAIMS_MAX);
             return;
         }
-        json_object_foreach(json_iterable(claims), name, type)
+        json_object_foreach (json_iterable(claims), name, type)
             add_claim(reader, claims, name, type, &issuer->claims, &rows[issuer->claims.count]);
     }
     if (!yaml_get_strs(&reader->yaml, map, "ids", &ids, &id_count))
@@ -167,8 +167,7 @@ static void read_only(const struct config_reader *reader, const json_t *map,
 
     (void)yaml_get_map(&reader->yaml, map, "only", &only);
     issuer->only = only;
-    json_object_foreach(json_iterable(only), name, value)
-    {
+    json_object_foreach (json_iterable(only), name, value) {
         const struct claim *claim = claim_find(&issuer->claims, str_from(name));
 
         if (!claim)
@@ -249,8 +248,7 @@ void config_read_issuers(const struct config_reader *reader, const json_t *root)
         arena_alloc_array(config->arena, json_object_size(issuers) + 1, sizeof(*config->issuers));
     if (!config->issuers)
         return;
-    json_object_foreach(json_iterable(issuers), name, map)
-    {
+    json_object_foreach (json_iterable(issuers), name, map) {
         struct issuer_options *issuer = &config->issuers[config->issuer_count];
 
         issuer->name = str_from(name);

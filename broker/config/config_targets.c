@@ -73,8 +73,7 @@ void config_read_targets(const struct config_reader *reader, const json_t *root)
         arena_alloc_array(config->arena, json_object_size(targets) + 1, sizeof(*config->targets));
     if (!config->targets)
         return;
-    json_object_foreach(json_iterable(targets), name, map)
-    {
+    json_object_foreach (json_iterable(targets), name, map) {
         struct target *target = &config->targets[config->target_count++];
 
         target->name = str_from(name);

@@ -66,12 +66,10 @@ static bool check_plain(const struct mint *mint, const struct target_kind *kind,
 
     if (!mint->details || kind->check_details)
         return true;
-    json_object_foreach(
-        json_iterable(mint->details), name,
-        value) if (!is_common_member(name)) return error_set(error, ERROR_DETAILS,
-                                                             "grant '" STR_FMT
-                                                             "' takes no further members",
-                                                             STR_ARG(mint->grant));
+    json_object_foreach (json_iterable(mint->details), name, value)
+        if (!is_common_member(name))
+            return error_set(error, ERROR_DETAILS, "grant '" STR_FMT "' takes no further members",
+                             STR_ARG(mint->grant));
     return true;
 }
 

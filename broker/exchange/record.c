@@ -11,6 +11,10 @@
  * `reason` and `scope` get in. Nothing here is a secret: the handle goes in as its hash.
  */
 
+/* A fact's longest text in an entry; what is longer stands among the claims, or is dropped there.
+ */
+#define CI_FACT_MAX 256
+
 static json_t *json_from_hex(struct str bytes, const char *prefix)
 {
     OWNED(buf_release) struct buf text = { 0 };
@@ -60,7 +64,15 @@ static bool put_token(const struct exchange *exchange, json_t *entry)
            put_str(object, "kid", token->kid);
 }
 
-/* The facts, without what the issuer cannot say; who a person is goes in as a digest. */
+static bool is_kept_fact(const json_t *value)
+{
+    return !json_is_null(value) && json_string_length(value) <= CI_FACT_MAX;
+}
+
+/*
+ * The facts, without what the issuer cannot say and without overlong ones, so that an entry always
+ * fits; who a person is goes in as a digest.
+ */
 static bool put_ci(const struct exchange *exchange, json_t *entry, json_t *private_part,
                    struct error *error)
 {
@@ -72,8 +84,9 @@ static bool put_ci(const struct exchange *exchange, json_t *entry, json_t *priva
 
     if (!json_put(entry, "ci", object))
         return error_set(error, ERROR_MEMORY, "entry");
-    json_object_foreach_safe(object, next, name, value) if (json_is_null(value))(void)
-        json_object_del(object, name); /* it is there: we are iterating */
+    json_object_foreach_safe (object, next, name, value)
+        if (!is_kept_fact(value))
+            (void)json_object_del(object, name); /* it is there: we are iterating */
     for (size_t i = 0; i < COUNT(personal); i++) {
         const json_t *person = json_object_get(exchange->token.ci, personal[i]);
 

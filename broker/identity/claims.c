@@ -42,8 +42,7 @@ static bool members_are_good(json_t *object)
     const char *name;
     json_t *member;
 
-    json_object_foreach(object, name, member)
-    {
+    json_object_foreach (object, name, member) {
         if (!text_is_good(str_from(name)) || !texts_are_good(member))
             return false;
     }

@@ -219,8 +219,7 @@ static bool may_verify(const json_t *key_ops)
         return true;
     if (!json_is_array(key_ops))
         return false;
-    json_array_foreach(key_ops, i, operation)
-    {
+    json_array_foreach (key_ops, i, operation) {
         if (!json_is_string(operation))
             return false;
         if (str_eq(json_str(operation), STR("verify")))

@@ -161,8 +161,8 @@ static bool bound_claims(json_t *kept, const json_t *claims, json_t *dropped)
 
     if (lens == NULL)
         return false;
-    json_object_foreach(json_iterable(claims), name, value) lens[i++] =
-        (struct claim_len){ name, member_len(name, json_object_get(kept, name)) };
+    json_object_foreach (json_iterable(claims), name, value)
+        lens[i++] = (struct claim_len){ name, member_len(name, json_object_get(kept, name)) };
     qsort(lens, count, sizeof(*lens), longest_first);
     is_done = drop_longest(kept, lens, count, dropped);
     free(lens);
@@ -180,8 +180,7 @@ bool entry_put_claims(json_t *entry, const json_t *claims,
 
     if (kept == NULL || dropped == NULL)
         return no_memory(error);
-    json_object_foreach(json_iterable(claims), name, value)
-    {
+    json_object_foreach (json_iterable(claims), name, value) {
         if (!copy_claim(kept, name, value, is_personal(name, context), private_part, error))
             return false;
     }

@@ -251,8 +251,7 @@ static json_t *read_operator(struct grant_reader *reader, const json_t *written)
         (void)grant_fault(reader, written, "a condition is {OPERATOR: {KEY: value}}");
         return NULL;
     }
-    json_object_foreach(json_iterable(written), key, value)
-    {
+    json_object_foreach (json_iterable(written), key, value) {
         json_t *list = NULL;
 
         if (is_condition_name(key, CONDITION_KEY_CHARSET))
@@ -275,8 +274,7 @@ static bool read_conditions(struct grant_reader *reader, const json_t *statement
 
     if (written && (!json_is_object(written) || json_object_size(written) == 0))
         return grant_fault(reader, written, "a condition is {OPERATOR: {KEY: value}}");
-    json_object_foreach(json_iterable(written), operator, value)
-    {
+    json_object_foreach (json_iterable(written), operator, value) {
         json_t *keys = NULL;
 
         if (!is_condition_name(operator, OPERATOR_CHARSET))
@@ -293,9 +291,9 @@ static bool names_source_ip(const json_t *keys)
     const char *key;
     json_t *value;
 
-    json_object_foreach(
-        json_iterable(keys), key,
-        value) if (str_eq_ignore_case(str_from(key), STR(KEY_SOURCE_IP))) return true;
+    json_object_foreach (json_iterable(keys), key, value)
+        if (str_eq_ignore_case(str_from(key), STR(KEY_SOURCE_IP)))
+            return true;
     return false;
 }
 
@@ -421,9 +419,9 @@ static bool has_twin(const json_t *tags, const char *name)
     const char *other;
     json_t *value;
 
-    json_object_foreach(json_iterable(tags), other,
-                        value) if (strcmp(other, name) != 0 &&
-                                   str_eq_ignore_case(str_from(other), str_from(name))) return true;
+    json_object_foreach (json_iterable(tags), other, value)
+        if (strcmp(other, name) != 0 && str_eq_ignore_case(str_from(other), str_from(name)))
+            return true;
     return false;
 }
 
@@ -439,8 +437,7 @@ static bool read_tags(struct grant_reader *reader, const json_t *fields, struct 
     if (!json_is_object(tags) || json_object_size(tags) > AWS_TAGS_MAX - AWS_OWN_TAGS)
         return grant_fault(reader, tags, "'tags' must be a map of at most %d texts",
                            AWS_TAGS_MAX - AWS_OWN_TAGS);
-    json_object_foreach(json_iterable(tags), name, value)
-    {
+    json_object_foreach (json_iterable(tags), name, value) {
         if (!check_tag_name(reader, value, str_from(name)) ||
             !grant_text(reader, value, &tag_limits, &text))
             return false;

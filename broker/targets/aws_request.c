@@ -85,8 +85,8 @@ static json_t *tags_new(const struct mint *mint, const struct aws_grant *grant)
     bool is_good = true;
 
     (void)str_cut(mint->stage, ':', &pipeline, &rest);
-    json_object_foreach(json_iterable(grant->tags), name, value) is_good =
-        is_good && put_tag(tags, name, json_str(value));
+    json_object_foreach (json_iterable(grant->tags), name, value)
+        is_good = is_good && put_tag(tags, name, json_str(value));
     is_good = is_good && put_own_tag(tags, AWS_TAG_STAGE, mint->stage) &&
               put_own_tag(tags, AWS_TAG_PIPELINE, pipeline) &&
               put_own_tag(tags, AWS_TAG_RUN, mint->run);

@@ -121,8 +121,9 @@ static bool read_claims(struct grant_reader *reader, const json_t *fields, json_
         return true;
     if (!json_is_object(map) || json_object_size(map) > CLAIMS_MAX)
         return grant_fault(reader, map, "'claims' must be a map of at most %d texts", CLAIMS_MAX);
-    json_object_foreach(map, name,
-                        value) if (!check_claim(reader, str_from(name), value)) return false;
+    json_object_foreach (map, name, value)
+        if (!check_claim(reader, str_from(name), value))
+            return false;
     return true;
 }
 

@@ -215,8 +215,7 @@ static bool check_members(const struct mint *mint, struct error *error)
     const char *name;
     json_t *value;
 
-    json_object_foreach(json_iterable(mint->details), name, value)
-    {
+    json_object_foreach (json_iterable(mint->details), name, value) {
         bool is_known = false;
 
         for (size_t i = 0; i < COUNT(known); i++)

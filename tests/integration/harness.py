@@ -257,7 +257,7 @@ class Place:
         """The ledger's entries, through the client."""
         result = self.run("audit", "tail", "--ledger", self.path("store"), "--output", "json",
                           "-n", "100000")
-        entries = [json.loads(line) for line in result.stdout.splitlines() if line.strip()]
+        entries = [json.loads(line)["entry"] for line in result.stdout.splitlines() if line.strip()]
         return [entry for entry in entries if kind is None or entry.get("type") == kind]
 
 
