@@ -97,16 +97,15 @@ static bool verify(const struct values *values, const struct operands *operands,
                    struct arena *arena, struct verified_token *verified, struct error *error)
 {
     struct issuer_options *issuer = arena_alloc(arena, sizeof(*issuer));
-    struct str token;
+    struct identity_input input = { .now_s = clock_wall_s() };
     struct str jwks;
 
     if (!issuer)
         return error_set(error, ERROR_MEMORY, "no memory for the issuer");
     return describe_issuer(values, issuer, error) &&
            file_read(arena, values->jwks, JWKS_MAX, &jwks, error) &&
-           token_input_read(operands, arena, &token, error) &&
-           identity_verify_offline(issuer, jwks, token, clock_wall_s(), values->leeway_s, arena,
-                                   verified, error);
+           token_input_read(operands, arena, &input.token, error) &&
+           identity_verify_offline(issuer, jwks, &input, values->leeway_s, arena, verified, error);
 }
 
 static int print_text(const struct verified_token *verified)

@@ -116,11 +116,15 @@ bool exchange_has_begun(const struct exchange *exchange)
 
 static enum progress identity_enter(struct exchange *exchange, struct error *error)
 {
+    struct identity_input input = {
+        .token = exchange->request.subject_token,
+        .now_s = clock_wall_s(),
+        .thumbprint = exchange->request.thumbprint,
+    };
     enum progress progress;
 
-    exchange->now_s = clock_wall_s();
-    progress = identity_verify(exchange->rules->identity, exchange->request.subject_token,
-                               exchange->now_s, exchange->arena, exchange->waker,
+    exchange->now_s = input.now_s;
+    progress = identity_verify(exchange->rules->identity, &input, exchange->arena, exchange->waker,
                                &exchange->identity_state, &exchange->token, error);
     exchange->is_verified = progress == PROGRESS_DONE;
     return progress;

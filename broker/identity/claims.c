@@ -273,14 +273,36 @@ static bool check_window(const struct claims_rules *rules, const struct claims_f
     return true;
 }
 
+/* Ours, or ours for one key alone, whose holder must be the one who shows it. */
+static bool is_our_audience(struct str audience, const struct claims_rules *rules,
+                            bool *is_key_bound)
+{
+    struct str ours = rules->issuer->audience;
+    struct str key = STR(IDENTITY_KEY_AUDIENCE);
+    struct str rest;
+
+    if (str_eq(audience, ours))
+        return true;
+    if (!str_starts_with(audience, ours))
+        return false;
+    rest = str_slice(audience, ours.len, audience.len);
+    if (rules->thumbprint.len == 0 || !str_starts_with(rest, key) ||
+        !str_eq(str_slice(rest, key.len, rest.len), rules->thumbprint))
+        return false;
+    *is_key_bound = true;
+    return true;
+}
+
 /* Every audience must be ours: a token that others take as well can be theirs to replay. */
-static bool check_audience(const json_t *claims, struct str ours, struct error *error)
+static bool check_audience(const json_t *claims, const struct claims_rules *rules,
+                           bool *is_key_bound, struct error *error)
 {
     const json_t *audience = json_object_get(claims, "aud");
-    bool is_ours = !json_is_string(audience) || str_eq(json_str(audience), ours);
+    bool is_ours =
+        !json_is_string(audience) || is_our_audience(json_str(audience), rules, is_key_bound);
 
-    for (size_t i = 0; i < json_array_size(audience); i++)
-        is_ours = is_ours && str_eq(json_str(json_array_get(audience, i)), ours);
+    for (size_t i = 0; is_ours && i < json_array_size(audience); i++)
+        is_ours = is_our_audience(json_str(json_array_get(audience, i)), rules, is_key_bound);
     if (!is_ours)
         return error_set(error, ERROR_TOKEN_AUDIENCE, "an audience is not ours");
     return true;
@@ -302,7 +324,8 @@ bool claims_check(json_t *claims, const struct claims_rules *rules, struct claim
         !check_audience_shape(claims, error) || !check_types(claims, &issuer->claims, error) ||
         !check_only(claims, issuer, error))
         return false;
-    if (!check_window(rules, &found, error) || !check_audience(claims, issuer->audience, error))
+    if (!check_window(rules, &found, error) ||
+        !check_audience(claims, rules, &found.is_key_bound, error))
         return false;
     *facts = found;
     return true;

@@ -32,6 +32,7 @@ struct claims_rules {
     int64_t max_lifetime_s;
     int64_t leeway_s;
     int64_t now_s;
+    struct str thumbprint; /* of the key that came with the token; empty: none */
 };
 
 /** What was found on the way; the strings are the claims'. */
@@ -40,6 +41,7 @@ struct claims_facts {
     struct str token_id; /* `jti`; empty where there is none */
     int64_t issued_s;
     int64_t expires_s;
+    bool is_key_bound; /* an audience names the key */
 };
 
 /**

@@ -226,14 +226,16 @@ static bool fill_facts(const struct verification *verification, struct verified_
     return true;
 }
 
-static struct claims_rules rules_at(const struct issuer *issuer, int64_t now_s, int64_t leeway_s)
+static struct claims_rules rules_at(const struct issuer *issuer, const struct identity_input *input,
+                                    int64_t leeway_s)
 {
     return (struct claims_rules){
         .issuer = issuer->options,
         .max_age_s = issuer->max_age_s,
         .max_lifetime_s = issuer->max_lifetime_s,
         .leeway_s = leeway_s,
-        .now_s = now_s,
+        .now_s = input->now_s,
+        .thumbprint = str_from(input->thumbprint),
     };
 }
 
@@ -250,6 +252,7 @@ static bool check_token(const struct verification *verification, struct verifier
         !mark_token(verification, &facts, &made, error) || !fill_facts(verification, &made, error))
         return false;
     made.subject = facts.subject;
+    made.is_key_bound = facts.is_key_bound;
     made.issued_s = facts.issued_s;
     made.expires_s = facts.expires_s;
     made.kid = verification->envelope.kid;
@@ -287,11 +290,11 @@ static struct verification *begin(const struct identity *identity, struct str to
 }
 
 static enum progress verify(const struct identity *identity, struct verification *verification,
-                            int64_t now_s, struct waker waker, struct verified_token *verified,
-                            struct error *error)
+                            const struct identity_input *input, struct waker waker,
+                            struct verified_token *verified, struct error *error)
 {
     const struct issuer *issuer = verification->issuer;
-    struct claims_rules rules = rules_at(issuer, now_s, identity->leeway_s);
+    struct claims_rules rules = rules_at(issuer, input, identity->leeway_s);
     struct key_pick pick = { 0 };
     enum progress progress = key_source_find(issuer->keys, &verification->envelope,
                                              verification->has_waited, waker, &pick, error);
@@ -305,7 +308,7 @@ static enum progress verify(const struct identity *identity, struct verification
 }
 
 /* NOLINTNEXTLINE(readability-function-size): a step has its state and its waker besides */
-enum progress identity_verify(struct identity *identity, struct str token, int64_t now_s,
+enum progress identity_verify(struct identity *identity, const struct identity_input *input,
                               struct arena *arena, struct waker waker, void **state,
                               struct verified_token *verified, struct error *error)
 {
@@ -316,13 +319,13 @@ enum progress identity_verify(struct identity *identity, struct str token, int64
     if (verification != NULL)
         verification->has_waited = true;
     else
-        verification = begin(identity, token, arena, error);
+        verification = begin(identity, input->token, arena, error);
     if (verification == NULL)
         return PROGRESS_FAILED;
     /* once it waits, another thread may enter again at any moment: nothing is touched after that */
     *state = verification;
     name = verification->issuer->name;
-    progress = verify(identity, verification, now_s, waker, verified, error);
+    progress = verify(identity, verification, input, waker, verified, error);
     if (progress == PROGRESS_FAILED)
         error_wrap(error, "issuer %s", name);
     return progress;
@@ -362,8 +365,9 @@ static bool find_offline(const struct key_set *set, const struct verification *v
 
 /* NOLINTNEXTLINE(readability-function-size): what an identity else holds comes with the call */
 bool identity_verify_offline(const struct issuer_options *options, struct str jwks,
-                             struct str token, int64_t now_s, int64_t leeway_s, struct arena *arena,
-                             struct verified_token *verified, struct error *error)
+                             const struct identity_input *input, int64_t leeway_s,
+                             struct arena *arena, struct verified_token *verified,
+                             struct error *error)
 {
     struct issuer issuer = { 0 };
     struct verification verification = { .issuer = &issuer };
@@ -373,8 +377,8 @@ bool identity_verify_offline(const struct issuer_options *options, struct str jw
     struct str url;
 
     issuer_resolve(&issuer, options);
-    rules = rules_at(&issuer, now_s, leeway_s);
-    if (!open_token(&verification, token, options->typ, arena, error) ||
+    rules = rules_at(&issuer, input, leeway_s);
+    if (!open_token(&verification, input->token, options->typ, arena, error) ||
         !read_issuer(&verification, &url, error))
         return false;
     if (!str_eq(url, options->url))

@@ -83,12 +83,26 @@ struct verified_token {
     struct str kid; /* empty where the token has none */
     int64_t issued_s;
     int64_t expires_s;
+    bool is_key_bound;          /* its audience names the key that came with it */
     uint8_t mark[SHA256_LEN];   /* of single use: hash over issuer and jti, or header.payload */
     uint8_t sha256[SHA256_LEN]; /* of the token's text */
 };
 
+/** What is verified, and with what it came. */
+struct identity_input {
+    struct str token;
+    int64_t now_s;
+    const char *thumbprint; /* of the key that a DPoP proof beside it is of, or NULL */
+};
+
+/** Between our audience and a key's thumbprint, where a job asks for a token bound to its key. */
+#define IDENTITY_KEY_AUDIENCE "#jkt="
+
 /**
  * Verify a subject token.
+ *
+ * Every audience must be ours, or ours with IDENTITY_KEY_AUDIENCE and the thumbprint of the key
+ * that came along: such a token is no use to whoever lacks the key.
  *
  * Where the issuer's keys must be fetched first: PROGRESS_WAIT, and `waker` is called when to enter
  * again with the same arguments; `*state` (start with NULL) carries on between the calls. Nothing
@@ -97,7 +111,7 @@ struct verified_token {
  * Errors: ERROR_TOKEN; only once it verified and meets `only`: ERROR_TOKEN_EXPIRED,
  *         ERROR_TOKEN_TOO_OLD, ERROR_TOKEN_AUDIENCE; ERROR_KEYS_UNAVAILABLE; ERROR_MEMORY
  */
-enum progress identity_verify(struct identity *identity, struct str token, int64_t now_s,
+enum progress identity_verify(struct identity *identity, const struct identity_input *input,
                               struct arena *arena, struct waker waker, void **state,
                               struct verified_token *verified, struct error *error);
 
@@ -116,6 +130,7 @@ const char *identity_degraded(const struct identity *identity);
  * The same code as identity_verify(), with `issuer` as the only one. Errors say the exact reason in
  * the cause.
  */
-bool identity_verify_offline(const struct issuer_options *issuer, struct str jwks, struct str token,
-                             int64_t now_s, int64_t leeway_s, struct arena *arena,
-                             struct verified_token *verified, struct error *error) MUST_USE;
+bool identity_verify_offline(const struct issuer_options *issuer, struct str jwks,
+                             const struct identity_input *input, int64_t leeway_s,
+                             struct arena *arena, struct verified_token *verified,
+                             struct error *error) MUST_USE;

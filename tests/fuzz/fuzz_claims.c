@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct issuer_options issuer = { .profile = profile,
                                            .audience = STR("broker"),
                                            .claims = profile->claims };
-    const struct claims_rules rules = { &issuer, 3600, 3600, 30, 1790000000 };
+    const struct claims_rules rules = { &issuer, 3600, 3600, 30, 1790000000, STR("") };
     OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
     struct claims_facts facts = { 0 };
     json_t *claims = NULL;

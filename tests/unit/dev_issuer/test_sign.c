@@ -112,12 +112,12 @@ static bool verify(struct fixture *fixture, struct str token, int64_t now_s,
         .algorithms = (unsigned)JOSE_RS256 | (unsigned)JOSE_ES256,
         .claims = profile->claims,
     };
+    struct identity_input input = { .token = token, .now_s = now_s };
     struct str jwks;
 
     return sign_open_keys(&fixture->options, NOW_S, &keys, error) &&
            keys_jwks(keys, fixture->arena, &jwks, error) &&
-           identity_verify_offline(&issuer, jwks, token, now_s, 30, fixture->arena, verified,
-                                   error);
+           identity_verify_offline(&issuer, jwks, &input, 30, fixture->arena, verified, error);
 }
 
 static enum error_code code_of(struct fixture *fixture, struct str token, int64_t now_s)

@@ -101,8 +101,10 @@ static struct issuer_options usual_issuer(void)
 static bool verify_as(const struct issuer_options *issuer, const char *jwks, struct str token,
                       struct verified_token *verified, struct error *error)
 {
-    return identity_verify_offline(issuer, str_from(jwks), token, NOW, LEEWAY, world.arena,
-                                   verified, error);
+    struct identity_input input = { .token = token, .now_s = NOW };
+
+    return identity_verify_offline(issuer, str_from(jwks), &input, LEEWAY, world.arena, verified,
+                                   error);
 }
 
 static bool verify(const char *token, struct error *error)

@@ -97,13 +97,13 @@ static bool try_new(struct error *error)
 static bool try_offline(struct error *error)
 {
     const struct issuer_options issuer = issuer_of(NULL);
+    const struct identity_input input = { .token = str_from(token), .now_s = NOW };
     OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
     struct verified_token verified = { 0 };
 
     if (arena == NULL)
         return error_set(error, ERROR_MEMORY, "arena");
-    return identity_verify_offline(&issuer, str_from(jwks), str_from(token), NOW, 30, arena,
-                                   &verified, error);
+    return identity_verify_offline(&issuer, str_from(jwks), &input, 30, arena, &verified, error);
 }
 
 static bool try_proof(struct error *error)

@@ -141,6 +141,7 @@ static void only_must_fit_the_issuer(void **state)
 static enum error_code code_for(struct identity *identity, const char *url)
 {
     OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
+    struct identity_input input;
     char payload[128];
     char *token;
     void *state = NULL;
@@ -149,8 +150,9 @@ static enum error_code code_for(struct identity *identity, const char *url)
 
     (void)snprintf(payload, sizeof(payload), "{\"iss\":\"%s\"}", url);
     token = signer_token(signer, "{\"alg\":\"EdDSA\",\"kid\":\"a\"}", payload);
-    assert_int_equal(identity_verify(identity, str_from(token), NOW, arena,
-                                     (struct waker){ never_wake, NULL }, &state, &verified, &error),
+    input = (struct identity_input){ .token = str_from(token), .now_s = NOW };
+    assert_int_equal(identity_verify(identity, &input, arena, (struct waker){ never_wake, NULL },
+                                     &state, &verified, &error),
                      PROGRESS_FAILED);
     free(token);
     return error.code;

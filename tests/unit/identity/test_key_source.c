@@ -152,10 +152,11 @@ static void attempt_close(struct attempt *attempt)
 
 static enum progress enter(struct attempt *attempt, struct identity *identity)
 {
+    struct identity_input input = { .token = str_from(attempt->token), .now_s = NOW };
+
     attempt->entered++;
-    return identity_verify(identity, str_from(attempt->token), NOW, attempt->arena,
-                           (struct waker){ wake, attempt }, &attempt->state, &attempt->verified,
-                           &attempt->error);
+    return identity_verify(identity, &input, attempt->arena, (struct waker){ wake, attempt },
+                           &attempt->state, &attempt->verified, &attempt->error);
 }
 
 static bool is_woken(struct attempt *attempt, unsigned count)
