@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/secret.h"
 #include "upstream/cache_control_internal.h"
 #include "upstream/transfer_internal.h"
@@ -157,17 +158,21 @@ static size_t take_head(char *data, size_t size, size_t count, void *context)
 
 #define SET(easy, option, value) (curl_easy_setopt((easy), (option), (value)) == CURLE_OK)
 
+static unsigned total_timeout_ms(const struct upstream_request *request)
+{
+    return request->total_timeout_ms > 0 ? request->total_timeout_ms : TOTAL_TIMEOUT_DEFAULT_MS;
+}
+
 static bool set_limits(CURL *easy, const struct upstream_request *request)
 {
     long connect_ms = request->connect_timeout_ms > 0 ? (long)request->connect_timeout_ms
                                                       : CONNECT_TIMEOUT_DEFAULT_MS;
-    long total_ms =
-        request->total_timeout_ms > 0 ? (long)request->total_timeout_ms : TOTAL_TIMEOUT_DEFAULT_MS;
 
     return SET(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) &&
-           SET(easy, CURLOPT_TIMEOUT_MS, total_ms) && SET(easy, CURLOPT_NOSIGNAL, 1L) &&
-           SET(easy, CURLOPT_FOLLOWLOCATION, 0L) && SET(easy, CURLOPT_PROXY, "") &&
-           SET(easy, CURLOPT_NOPROXY, "*") && SET(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
+           SET(easy, CURLOPT_TIMEOUT_MS, (long)total_timeout_ms(request)) &&
+           SET(easy, CURLOPT_NOSIGNAL, 1L) && SET(easy, CURLOPT_FOLLOWLOCATION, 0L) &&
+           SET(easy, CURLOPT_PROXY, "") && SET(easy, CURLOPT_NOPROXY, "*") &&
+           SET(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
            SET(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
            SET(easy, CURLOPT_HTTP09_ALLOWED, 0L) &&
            SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
@@ -288,6 +293,7 @@ bool transfer_new(const struct upstream_request *request, struct transfer **tran
     if (!copy_request(made, request, error))
         return false;
     made->is_idempotent = method->is_idempotent;
+    made->deadline_ns = clock_monotonic_ns() + total_timeout_ms(request) * INT64_C(1000000);
     made->easy = curl_easy_init();
     if (made->easy == NULL || !set_limits(made->easy, request) || !set_tls(made->easy, made) ||
         !set_callbacks(made->easy, made) || !set_request(made->easy, made, method))

@@ -28,6 +28,7 @@ struct transfer {
     struct str host; /* of `url`: all that a message says of it */
     bool is_plain_http;
     bool is_idempotent;
+    int64_t deadline_ns; /* on clock_monotonic_ns(): its end, connection or not */
 
     /* what happened */
     const char *refused; /* why a callback of ours ended it, or NULL */

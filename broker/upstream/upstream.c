@@ -4,19 +4,23 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "upstream/transfer_internal.h"
 
 /* Waiting and under way together; a request holds at most its limits' worth of memory. */
 #define REQUESTS_MAX 1024
-#define CONNECTIONS_MAX 256L
+#define CONNECTIONS_MAX                                                                            \
+    1024L /* one a request: hanging peers, however many, keep no other waiting */
 #define HOST_CONNECTIONS_MAX 32L /* so that one hanging peer never takes them all */
 #define IDLE_CONNECTIONS_MAX 64L
 #define POLL_MAX_MS 1000
+#define NS_PER_MS INT64_C(1000000)
 
 struct upstream {
     CURLM *multi; /* the thread's own, but for wake_thread() */
     pthread_t thread;
     struct transfer *active; /* the thread's own: those that curl works on */
+    int64_t deadline_ns;     /* the thread's own: no active one is due before it */
 
     pthread_mutex_t lock;
     struct transfer *queued;      /* guarded by lock; oldest first */
@@ -55,6 +59,8 @@ static void begin_transfer(struct upstream *upstream, struct transfer *transfer)
         end_transfer(upstream, transfer, CURLE_OUT_OF_MEMORY);
         return;
     }
+    if (transfer->deadline_ns < upstream->deadline_ns)
+        upstream->deadline_ns = transfer->deadline_ns;
     transfer->previous = NULL;
     transfer->next = upstream->active;
     if (upstream->active != NULL)
@@ -99,6 +105,40 @@ static void end_finished(struct upstream *upstream)
     }
 }
 
+/*
+ * End what is past its time. curl counts the time of a request only while it has a connection: one
+ * that waits for a free one would wait as long as those who have them please.
+ */
+static void end_overdue(struct upstream *upstream)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    int64_t next_ns = INT64_MAX;
+    struct transfer *following;
+
+    if (now_ns < upstream->deadline_ns)
+        return;
+    for (struct transfer *transfer = upstream->active; transfer != NULL; transfer = following) {
+        following = transfer->next;
+        if (now_ns >= transfer->deadline_ns) {
+            withdraw(upstream, transfer);
+            end_transfer(upstream, transfer, CURLE_OPERATION_TIMEDOUT);
+        } else if (transfer->deadline_ns < next_ns) {
+            next_ns = transfer->deadline_ns;
+        }
+    }
+    upstream->deadline_ns = next_ns;
+}
+
+/* How long nothing of ours is due. */
+static int poll_ms(const struct upstream *upstream)
+{
+    int64_t left_ns = upstream->deadline_ns - clock_monotonic_ns();
+
+    if (left_ns <= 0)
+        return 0;
+    return left_ns > POLL_MAX_MS * NS_PER_MS ? POLL_MAX_MS : (int)(left_ns / NS_PER_MS) + 1;
+}
+
 static void end_all(struct upstream *upstream, struct transfer *queued)
 {
     while (upstream->active != NULL) {
@@ -132,7 +172,8 @@ static void *run(void *context)
         begin_queued(upstream, queued);
         (void)curl_multi_perform(upstream->multi, &running); /* failures end their transfer */
         end_finished(upstream);
-        (void)curl_multi_poll(upstream->multi, NULL, 0, POLL_MAX_MS, NULL);
+        end_overdue(upstream);
+        (void)curl_multi_poll(upstream->multi, NULL, 0, poll_ms(upstream), NULL);
     }
 }
 

@@ -1,8 +1,13 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "tests/test.h"
@@ -642,6 +647,97 @@ static void one_that_hangs_delays_no_other(void **state)
     peer_stop(fast);
 }
 
+/* Peers that take a connection, as the kernel does for them, and then nothing. */
+#define SILENT_PEERS 300
+
+struct silent_peer {
+    int fd;
+    char url[PEER_URL_MAX];
+};
+
+static void open_silent(struct silent_peer *peer)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t len = sizeof(address);
+
+    peer->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(peer->fd >= 0);
+    assert_int_equal(bind(peer->fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(peer->fd, 64), 0);
+    assert_int_equal(getsockname(peer->fd, (struct sockaddr *)&address, &len), 0);
+    (void)snprintf(peer->url, sizeof(peer->url), LOOPBACK ":%u/", ntohs(address.sin_port));
+}
+
+static void submit_silent(struct upstream *own, const struct silent_peer *peer,
+                          unsigned total_timeout_ms, size_t counts[3])
+{
+    struct upstream_request request = request_of("GET", peer->url);
+    struct error error = { 0 };
+
+    request.done = count_end;
+    request.context = counts;
+    request.total_timeout_ms = total_timeout_ms;
+    assert_true(upstream_submit(own, &request, &error));
+}
+
+static void however_many_hang_they_delay_no_other(void **state)
+{
+    static struct silent_peer silent[SILENT_PEERS];
+    struct rlimit limit;
+    struct peer *fast = peer_start(answer_hello, NULL);
+    struct upstream *own = NULL;
+    size_t counts[3] = { 0 };
+    struct error error = { 0 };
+    char url[PEER_URL_MAX];
+    struct upstream_request other = request_of("GET", peer_url(fast, LOOPBACK, "/", url));
+    struct answer answer = { 0 };
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(upstream_start(&own, &error));
+    for (size_t i = 0; i < SILENT_PEERS; i++) {
+        open_silent(&silent[i]);
+        submit_silent(own, &silent[i], 60000, counts);
+    }
+    other.context = &answer;
+    assert_true(upstream_call(own, &other, &error));
+    assert_int_equal(answer.outcome, UPSTREAM_ANSWERED);
+    upstream_stop(own);
+    assert_int_equal(counts[UPSTREAM_UNSENT] + counts[UPSTREAM_UNKNOWN], SILENT_PEERS);
+    for (size_t i = 0; i < SILENT_PEERS; i++)
+        assert_int_equal(close(silent[i].fd), 0);
+    peer_stop(fast);
+}
+
+/* The connections to one host are taken: who waits for one has its time all the same. */
+static void waiting_for_a_connection_counts_as_time(void **state)
+{
+    struct silent_peer silent;
+    struct upstream *own = NULL;
+    size_t hanging[3] = { 0 };
+    struct answer answer = { 0 };
+    struct error error = { 0 };
+    struct upstream_request request;
+
+    (void)state;
+    open_silent(&silent);
+    assert_true(upstream_start(&own, &error));
+    for (size_t i = 0; i < 32; i++)
+        submit_silent(own, &silent, 60000, hanging);
+    request = request_of("POST", silent.url);
+    request.context = &answer;
+    request.total_timeout_ms = 200;
+    assert_true(upstream_call(own, &request, &error));
+    assert_int_equal(answer.outcome, UPSTREAM_UNSENT);
+    assert_int_equal(answer.error.code, ERROR_UNREACHABLE);
+    assert_int_equal(hanging[UPSTREAM_UNKNOWN], 0);
+    upstream_stop(own);
+    assert_int_equal(hanging[UPSTREAM_UNSENT] + hanging[UPSTREAM_UNKNOWN], 32);
+    assert_int_equal(close(silent.fd), 0);
+}
+
 static void stopping_nothing_is_nothing(void **state)
 {
     (void)state;
@@ -673,6 +769,8 @@ int main(void)
         cmocka_unit_test(a_header_that_would_make_a_line_is_not_taken),
         cmocka_unit_test(the_queue_has_an_end_and_stopping_answers_all),
         cmocka_unit_test(one_that_hangs_delays_no_other),
+        cmocka_unit_test(however_many_hang_they_delay_no_other),
+        cmocka_unit_test(waiting_for_a_connection_counts_as_time),
         cmocka_unit_test(stopping_nothing_is_nothing),
     };
 
