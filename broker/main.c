@@ -1,5 +1,6 @@
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -158,6 +159,12 @@ static bool run(const struct arguments *arguments, struct diagnostics *diagnosti
     return serve(config, diagnostics, error);
 }
 
+/* Both TLS libraries would write every session's secrets to the file that it names. */
+static void forbid_key_logs(void)
+{
+    (void)unsetenv("SSLKEYLOGFILE"); /* NOLINT(concurrency-mt-unsafe): no other thread is there */
+}
+
 int main(int argc, char **argv)
 {
     OWNED(arena_free) struct arena *arena = arena_new(DIAGNOSTICS_ARENA_MAX);
@@ -166,6 +173,7 @@ int main(int argc, char **argv)
     struct error error = { 0 };
     bool is_good;
 
+    forbid_key_logs();
     if (!read_arguments(argc, argv, &arguments))
         return error_kind(ERROR_USAGE)->exit_code;
     if (arguments.is_done)
