@@ -1,5 +1,6 @@
 #include "store/marks.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,18 +8,36 @@
 
 #define CAPACITY_FIRST 8
 
-/* Slots in use, of 100. With growth by a quarter a shard is at least 68 % full: 59 bytes a mark. */
+/* Slots in use, of 100. With growth by a quarter a shard is at least 68 % full: 63 bytes a mark. */
 #define FILL_MAX_PERCENT 85
+
+static_assert(sizeof(struct mark) == 43, "63 bytes a mark");
+
+static void put_u40(uint8_t bytes[5], uint64_t value)
+{
+    bytes[0] = (uint8_t)(value >> 32);
+    put_u32(bytes + 1, (uint32_t)value);
+}
+
+static uint64_t get_u40(const uint8_t bytes[5])
+{
+    return (uint64_t)bytes[0] << 32 | get_u32(bytes + 1);
+}
+
+static int64_t expiry_of(const struct mark *slot)
+{
+    return (int64_t)get_u40(slot->expires_s);
+}
 
 static struct mark_shard *shard_of(struct marks *marks, const uint8_t *key)
 {
     return &marks->shards[key[0]];
 }
 
-/* Where a key's probing starts. */
-static uint32_t home_of(const struct mark_shard *shard, const uint8_t *key)
+/* Where probing starts; `kept` is a key without its shard's byte, as are those below. */
+static uint32_t home_of(const struct mark_shard *shard, const uint8_t *kept)
 {
-    return (uint32_t)(((uint64_t)get_u32(key + 1) * shard->capacity) >> 32);
+    return (uint32_t)(((uint64_t)get_u32(kept) * shard->capacity) >> 32);
 }
 
 static uint32_t next_slot(const struct mark_shard *shard, uint32_t slot)
@@ -27,11 +46,12 @@ static uint32_t next_slot(const struct mark_shard *shard, uint32_t slot)
 }
 
 /* The key's slot, or the free one where it would go; the shard has a free slot. */
-static uint32_t find_slot(const struct mark_shard *shard, const uint8_t *key)
+static uint32_t find_slot(const struct mark_shard *shard, const uint8_t *kept)
 {
-    uint32_t slot = home_of(shard, key);
+    uint32_t slot = home_of(shard, kept);
 
-    while (shard->slots[slot].expires_s != 0 && memcmp(shard->slots[slot].key, key, MARK_LEN) != 0)
+    while (shard->slots[slot].uses != 0 &&
+           memcmp(shard->slots[slot].key, kept, MARK_KEPT_LEN - 1) != 0)
         slot = next_slot(shard, slot);
     return slot;
 }
@@ -39,7 +59,7 @@ static uint32_t find_slot(const struct mark_shard *shard, const uint8_t *key)
 static void move_slots(const struct mark_shard *from, struct mark_shard *to)
 {
     for (uint32_t i = 0; i < from->capacity; i++) {
-        if (from->slots[i].expires_s != 0)
+        if (from->slots[i].uses != 0)
             to->slots[find_slot(to, from->slots[i].key)] = from->slots[i];
     }
 }
@@ -68,20 +88,29 @@ void marks_release(struct marks *marks)
     memset(marks, 0, sizeof(*marks));
 }
 
-bool marks_set(struct marks *marks, const uint8_t key[MARK_LEN], int64_t expires_s)
+static uint64_t clamp(uint64_t value)
+{
+    return value < MARK_NUMBER_MAX ? value : MARK_NUMBER_MAX;
+}
+
+bool marks_set(struct marks *marks, const uint8_t key[MARK_LEN], const struct store_mark *mark)
 {
     struct mark_shard *shard = shard_of(marks, key);
-    struct mark *mark = NULL;
+    struct mark *slot = NULL;
 
     if (!shard_reserve(shard))
         return false;
-    mark = &shard->slots[find_slot(shard, key)];
-    if (mark->expires_s == 0) {
-        memcpy(mark->key, key, MARK_LEN);
+    slot = &shard->slots[find_slot(shard, key + 1)];
+    if (slot->uses == 0) {
+        memcpy(slot->key, key + 1, sizeof(slot->key));
         shard->count++;
         marks->count++;
     }
-    mark->expires_s = expires_s;
+    memcpy(slot->holder, mark->holder, sizeof(slot->holder));
+    slot->uses = (uint8_t)(mark->uses < STORE_MARK_USES_MAX ? mark->uses : STORE_MARK_USES_MAX);
+    put_u40(slot->expires_s, clamp((uint64_t)mark->expires_s));
+    put_u40(slot->first_index, clamp(mark->first_index));
+    put_u40(slot->latest_index, clamp(mark->latest_index));
     return true;
 }
 
@@ -100,7 +129,7 @@ static void free_slot(struct marks *marks, struct mark_shard *shard, uint32_t ho
 {
     uint32_t slot = next_slot(shard, hole);
 
-    while (shard->slots[slot].expires_s != 0) {
+    while (shard->slots[slot].uses != 0) {
         if (may_fill(shard, hole, slot)) {
             shard->slots[hole] = shard->slots[slot];
             hole = slot;
@@ -119,16 +148,38 @@ void marks_remove(struct marks *marks, const uint8_t key[MARK_LEN])
 
     if (shard->count == 0)
         return;
-    slot = find_slot(shard, key);
-    if (shard->slots[slot].expires_s != 0)
+    slot = find_slot(shard, key + 1);
+    if (shard->slots[slot].uses != 0)
         free_slot(marks, shard, slot);
+}
+
+struct store_mark mark_read(const struct mark *slot)
+{
+    struct store_mark mark = {
+        .uses = slot->uses,
+        .expires_s = expiry_of(slot),
+        .first_index = get_u40(slot->first_index),
+        .latest_index = get_u40(slot->latest_index),
+    };
+
+    memcpy(mark.holder, slot->holder, sizeof(mark.holder));
+    return mark;
+}
+
+struct store_mark marks_find(const struct marks *marks, const uint8_t key[MARK_LEN], int64_t now_s)
+{
+    const struct mark_shard *shard = &marks->shards[key[0]];
+    const struct mark *slot = NULL;
+
+    if (shard->count == 0)
+        return (struct store_mark){ 0 };
+    slot = &shard->slots[find_slot(shard, key + 1)];
+    return slot->uses != 0 && expiry_of(slot) > now_s ? mark_read(slot) : (struct store_mark){ 0 };
 }
 
 bool marks_has(const struct marks *marks, const uint8_t key[MARK_LEN], int64_t now_s)
 {
-    const struct mark_shard *shard = &marks->shards[key[0]];
-
-    return shard->count > 0 && shard->slots[find_slot(shard, key)].expires_s > now_s;
+    return marks_find(marks, key, now_s).uses != 0;
 }
 
 void marks_sweep(struct marks *marks, size_t index, int64_t now_s)
@@ -138,9 +189,9 @@ void marks_sweep(struct marks *marks, size_t index, int64_t now_s)
 
     /* A freed slot may be filled from behind: look at it again. */
     while (slot < shard->capacity) {
-        int64_t expires_s = shard->slots[slot].expires_s;
+        const struct mark *mark = &shard->slots[slot];
 
-        if (expires_s != 0 && expires_s <= now_s)
+        if (mark->uses != 0 && expiry_of(mark) <= now_s)
             free_slot(marks, shard, slot);
         else
             slot++;

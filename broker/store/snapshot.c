@@ -16,10 +16,10 @@
 #include "store/bytes.h"
 
 #define SNAPSHOT_TEMPORARY "snapshot.new"
-#define SNAPSHOT_MAGIC "SPSNAP1\n"
+#define SNAPSHOT_MAGIC "SPSNAP2\n" /* 1 had marks without holders: the log is read again */
 #define MAGIC_LEN 8
 #define POSITION_LEN 48
-#define MARK_ROW_LEN (MARK_LEN + 8)
+#define MARK_ROW_LEN (MARK_KEPT_LEN + STORE_HOLDER_LEN + 1 + 8 + 8 + 8)
 #define LEASE_ROW_LEN (ID_LEN + 32 + 1 + 4 + 8 + 8 + 8)
 #define CRC_LEN 4
 #define WINDOW_LEN ((size_t)256 * 1024)
@@ -76,11 +76,18 @@ static void put_position(struct sink *sink, const struct log_position *position)
     sink_add_u64(sink, (uint64_t)position->time_ms);
 }
 
-static void put_mark(struct sink *sink, const struct mark *mark)
+static void put_mark(struct sink *sink, uint8_t shard, const struct mark *slot)
 {
+    struct store_mark mark = mark_read(slot);
+
     sink_add(sink, "M", 1);
-    sink_add(sink, mark->key, MARK_LEN);
-    sink_add_u64(sink, (uint64_t)mark->expires_s);
+    sink_add(sink, &shard, 1);
+    sink_add(sink, slot->key, sizeof(slot->key));
+    sink_add(sink, mark.holder, sizeof(mark.holder));
+    sink_add(sink, &slot->uses, 1);
+    sink_add_u64(sink, (uint64_t)mark.expires_s);
+    sink_add_u64(sink, mark.first_index);
+    sink_add_u64(sink, mark.latest_index);
 }
 
 static void put_lease(struct sink *sink, const struct store_lease *lease)
@@ -129,7 +136,7 @@ static bool copy_shard(struct state *state, size_t index, struct piece *piece)
     (void)pthread_mutex_lock(&state->lock);
     is_copied = reserve_marks(piece, shard->count);
     for (uint32_t i = 0; is_copied && i < shard->capacity; i++) {
-        if (shard->slots[i].expires_s != 0)
+        if (shard->slots[i].uses != 0)
             piece->marks[piece->mark_count++] = shard->slots[i];
     }
     (void)pthread_mutex_unlock(&state->lock);
@@ -142,7 +149,7 @@ static bool put_marks(struct sink *sink, struct state *state, struct piece *piec
         if (!copy_shard(state, shard, piece))
             return false;
         for (size_t i = 0; i < piece->mark_count; i++)
-            put_mark(sink, &piece->marks[i]);
+            put_mark(sink, (uint8_t)shard, &piece->marks[i]);
     }
     return true;
 }
@@ -299,10 +306,21 @@ static bool get_position(struct source *source, struct log_position *position)
 static bool get_mark(struct source *source, struct state *state)
 {
     const uint8_t *bytes = source_take(source, MARK_ROW_LEN);
-    int64_t expires_s = bytes == NULL ? 0 : (int64_t)get_u64(bytes + MARK_LEN);
+    struct store_mark mark = { 0 };
+    uint8_t key[MARK_LEN] = { 0 };
 
-    return expires_s > 0 && state->marks.count < MARKS_MAX &&
-           marks_set(&state->marks, bytes, expires_s);
+    if (bytes == NULL)
+        return false;
+    memcpy(key, bytes, MARK_KEPT_LEN);
+    bytes += MARK_KEPT_LEN;
+    memcpy(mark.holder, bytes, sizeof(mark.holder));
+    bytes += sizeof(mark.holder);
+    mark.uses = bytes[0];
+    mark.expires_s = (int64_t)get_u64(bytes + 1);
+    mark.first_index = get_u64(bytes + 9);
+    mark.latest_index = get_u64(bytes + 17);
+    return mark.uses > 0 && mark.expires_s > 0 && state->marks.count < MARKS_MAX &&
+           marks_set(&state->marks, key, &mark);
 }
 
 static bool get_lease(struct source *source, struct state *state)

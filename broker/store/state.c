@@ -28,16 +28,73 @@ void state_clear(struct state *state)
     leases_release(&state->leases);
 }
 
+static bool is_nobody(const uint8_t holder[STORE_HOLDER_LEN])
+{
+    static const uint8_t nobody[STORE_HOLDER_LEN];
+
+    return memcmp(holder, nobody, sizeof(nobody)) == 0;
+}
+
+/* Whether a change is the second entry of a lease that an earlier one opened. */
+static bool is_counted(const struct state *state, const struct store_change *change, uint64_t index)
+{
+    const struct store_lease *lease = NULL;
+
+    if (change->lease.id[0] != '\0')
+        lease = leases_by_id(&state->leases, change->lease.id);
+    return lease != NULL && lease->opened_index < index;
+}
+
+/*
+ * What a change makes of a mark (one without uses is not set). A snapshot may hold rows that are
+ * newer than its position: what is then read again must not count twice.
+ */
+static struct store_mark mark_after(const struct state *state, struct store_mark mark,
+                                    const struct pending_change *item)
+{
+    const struct store_change *change = item->change;
+
+    if (mark.uses > 0 && item->index <= mark.latest_index)
+        return mark;
+    if (change->kind == STORE_SET_MARK && is_counted(state, change, item->index))
+        return mark;
+    if (change->kind == STORE_FREE_MARK && mark.uses <= 1)
+        return (struct store_mark){ 0 };
+    if (change->kind == STORE_FREE_MARK)
+        mark.uses--;
+    else if (mark.uses > 0 && !is_nobody(change->holder) &&
+             memcmp(mark.holder, change->holder, sizeof(mark.holder)) == 0)
+        mark.uses++;
+    else {
+        mark = (struct store_mark){ .uses = 1, .first_index = item->index };
+        memcpy(mark.holder, change->holder, sizeof(mark.holder));
+    }
+    if (change->kind == STORE_SET_MARK)
+        mark.expires_s = change->expires_s;
+    mark.latest_index = item->index;
+    return mark;
+}
+
+static bool apply_mark(struct state *state, const struct store_change *change, uint64_t index,
+                       int64_t now_s)
+{
+    struct pending_change item = { change, index };
+    struct store_mark mark = marks_find(&state->marks, change->mark, now_s);
+
+    mark = mark_after(state, mark, &item);
+    if (mark.uses > 0 && mark.expires_s > now_s)
+        return marks_set(&state->marks, change->mark, &mark);
+    marks_remove(&state->marks, change->mark);
+    return true;
+}
+
 static bool apply_locked(struct state *state, const struct store_change *change, uint64_t index,
                          int64_t now_s)
 {
     switch (change->kind) {
     case STORE_SET_MARK:
-        return change->expires_s <= now_s || change->expires_s <= 0 ||
-               marks_set(&state->marks, change->mark, change->expires_s);
     case STORE_FREE_MARK:
-        marks_remove(&state->marks, change->mark);
-        return true;
+        return apply_mark(state, change, index, now_s);
     case STORE_PUT_LEASE:
         return leases_apply(&state->leases, &change->lease, index);
     }
@@ -61,16 +118,29 @@ bool state_has_room(const struct state *state, size_t change_count)
            state->leases.count + change_count <= LEASES_MAX;
 }
 
-static bool is_mark_set(const struct state *state, const struct pending *pending,
-                        const uint8_t mark[MARK_LEN], int64_t now_s)
+/* A mark once `pending` is applied; without uses where it is not set or has expired. */
+static struct store_mark expected_mark(const struct state *state, const struct pending *pending,
+                                       const uint8_t key[MARK_LEN], int64_t now_s)
 {
-    for (size_t i = pending->count; i > 0; i--) {
-        const struct store_change *change = pending->changes[i - 1].change;
+    struct store_mark mark = marks_find(&state->marks, key, now_s);
 
-        if (change->kind != STORE_PUT_LEASE && memcmp(change->mark, mark, MARK_LEN) == 0)
-            return change->kind == STORE_SET_MARK && change->expires_s > now_s;
+    for (size_t i = 0; i < pending->count; i++) {
+        const struct pending_change *item = &pending->changes[i];
+
+        if (item->change->kind != STORE_PUT_LEASE && memcmp(item->change->mark, key, MARK_LEN) == 0)
+            mark = mark_after(state, mark, item);
     }
-    return marks_has(&state->marks, mark, now_s);
+    return mark.expires_s > now_s ? mark : (struct store_mark){ 0 };
+}
+
+/* Absent, or used by its own holder fewer times than it may be. */
+static bool is_usable(const struct store_mark *mark, const struct store_guard *guard)
+{
+    if (mark->uses == 0)
+        return true;
+    return !is_nobody(guard->holder) && mark->uses < guard->uses_max &&
+           mark->uses < STORE_MARK_USES_MAX &&
+           memcmp(mark->holder, guard->holder, sizeof(mark->holder)) == 0;
 }
 
 /* Version and state of a lease once `pending` is applied; version 0 where there is none. */
@@ -99,10 +169,14 @@ bool state_guard_holds(const struct state *state, const struct pending *pending,
                        const struct store_guard *guard, int64_t now_s)
 {
     struct store_lease lease;
+    struct store_mark mark;
 
     switch (guard->kind) {
     case STORE_GUARD_MARK_ABSENT:
-        return !is_mark_set(state, pending, guard->mark, now_s);
+        return expected_mark(state, pending, guard->mark, now_s).uses == 0;
+    case STORE_GUARD_MARK_USABLE:
+        mark = expected_mark(state, pending, guard->mark, now_s);
+        return is_usable(&mark, guard);
     case STORE_GUARD_LEASE:
         lease = expected_lease(state, pending, guard->lease_id);
         return lease.version != 0 && lease.version == guard->version && lease.state == guard->state;
@@ -122,14 +196,20 @@ void state_sweep(struct state *state, int64_t now_s)
     state->sweep_block = state->sweep_block + 1 < block_count ? state->sweep_block + 1 : 0;
 }
 
+bool state_mark(struct state *state, const uint8_t key[MARK_LEN], int64_t now_s,
+                struct store_mark *mark)
+{
+    (void)pthread_mutex_lock(&state->lock);
+    *mark = marks_find(&state->marks, key, now_s);
+    (void)pthread_mutex_unlock(&state->lock);
+    return mark->uses > 0;
+}
+
 bool state_has_mark(struct state *state, const uint8_t mark[MARK_LEN], int64_t now_s)
 {
-    bool has_mark = false;
+    struct store_mark found;
 
-    (void)pthread_mutex_lock(&state->lock);
-    has_mark = marks_has(&state->marks, mark, now_s);
-    (void)pthread_mutex_unlock(&state->lock);
-    return has_mark;
+    return state_mark(state, mark, now_s, &found);
 }
 
 /* With the lock held, so that the row is copied before it can change. */

@@ -61,6 +61,8 @@ bool state_guard_holds(const struct state *state, const struct pending *pending,
 void state_sweep(struct state *state, int64_t now_s);
 
 /* What other threads may ask. */
+bool state_mark(struct state *state, const uint8_t key[MARK_LEN], int64_t now_s,
+                struct store_mark *mark) MUST_USE;
 bool state_has_mark(struct state *state, const uint8_t mark[MARK_LEN], int64_t now_s) MUST_USE;
 bool state_lease_by_id(struct state *state, const char id[ID_LEN], struct store_lease *lease)
     MUST_USE;

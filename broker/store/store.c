@@ -492,6 +492,11 @@ bool store_lease_by_handle(const struct store *store, const uint8_t handle_sha25
     return state_lease_by_handle(store->state, handle_sha256, lease);
 }
 
+bool store_mark(const struct store *store, const uint8_t key[32], struct store_mark *mark)
+{
+    return state_mark(store->state, key, clock_wall_s(), mark);
+}
+
 bool store_has_mark(const struct store *store, const uint8_t mark[32])
 {
     return state_has_mark(store->state, mark, clock_wall_s());

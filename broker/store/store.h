@@ -61,22 +61,44 @@ struct store_lease {
 
 #define LEASE_KEPT_S 3600
 
+/** Who uses a mark: the first bytes of a digest; all zero is nobody in particular. */
+#define STORE_HOLDER_LEN 12
+
+/** The most uses of one mark. */
+#define STORE_MARK_USES_MAX 255
+
 enum store_guard_kind {
     STORE_GUARD_MARK_ABSENT, /* nobody has set `mark`, or it has expired */
+    STORE_GUARD_MARK_USABLE, /* it is absent, or `holder` has used it fewer than `uses_max` times */
     STORE_GUARD_LEASE,       /* lease `lease_id` is in `state` at `version` */
 };
 
 struct store_guard {
     enum store_guard_kind kind;
     uint8_t mark[32];
+    uint8_t holder[STORE_HOLDER_LEN]; /* all zero: the mark must be absent */
+    unsigned uses_max;
     char lease_id[ID_LEN + 1];
     enum store_lease_state state;
     uint32_t version;
 };
 
+/** A mark as the store keeps it. */
+struct store_mark {
+    uint8_t holder[STORE_HOLDER_LEN];
+    unsigned uses; /* 0: there is none */
+    int64_t expires_s;
+    uint64_t first_index;  /* the entry of its first use */
+    uint64_t latest_index; /* the entry that changed it last */
+};
+
 enum store_change_kind {
+    /*
+     * One more use where `holder` is who holds it and not all zero, else its first. Nothing where
+     * `lease.id` names a lease that an earlier entry opened: its use is counted already.
+     */
     STORE_SET_MARK,
-    STORE_FREE_MARK,
+    STORE_FREE_MARK, /* one use less; the last one removes it */
     /*
      * Insert by id, or change the row that is there: an all-zero handle and an expiry of 0 keep
      * what it has. A change without an expiry to a row that is not kept (any more) does nothing.
@@ -87,6 +109,7 @@ enum store_change_kind {
 struct store_change {
     enum store_change_kind kind;
     uint8_t mark[32];
+    uint8_t holder[STORE_HOLDER_LEN];
     int64_t expires_s; /* of the mark */
     struct store_lease lease;
 };
@@ -174,6 +197,8 @@ bool store_lease_by_id(const struct store *store, struct str id, struct store_le
 bool store_lease_by_handle(const struct store *store, const uint8_t handle_sha256[32],
                            struct store_lease *lease) MUST_USE;
 bool store_has_mark(const struct store *store, const uint8_t mark[32]) MUST_USE;
+/** A mark that is set and has not expired. */
+bool store_mark(const struct store *store, const uint8_t key[32], struct store_mark *mark) MUST_USE;
 size_t store_live_lease_count(const struct store *store);
 
 /**

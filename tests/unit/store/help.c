@@ -102,6 +102,32 @@ void handle_of(unsigned number, uint8_t handle_sha256[32])
     digest_of("handle", number, handle_sha256);
 }
 
+void holder_of(unsigned number, uint8_t holder[STORE_HOLDER_LEN])
+{
+    uint8_t digest[SHA256_LEN];
+
+    digest_of("holder", number, digest);
+    memcpy(holder, digest, STORE_HOLDER_LEN);
+}
+
+static bool read_use(const char *command, struct store_change *change)
+{
+    unsigned number = 0;
+    unsigned holder = 0;
+    unsigned lease = 0;
+
+    /* NOLINTNEXTLINE(cert-err34-c) */
+    if (sscanf(command, "use %u %u %u", &number, &holder, &lease) != 3)
+        return false;
+    *change = (struct store_change){ .kind = STORE_SET_MARK, .expires_s = FAR_AWAY_S };
+    mark_of(number, change->mark);
+    if (holder != 0)
+        holder_of(holder, change->holder);
+    if (lease != 0)
+        lease_id_of(lease, change->lease.id);
+    return true;
+}
+
 /* The change that a command stands for; false where it changes nothing. */
 static bool command_change(const char *command, struct store_change *change)
 {
@@ -114,6 +140,8 @@ static bool command_change(const char *command, struct store_change *change)
         mark_of(number, change->mark);
         return true;
     }
+    if (read_use(command, change))
+        return true;
     if (sscanf(command, "free %u", &number) == 1) { /* NOLINT(cert-err34-c) */
         *change = (struct store_change){ .kind = STORE_FREE_MARK };
         mark_of(number, change->mark);
@@ -232,6 +260,17 @@ void append_guard_mark(struct append *append, unsigned number)
 
     guard->kind = STORE_GUARD_MARK_ABSENT;
     mark_of(number, guard->mark);
+}
+
+void append_guard_uses(struct append *append, unsigned number, unsigned holder, unsigned uses_max)
+{
+    struct store_guard *guard = &append->proposal.guards[append->proposal.guard_count++];
+
+    guard->kind = STORE_GUARD_MARK_USABLE;
+    guard->uses_max = uses_max;
+    mark_of(number, guard->mark);
+    if (holder != 0)
+        holder_of(holder, guard->holder);
 }
 
 void append_guard_lease(struct append *append, unsigned number, enum store_lease_state state,

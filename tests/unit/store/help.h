@@ -9,7 +9,9 @@
 /*
  * A store in a temporary folder, and entries that are a time and one command each:
  *
- *   "mark N EXPIRES"  "free N"  "lease N STATE EXPIRES"  anything else changes nothing
+ *   "mark N EXPIRES"  "use N HOLDER LEASE"  "free N"  "lease N STATE EXPIRES"
+ *
+ * Anything else changes nothing; a holder or lease of 0 is none.
  */
 #define FAR_AWAY_S INT64_C(4102444800) /* 2100-01-01 */
 
@@ -30,6 +32,7 @@ size_t folder_size(const struct folder *folder, const char *name);
 void folder_flip(const struct folder *folder, const char *name, size_t offset);
 
 void mark_of(unsigned number, uint8_t mark[32]);
+void holder_of(unsigned number, uint8_t holder[STORE_HOLDER_LEN]);
 void lease_id_of(unsigned number, char id[ID_LEN + 1]);
 void handle_of(unsigned number, uint8_t handle_sha256[32]);
 
@@ -44,6 +47,7 @@ struct append *append_new(const char *command);
 void append_add(struct append *append, const char *command);
 void append_private(struct append *append, const char *private_part);
 void append_guard_mark(struct append *append, unsigned number);
+void append_guard_uses(struct append *append, unsigned number, unsigned holder, unsigned uses_max);
 void append_guard_lease(struct append *append, unsigned number, enum store_lease_state state,
                         uint32_t version);
 void append_make_revocation(struct append *append);

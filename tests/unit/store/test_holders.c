@@ -1,0 +1,297 @@
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store/help.h"
+#include "store/snapshot.h"
+#include "store/state.h"
+#include "tests/test.h"
+
+/* Marks that one holder may use several times. */
+
+static int make(void **state)
+{
+    struct folder *folder = calloc(1, sizeof(*folder));
+
+    folder_make(folder);
+    *state = folder;
+    return 0;
+}
+
+static int clean(void **state)
+{
+    folder_remove(*state);
+    free(*state);
+    return 0;
+}
+
+static struct store_mark find(const struct store *store, unsigned number)
+{
+    struct store_mark mark = { 0 };
+    uint8_t key[32];
+
+    mark_of(number, key);
+    return store_mark(store, key, &mark) ? mark : (struct store_mark){ 0 };
+}
+
+/* Use mark 1 as `holder`, at most `uses_max` times. */
+static bool use(struct store *store, unsigned holder, unsigned lease, unsigned uses_max)
+{
+    struct append *append;
+    char command[64];
+    bool is_used;
+
+    (void)snprintf(command, sizeof(command), "use 1 %u %u", holder, lease);
+    append = append_new(command);
+    append_guard_uses(append, 1, holder, uses_max);
+    is_used = append_submit(append, store) && append_wait(append);
+    append_free(append);
+    return is_used;
+}
+
+static void the_holder_uses_a_mark_as_often_as_it_may(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_true(use(store, 7, 0, 3));
+        assert_int_equal(find(store, 1).uses, i);
+        assert_int_equal(find(store, 1).first_index, 0);
+    }
+    assert_false(use(store, 7, 0, 3));
+    assert_int_equal(find(store, 1).uses, 3);
+    store_close(store);
+}
+
+static void nobody_else_uses_a_mark(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    assert_true(use(store, 7, 0, 5));
+    assert_false(use(store, 8, 0, 5));
+    assert_false(use(store, 0, 0, 5));
+    assert_int_equal(find(store, 1).uses, 1);
+    store_close(store);
+}
+
+static void without_a_holder_a_mark_is_used_once(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    assert_true(use(store, 0, 0, 5));
+    assert_false(use(store, 0, 0, 5));
+    assert_false(use(store, 7, 0, 5));
+    store_close(store);
+}
+
+static void a_mark_is_used_255_times_and_not_once_more(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    for (unsigned i = 0; i < STORE_MARK_USES_MAX; i++)
+        assert_true(use(store, 7, 0, 1000));
+    assert_false(use(store, 7, 0, 1000));
+    store_close(store);
+}
+
+static void a_freed_use_can_be_had_again(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    assert_true(use(store, 7, 0, 2));
+    assert_true(use(store, 7, 0, 2));
+    assert_true(append_now(store, "free 1"));
+    assert_int_equal(find(store, 1).uses, 1);
+    assert_false(use(store, 8, 0, 2));
+    assert_true(use(store, 7, 0, 2));
+    assert_true(append_now(store, "free 1"));
+    assert_true(append_now(store, "free 1"));
+    assert_int_equal(find(store, 1).uses, 0);
+    assert_true(use(store, 8, 0, 1));
+    store_close(store);
+}
+
+static void both_entries_of_a_lease_are_one_use(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    assert_true(use(store, 7, 4, 3));
+    assert_true(append_now(store, "lease 4 1 4102444800"));
+    assert_true(append_now(store, "use 1 7 4"));
+    assert_int_equal(find(store, 1).uses, 1);
+    assert_true(use(store, 7, 5, 3));
+    assert_int_equal(find(store, 1).uses, 2);
+    store_close(store);
+}
+
+struct race {
+    struct store *store;
+    unsigned uses_max;
+    atomic_uint winners;
+};
+
+static void *race_once(void *context)
+{
+    struct race *race = context;
+
+    if (use(race->store, 7, 0, race->uses_max))
+        atomic_fetch_add(&race->winners, 1);
+    return NULL;
+}
+
+static void of_many_uses_at_once_exactly_as_many_win_as_may(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    for (unsigned uses_max = 1; uses_max <= 8; uses_max++) {
+        struct race race = { .store = store, .uses_max = uses_max };
+        pthread_t threads[16];
+
+        for (size_t i = 0; i < COUNT(threads); i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, race_once, &race), 0);
+        for (size_t i = 0; i < COUNT(threads); i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(atomic_load(&race.winners), uses_max);
+        for (unsigned i = 0; i < uses_max; i++)
+            assert_true(append_now(store, "free 1"));
+    }
+    store_close(store);
+}
+
+static void expect_two_uses(const struct folder *folder)
+{
+    struct store *store = open_store(folder, 0);
+    struct store_mark mark = find(store, 1);
+    uint8_t holder[STORE_HOLDER_LEN];
+
+    holder_of(7, holder);
+    assert_int_equal(mark.uses, 2);
+    assert_int_equal(mark.first_index, 0);
+    assert_memory_equal(mark.holder, holder, sizeof(holder));
+    assert_false(use(store, 8, 0, 3));
+    assert_true(use(store, 7, 0, 3));
+    assert_false(use(store, 7, 0, 3));
+    store_close(store);
+}
+
+static void uses_live_through_a_restart(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    assert_true(use(store, 7, 1, 3));
+    assert_true(use(store, 7, 2, 3));
+    store_close(store);
+    expect_two_uses(*state);
+}
+
+static void uses_live_through_kill_9(void **state)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        struct store *store = open_store(*state, 0);
+
+        if (!use(store, 7, 1, 3) || !use(store, 7, 2, 3))
+            _exit(1);
+        (void)raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    expect_two_uses(*state);
+}
+
+static void an_older_snapshot_is_read_as_none(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    assert_true(use(store, 7, 1, 3));
+    assert_true(use(store, 7, 2, 3));
+    store_close(store);
+    folder_flip(*state, SNAPSHOT_NAME, 6);
+    expect_two_uses(*state);
+}
+
+/* A log of uses, frees and leases, and what each entry changes. */
+static size_t changes_of(unsigned index, struct store_change changes[2])
+{
+    unsigned number = index * 7919 % 60;
+
+    changes[0] = (struct store_change){ .expires_s = FAR_AWAY_S };
+    changes[0].kind = index % 4 == 3 ? STORE_FREE_MARK : STORE_SET_MARK;
+    mark_of(number, changes[0].mark);
+    holder_of(number, changes[0].holder);
+    if (changes[0].kind == STORE_FREE_MARK)
+        return 1;
+    lease_id_of(index / 2, changes[0].lease.id); /* two entries a lease */
+    changes[1] = (struct store_change){ .kind = STORE_PUT_LEASE };
+    changes[1].lease.state = LEASE_REQUESTED;
+    changes[1].lease.expires_s = FAR_AWAY_S;
+    lease_id_of(index / 2, changes[1].lease.id);
+    return 2;
+}
+
+#define LOG_COUNT 4000
+
+static void apply_log(struct state *state, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        struct store_change changes[2];
+        size_t count = changes_of(i, changes);
+
+        for (size_t k = 0; k < count; k++)
+            assert_true(state_apply(state, &changes[k], i, 0));
+    }
+}
+
+/* A snapshot is written while entries go on: its rows may be newer than its position. */
+static void entries_that_are_read_again_count_once(void **unused)
+{
+    (void)unused;
+    for (unsigned from = 0; from < 60; from += 7) {
+        struct state *once = state_new();
+        struct state *again = state_new();
+
+        apply_log(once, 0, LOG_COUNT);
+        apply_log(again, 0, LOG_COUNT - 100);
+        apply_log(again, LOG_COUNT - 100 - from, LOG_COUNT);
+        for (unsigned i = 0; i < 60; i++) {
+            struct store_mark left = { 0 };
+            struct store_mark right = { 0 };
+            uint8_t key[32];
+
+            mark_of(i, key);
+            assert_int_equal(state_mark(once, key, 0, &left), state_mark(again, key, 0, &right));
+            assert_int_equal(left.uses, right.uses);
+            assert_int_equal(left.latest_index, right.latest_index);
+        }
+        state_free(once);
+        state_free(again);
+    }
+}
+
+#define HOLDER_TEST(function) cmocka_unit_test_setup_teardown(function, make, clean)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HOLDER_TEST(the_holder_uses_a_mark_as_often_as_it_may),
+        HOLDER_TEST(nobody_else_uses_a_mark),
+        HOLDER_TEST(without_a_holder_a_mark_is_used_once),
+        HOLDER_TEST(a_mark_is_used_255_times_and_not_once_more),
+        HOLDER_TEST(a_freed_use_can_be_had_again),
+        HOLDER_TEST(both_entries_of_a_lease_are_one_use),
+        HOLDER_TEST(of_many_uses_at_once_exactly_as_many_win_as_may),
+        HOLDER_TEST(uses_live_through_a_restart),
+        HOLDER_TEST(uses_live_through_kill_9),
+        HOLDER_TEST(an_older_snapshot_is_read_as_none),
+        cmocka_unit_test(entries_that_are_read_again_count_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
