@@ -10,15 +10,15 @@
 static json_t *metadata(struct str issuer, const char *algorithm)
 {
     char endpoint[2200];
-    json_t *out = json_pack("{s:[s], s:[s], s:[s], s:[s], s:[s], s:[s], s:[s,s], s:[s]}", //
-                            "response_types_supported", "id_token",                       //
-                            "subject_types_supported", "public",                          //
-                            "id_token_signing_alg_values_supported", algorithm,           //
+    json_t *out = json_pack("{s:[s], s:[s], s:[s], s:[s], s:[s], s:[s], s:[s,s,s], s:[s]}", //
+                            "response_types_supported", "id_token",                         //
+                            "subject_types_supported", "public",                            //
+                            "id_token_signing_alg_values_supported", algorithm,             //
                             "grant_types_supported",
                             "urn:ietf:params:oauth:grant-type:token-exchange", //
                             "token_endpoint_auth_methods_supported", "none",   //
                             "revocation_endpoint_auth_methods_supported", "none",
-                            "dpop_signing_alg_values_supported", "ES256", "EdDSA", //
+                            "dpop_signing_alg_values_supported", "ES256", "EdDSA", "Ed25519", //
                             "authorization_details_types_supported", "stagepass_grant");
     static const struct {
         const char *member;

@@ -12,12 +12,14 @@
 
 enum algorithm {
     ALGORITHM_SHA256,
+    ALGORITHM_SHA384,
     ALGORITHM_SHA512,
     ALGORITHM_COUNT
 };
 
 static const char *const algorithm_names[ALGORITHM_COUNT] = {
     [ALGORITHM_SHA256] = "SHA256",
+    [ALGORITHM_SHA384] = "SHA384",
     [ALGORITHM_SHA512] = "SHA512",
 };
 
@@ -104,6 +106,11 @@ void sha256(struct str bytes, uint8_t out[SHA256_LEN])
 void sha256_2(struct str first, struct str second, uint8_t out[SHA256_LEN])
 {
     digest(ALGORITHM_SHA256, first, second, out);
+}
+
+void sha384(struct str bytes, uint8_t out[SHA384_LEN])
+{
+    digest(ALGORITHM_SHA384, bytes, STR(""), out);
 }
 
 void sha512(struct str bytes, uint8_t out[SHA512_LEN])

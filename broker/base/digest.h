@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 #define SHA256_LEN 32
+#define SHA384_LEN 48
 #define SHA512_LEN 64
 
 /**
@@ -18,6 +19,7 @@ void sha256(struct str bytes, uint8_t out[SHA256_LEN]);
 /** SHA-256 of two pieces, one behind the other. */
 void sha256_2(struct str first, struct str second, uint8_t out[SHA256_LEN]);
 
+void sha384(struct str bytes, uint8_t out[SHA384_LEN]);
 void sha512(struct str bytes, uint8_t out[SHA512_LEN]);
 
 /**

@@ -60,14 +60,16 @@ static void read_algorithms(const struct config_reader *reader, const json_t *ma
     issuer->algorithms = issuer->profile->algorithms;
     if (!yaml_get_strs(&reader->yaml, map, "algorithms", &names, &count))
         return;
+    if (count == 0)
+        (void)yaml_complain(&reader->yaml, json_object_get(map, "algorithms"),
+                            "expected at least one of " JOSE_NAMES);
     issuer->algorithms = 0;
     for (size_t i = 0; i < count; i++) {
         unsigned algorithm = jose_algorithm_from(names[i]);
 
         if (algorithm == 0)
             (void)yaml_complain(&reader->yaml, json_object_get(map, "algorithms"),
-                                "'" STR_FMT "' is not one of RS256, ES256, EdDSA",
-                                STR_ARG(names[i]));
+                                "'" STR_FMT "' is not one of " JOSE_NAMES, STR_ARG(names[i]));
         issuer->algorithms |= algorithm;
     }
 }

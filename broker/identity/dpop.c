@@ -36,7 +36,8 @@ static bool check_signature(const struct token_envelope *envelope, char thumbpri
         return error_set(error, ERROR_DPOP, "jwk is missing or no object");
     if (!verifier_new(jwk, envelope->algorithm, &verifier, &why))
         return fail(error, &why, "jwk");
-    if (!verifier_check(verifier, envelope->signing_input, envelope->signature, &why))
+    if (!verifier_check(verifier, envelope->algorithm, envelope->signing_input, envelope->signature,
+                        &why))
         return fail(error, &why, "signature");
     return jwk_thumbprint(jwk, thumbprint, &why) || fail(error, &why, "thumbprint");
 }

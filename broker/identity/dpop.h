@@ -18,8 +18,8 @@ struct dpop_options {
 };
 
 /**
- * Check a DPoP proof: `typ`, `alg` (ES256, EdDSA), public `jwk`, signature, `htm`, `htu`, `iat`
- * within 60 s past and the leeway ahead, `jti`.
+ * Check a DPoP proof: `typ`, `alg` (ES256, EdDSA, Ed25519), public `jwk`, signature, `htm`, `htu`,
+ * `iat` within 60 s past and the leeway ahead, `jti`.
  *
  * `thumbprint` gets the key's RFC 7638 thumbprint.
  *

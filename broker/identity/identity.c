@@ -187,8 +187,9 @@ static bool check_signature(const struct verification *verification, struct veri
 {
     struct error why = { 0 };
 
-    if (verifier_check(verifier, verification->envelope.signing_input,
-                       verification->envelope.signature, &why))
+    if (verifier_check(verifier, verification->envelope.algorithm,
+                       verification->envelope.signing_input, verification->envelope.signature,
+                       &why))
         return true;
     if (why.code == ERROR_INVALID)
         return error_set(error, ERROR_TOKEN, "signature: %s", why.cause);

@@ -132,7 +132,7 @@ static enum key_match find_by_kid(const struct key_set *set, const struct token_
         error_set(error, ERROR_TOKEN, "two keys have its kid");
         return KEY_MATCH_REFUSED;
     }
-    if (verifier_algorithm(key->verifier) != envelope->algorithm) {
+    if ((verifier_algorithms(key->verifier) & envelope->algorithm) == 0) {
         error_set(error, ERROR_TOKEN, "its key is for another algorithm");
         return KEY_MATCH_REFUSED;
     }
@@ -146,7 +146,7 @@ static enum key_match find_only(const struct key_set *set, const struct token_en
     struct verifier *found = NULL;
 
     for (size_t i = 0; i < set->count; i++) {
-        if (verifier_algorithm(set->keys[i].verifier) != envelope->algorithm)
+        if ((verifier_algorithms(set->keys[i].verifier) & envelope->algorithm) == 0)
             continue;
         if (found != NULL) {
             error_set(error, ERROR_TOKEN, "it has no kid, and several keys fit");

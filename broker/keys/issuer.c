@@ -90,7 +90,7 @@ static bool load_key(const struct key_folder *folder, const struct algorithm *al
     if (out->key == NULL)
         return error_set(error, ERROR_IO, "%s: vanished", name);
     if (!jwk_write(out->key->pool.pkey, algorithm->algorithm, &out->jwk, error) ||
-        !verifier_new(out->jwk, JOSE_ES256 | JOSE_RS256, &out->verifier, error))
+        !verifier_new(out->jwk, jwk_algorithm(algorithm->algorithm), &out->verifier, error))
         return error_wrap(error, "%s", name);
     if (!json_get_str(out->jwk, "kid", &kid) || kid.len >= sizeof(out->kid))
         return error_set(error, ERROR_CRYPTO, "%s: no kid", name);

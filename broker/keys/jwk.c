@@ -11,23 +11,22 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "keys/public_key.h"
+#include "keys/verifier.h"
 
 /* A modulus of 8192 bits and a few octets of leading zeros. */
 #define NUMBER_MAX ((size_t)1032)
 #define NUMBER_TEXT_MAX ((size_t)1376)
-#define COORDINATE_LEN ((size_t)32)
 #define THUMBPRINT_INPUT_MAX ((size_t)4096)
 
 /* What belongs to a kty (and crv): how JOSE calls it, and how its numbers are read. */
 struct kind {
     const char *kty;
-    const char *crv; /* NULL: the kty has none */
-    enum jose_algorithm algorithm;
-    enum key_algorithm key_algorithm;
-    const char *alg;       /* what a token's header says */
-    const char *alg_alias; /* what the key may say besides, RFC 9864 */
-    bool (*read)(const json_t *jwk, EVP_PKEY **pkey, struct error *error);
-    bool (*write)(const EVP_PKEY *pkey, json_t *jwk, struct error *error);
+    const char *crv;     /* NULL: the kty has none */
+    unsigned algorithms; /* what such a key can do */
+    size_t coordinate_len;
+    enum ecdsa_curve curve; /* EC */
+    bool (*read)(const struct kind *kind, const json_t *jwk, EVP_PKEY **pkey, struct error *error);
+    bool (*write)(const struct kind *kind, const EVP_PKEY *pkey, json_t *jwk, struct error *error);
 };
 
 /* Decode a base64url member into `out`, which has room for NUMBER_MAX bytes. */
@@ -44,8 +43,8 @@ static bool read_number(const json_t *jwk, const char *name, uint8_t out[NUMBER_
     return true;
 }
 
-/* Decode a member that has exactly COORDINATE_LEN bytes. */
-static bool read_coordinate(const json_t *jwk, const char *name, uint8_t out[COORDINATE_LEN],
+/* Decode a member that has exactly `len` bytes. */
+static bool read_coordinate(const json_t *jwk, const char *name, size_t len, uint8_t *out,
                             struct error *error)
 {
     uint8_t number[NUMBER_MAX];
@@ -53,40 +52,46 @@ static bool read_coordinate(const json_t *jwk, const char *name, uint8_t out[COO
 
     if (!read_number(jwk, name, number, &bytes, error))
         return false;
-    if (bytes.len != COORDINATE_LEN)
+    if (bytes.len != len)
         return error_set(error, ERROR_INVALID, "a JWK whose '%s' has %zu bytes, not %zu", name,
-                         bytes.len, COORDINATE_LEN);
-    memcpy(out, bytes.data, COORDINATE_LEN);
+                         bytes.len, len);
+    memcpy(out, bytes.data, len);
     return true;
 }
 
-static bool rsa_read(const json_t *jwk, EVP_PKEY **pkey, struct error *error)
+static bool rsa_read(const struct kind *kind, const json_t *jwk, EVP_PKEY **pkey,
+                     struct error *error)
 {
     uint8_t n_bytes[NUMBER_MAX];
     uint8_t e_bytes[NUMBER_MAX];
     struct str n = { 0 };
     struct str e = { 0 };
 
+    (void)kind;
     if (!read_number(jwk, "n", n_bytes, &n, error) || !read_number(jwk, "e", e_bytes, &e, error))
         return false;
     return public_key_rsa(n, e, pkey, error);
 }
 
-static bool p256_read(const json_t *jwk, EVP_PKEY **pkey, struct error *error)
+static bool ec_read(const struct kind *kind, const json_t *jwk, EVP_PKEY **pkey,
+                    struct error *error)
 {
-    uint8_t point[PUBLIC_KEY_P256_LEN] = { 0x04 };
+    const size_t len = kind->coordinate_len;
+    uint8_t point[PUBLIC_KEY_POINT_MAX] = { 0x04 };
 
-    if (!read_coordinate(jwk, "x", point + 1, error) ||
-        !read_coordinate(jwk, "y", point + 1 + COORDINATE_LEN, error))
+    if (!read_coordinate(jwk, "x", len, point + 1, error) ||
+        !read_coordinate(jwk, "y", len, point + 1 + len, error))
         return false;
-    return public_key_p256((struct str){ (const char *)point, sizeof(point) }, pkey, error);
+    return public_key_ec(kind->curve, (struct str){ (const char *)point, 1 + 2 * len }, pkey,
+                         error);
 }
 
-static bool ed25519_read(const json_t *jwk, EVP_PKEY **pkey, struct error *error)
+static bool ed25519_read(const struct kind *kind, const json_t *jwk, EVP_PKEY **pkey,
+                         struct error *error)
 {
-    uint8_t point[COORDINATE_LEN];
+    uint8_t point[PUBLIC_KEY_ED25519_LEN];
 
-    if (!read_coordinate(jwk, "x", point, error))
+    if (!read_coordinate(jwk, "x", kind->coordinate_len, point, error))
         return false;
     return public_key_ed25519((struct str){ (const char *)point, sizeof(point) }, pkey, error);
 }
@@ -121,22 +126,28 @@ static bool put_number(const EVP_PKEY *pkey, const char *parameter, size_t len, 
     return put_bytes(jwk, name, (struct str){ (const char *)bytes, (size_t)written }, error);
 }
 
-static bool rsa_write(const EVP_PKEY *pkey, json_t *jwk, struct error *error)
+static bool rsa_write(const struct kind *kind, const EVP_PKEY *pkey, json_t *jwk,
+                      struct error *error)
 {
+    (void)kind;
     return put_number(pkey, OSSL_PKEY_PARAM_RSA_N, 0, jwk, "n", error) &&
            put_number(pkey, OSSL_PKEY_PARAM_RSA_E, 0, jwk, "e", error);
 }
 
-static bool p256_write(const EVP_PKEY *pkey, json_t *jwk, struct error *error)
+static bool ec_write(const struct kind *kind, const EVP_PKEY *pkey, json_t *jwk,
+                     struct error *error)
 {
-    return put_number(pkey, OSSL_PKEY_PARAM_EC_PUB_X, COORDINATE_LEN, jwk, "x", error) &&
-           put_number(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, COORDINATE_LEN, jwk, "y", error);
+    const size_t len = kind->coordinate_len;
+
+    return put_number(pkey, OSSL_PKEY_PARAM_EC_PUB_X, len, jwk, "x", error) &&
+           put_number(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, len, jwk, "y", error);
 }
 
-static bool ed25519_write(const EVP_PKEY *pkey, json_t *jwk, struct error *error)
+static bool ed25519_write(const struct kind *kind, const EVP_PKEY *pkey, json_t *jwk,
+                          struct error *error)
 {
-    uint8_t point[COORDINATE_LEN];
-    size_t len = sizeof(point);
+    uint8_t point[PUBLIC_KEY_ED25519_LEN];
+    size_t len = kind->coordinate_len;
 
     if (EVP_PKEY_get_raw_public_key(pkey, point, &len) != 1)
         return error_set_openssl(error, "a key's point");
@@ -144,41 +155,31 @@ static bool ed25519_write(const EVP_PKEY *pkey, json_t *jwk, struct error *error
 }
 
 static const struct kind kinds[] = {
-    { "RSA", NULL, JOSE_RS256, KEY_RS256, "RS256", NULL, rsa_read, rsa_write },
-    { "EC", "P-256", JOSE_ES256, KEY_ES256, "ES256", NULL, p256_read, p256_write },
-    { "OKP", "Ed25519", JOSE_EDDSA, KEY_ED25519, "EdDSA", "Ed25519", ed25519_read, ed25519_write },
+    { "RSA", NULL, JOSE_OF_RSA, 0, 0, rsa_read, rsa_write },
+    { "EC", "P-256", JOSE_ES256, 32, ECDSA_P256, ec_read, ec_write },
+    { "EC", "P-384", JOSE_ES384, 48, ECDSA_P384, ec_read, ec_write },
+    { "EC", "P-521", JOSE_ES512, 66, ECDSA_P521, ec_read, ec_write },
+    { "OKP", "Ed25519", JOSE_EDDSA, PUBLIC_KEY_ED25519_LEN, 0, ed25519_read, ed25519_write },
 };
 
-unsigned jose_algorithm_from(struct str name)
+enum jose_algorithm jwk_algorithm(enum key_algorithm kind)
 {
-    for (size_t i = 0; i < COUNT(kinds); i++) {
-        if (str_eq(name, str_from(kinds[i].alg)))
-            return kinds[i].algorithm;
-    }
-    return 0;
+    static const enum jose_algorithm algorithms[] = {
+        [KEY_ED25519] = JOSE_EDDSA,
+        [KEY_ES256] = JOSE_ES256,
+        [KEY_RS256] = JOSE_RS256,
+    };
+
+    return algorithms[kind];
 }
 
-const char *jose_algorithm_name(enum jose_algorithm algorithm)
-{
-    for (size_t i = 0; i < COUNT(kinds); i++) {
-        if (kinds[i].algorithm == algorithm)
-            return kinds[i].alg;
-    }
-    return "none of ours";
-}
-
-static const struct kind *kind_of(enum key_algorithm algorithm)
+static const struct kind *kind_of(enum jose_algorithm algorithm)
 {
     const struct kind *kind = kinds;
 
-    while (kind->key_algorithm != algorithm)
+    while ((kind->algorithms & (unsigned)algorithm) == 0)
         kind++;
     return kind;
-}
-
-const char *jwk_algorithm_name(enum key_algorithm kind)
-{
-    return kind_of(kind)->alg;
 }
 
 static const struct kind *kind_of_jwk(const json_t *jwk)
@@ -228,55 +229,64 @@ static bool may_verify(const json_t *key_ops)
     return is_named;
 }
 
-/* `use`, `key_ops` and `alg` may be absent; where they stand they must fit. */
-static bool check_purpose(const json_t *jwk, const struct kind *kind, struct error *error)
+/* `use` and `key_ops` may be absent; where they stand they must fit. */
+static bool check_purpose(const json_t *jwk, struct error *error)
 {
-    struct str text;
+    struct str use;
 
     if (json_object_get(jwk, "use") != NULL &&
-        (!json_get_str(jwk, "use", &text) || !str_eq(text, STR("sig"))))
+        (!json_get_str(jwk, "use", &use) || !str_eq(use, STR("sig"))))
         return error_set(error, ERROR_INVALID, "a JWK whose 'use' is not sig");
     if (!may_verify(json_object_get(jwk, "key_ops")))
         return error_set(error, ERROR_INVALID, "a JWK whose 'key_ops' do not hold verify");
-    if (json_object_get(jwk, "alg") == NULL)
-        return true;
-    if (!json_get_str(jwk, "alg", &text) ||
-        (!str_eq(text, str_from(kind->alg)) &&
-         (kind->alg_alias == NULL || !str_eq(text, str_from(kind->alg_alias)))))
-        return error_set(error, ERROR_INVALID, "a JWK whose 'alg' is not %s", kind->alg);
     return true;
 }
 
-bool jwk_read(const json_t *jwk, unsigned allowed, enum jose_algorithm *algorithm,
-              enum key_algorithm *key_algorithm, EVP_PKEY **pkey, struct error *error)
+/* A key that says its `alg` is for that one alone. */
+static bool choose_algorithms(const json_t *jwk, const struct kind *kind, unsigned allowed,
+                              unsigned *algorithms, struct error *error)
+{
+    struct str name;
+
+    *algorithms = kind->algorithms;
+    if (json_object_get(jwk, "alg") != NULL) {
+        *algorithms &= json_get_str(jwk, "alg", &name) ? jose_algorithm_from(name) : 0;
+        if (*algorithms == 0)
+            return error_set(error, ERROR_INVALID, "a JWK whose 'alg' is none of its kty and crv");
+    }
+    *algorithms &= allowed;
+    if (*algorithms == 0)
+        return error_set(error, ERROR_INVALID, "a JWK for an algorithm that is not allowed");
+    return true;
+}
+
+bool jwk_read(const json_t *jwk, unsigned allowed, unsigned *algorithms, EVP_PKEY **pkey,
+              struct error *error)
 {
     const struct kind *kind = kind_of_jwk(jwk);
 
     if (kind == NULL)
-        return error_set(error, ERROR_INVALID, "a JWK that is not RSA, P-256 or Ed25519");
-    if ((allowed & (unsigned)kind->algorithm) == 0)
-        return error_set(error, ERROR_INVALID, "a JWK for %s, which is not allowed", kind->alg);
-    if (!check_no_private_members(jwk, error) || !check_purpose(jwk, kind, error) ||
-        !kind->read(jwk, pkey, error))
-        return false;
-    *algorithm = kind->algorithm;
-    *key_algorithm = kind->key_algorithm;
-    return true;
+        return error_set(error, ERROR_INVALID,
+                         "a JWK that is not RSA, P-256, P-384, P-521 or Ed25519");
+    return choose_algorithms(jwk, kind, allowed, algorithms, error) &&
+           check_no_private_members(jwk, error) && check_purpose(jwk, error) &&
+           kind->read(kind, jwk, pkey, error);
 }
 
 bool jwk_write(const EVP_PKEY *pkey, enum key_algorithm key_algorithm, json_t **jwk,
                struct error *error)
 {
-    const struct kind *kind = kind_of(key_algorithm);
+    const enum jose_algorithm algorithm = jwk_algorithm(key_algorithm);
+    const struct kind *kind = kind_of(algorithm);
     JSON_OWNED json_t *made = json_object();
     char kid[44];
 
     if (made == NULL || !json_put(made, "kty", json_string(kind->kty)) ||
         (kind->crv != NULL && !json_put(made, "crv", json_string(kind->crv))) ||
         !json_put(made, "use", json_string("sig")) ||
-        !json_put(made, "alg", json_string(kind->alg)))
+        !json_put(made, "alg", json_string(jose_algorithm_name(algorithm))))
         return error_set(error, ERROR_MEMORY, "a JWK");
-    if (!kind->write(pkey, made, error) || !jwk_thumbprint(made, kid, error))
+    if (!kind->write(kind, pkey, made, error) || !jwk_thumbprint(made, kid, error))
         return false;
     if (!json_put(made, "kid", json_string(kid)))
         return error_set(error, ERROR_MEMORY, "a JWK");

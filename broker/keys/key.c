@@ -10,6 +10,7 @@
 
 #include "base/base64.h"
 #include "base/error.h"
+#include "keys/jwk.h"
 #include "keys/public_key.h"
 
 #define MADE_RSA_BITS ((size_t)2048)
@@ -94,7 +95,7 @@ static bool check_pair(struct key *key, EVP_PKEY *pkey, struct error *error)
     struct error mismatch = { 0 };
     size_t len;
 
-    if (!crypto_pool_init(&verifying, pkey, key->algorithm, CRYPTO_VERIFY, error) ||
+    if (!crypto_pool_init(&verifying, pkey, jwk_algorithm(key->algorithm), CRYPTO_VERIFY, error) ||
         !key_sign(key, message, signature, &len, error))
         return false;
     if (crypto_pool_verify(&verifying, message, (struct str){ (const char *)signature, len },
@@ -116,7 +117,7 @@ bool key_from_pem(struct str pem, enum key_algorithm algorithm, struct key **key
     if (made == NULL)
         return error_set(error, ERROR_MEMORY, "a key");
     made->algorithm = algorithm;
-    if (!crypto_pool_init(&made->pool, pkey, algorithm, CRYPTO_SIGN, error) ||
+    if (!crypto_pool_init(&made->pool, pkey, jwk_algorithm(algorithm), CRYPTO_SIGN, error) ||
         !check_pair(made, pkey, error))
         return false;
     *key = TAKE(made);

@@ -22,7 +22,7 @@ static bool write_signing_input(const struct issuer_key *key, const char *typ, c
 
     buf_init(&part, KEYS_TOKEN_MAX);
     buf_printf(&part, "{\"alg\":\"%s\",\"kid\":\"%s\",\"typ\":\"",
-               jwk_algorithm_name(key->key->algorithm), key->kid);
+               jose_algorithm_name(jwk_algorithm(key->key->algorithm)), key->kid);
     buf_add_json_text(&part, str_from(typ));
     buf_add_text(&part, "\"}");
     if (!buf_is_ok(&part))
@@ -120,7 +120,8 @@ static const struct issuer_key *key_of_header(const struct issuer_set *set, stru
         json_get_str(object, "kid", &kid) && json_get_str(object, "typ", &typ) &&
         str_eq(typ, str_from(expected_typ)))
         key = issuer_find(set, kid);
-    if (key != NULL && str_eq(alg, str_from(jwk_algorithm_name(key->key->algorithm))))
+    if (key != NULL &&
+        str_eq(alg, str_from(jose_algorithm_name(jwk_algorithm(key->key->algorithm)))))
         return key;
     (void)error_set(error, ERROR_INVALID, "a token header that is not of ours");
     return NULL;
@@ -137,7 +138,7 @@ static bool verify_parts(const struct issuer_set *set, const struct token_parts 
         return false;
     if (!base64url_decode(parts->signature, signature, &len))
         return error_set(error, ERROR_SYNTAX, "a signature that is not base64url");
-    return verifier_check(key->verifier, parts->signing_input,
+    return verifier_check(key->verifier, jwk_algorithm(key->key->algorithm), parts->signing_input,
                           (struct str){ (const char *)signature, len }, error);
 }
 

@@ -118,22 +118,33 @@ static bool key_from_builder(const char *type, OSSL_PARAM_BLD *builder, EVP_PKEY
     return true;
 }
 
-bool public_key_p256(struct str point, EVP_PKEY **out, struct error *error)
+static const struct {
+    const char *name;
+    const char *group; /* as OpenSSL calls it */
+    size_t point_len;
+} curves[] = {
+    [ECDSA_P256] = { "P-256", "prime256v1", 65 },
+    [ECDSA_P384] = { "P-384", "secp384r1", 97 },
+    [ECDSA_P521] = { "P-521", "secp521r1", 133 },
+};
+
+bool public_key_ec(enum ecdsa_curve curve, struct str point, EVP_PKEY **out, struct error *error)
 {
     OSSL_PARAM_BLD *builder;
     bool is_made;
 
-    if (point.len != PUBLIC_KEY_P256_LEN || point.data[0] != 0x04)
-        return error_set(error, ERROR_INVALID, "a P-256 key that is not an uncompressed point");
+    if (point.len != curves[curve].point_len || point.data[0] != 0x04)
+        return error_set(error, ERROR_INVALID, "a %s key that is not an uncompressed point",
+                         curves[curve].name);
     builder = OSSL_PARAM_BLD_new();
     if (builder == NULL)
-        return error_set_openssl(error, "a P-256 key");
-    is_made = OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1",
-                                              0) == 1 &&
+        return error_set_openssl(error, "an EC key");
+    is_made = OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME,
+                                              curves[curve].group, 0) == 1 &&
               OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point.data,
                                                point.len) == 1;
     is_made = is_made ? key_from_builder("EC", builder, out, error)
-                      : error_set_openssl(error, "a P-256 key");
+                      : error_set_openssl(error, "an EC key");
     OSSL_PARAM_BLD_free(builder);
     return is_made;
 }

@@ -8,12 +8,14 @@
 
 #include "base/macros.h"
 #include "base/str.h"
+#include "keys/ecdsa.h"
 
 struct error;
 
 #define PUBLIC_KEY_ED25519_LEN 32
-/** An uncompressed point of P-256: 0x04, X, Y. */
+/** An uncompressed point, 0x04, X, Y: of P-256, and the longest (P-521). */
 #define PUBLIC_KEY_P256_LEN 65
+#define PUBLIC_KEY_POINT_MAX 133
 #define PUBLIC_KEY_RSA_MIN_BITS 2048
 #define PUBLIC_KEY_RSA_MAX_BITS 8192
 
@@ -27,8 +29,9 @@ struct error;
  */
 bool public_key_ed25519(struct str point, EVP_PKEY **out, struct error *error) MUST_USE;
 
-/** Make a P-256 public key from an uncompressed point, which must lie on the curve. */
-bool public_key_p256(struct str point, EVP_PKEY **out, struct error *error) MUST_USE;
+/** Make an ECDSA public key from an uncompressed point, which must lie on the curve. */
+bool public_key_ec(enum ecdsa_curve curve, struct str point, EVP_PKEY **out, struct error *error)
+    MUST_USE;
 
 /**
  * Make an RSA public key from big-endian numbers; leading zero octets are passed over.

@@ -53,7 +53,7 @@ static bool open_p256(struct str fields, EVP_PKEY **pkey, struct error *error)
         return error_set(error, ERROR_SYNTAX, "an SSH key that is not a curve and a point");
     if (!str_eq(curve, STR("nistp256")))
         return error_set(error, ERROR_INVALID, "an SSH key on another curve than nistp256");
-    return public_key_p256(point, pkey, error);
+    return public_key_ec(ECDSA_P256, point, pkey, error);
 }
 
 static const struct {

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "keys/crypto_pool.h"
 #include "keys/ecdsa.h"
+#include "keys/jwk.h"
 #include "keys/public_key.h"
 #include "keys/ssh.h"
 #include "keys/ssh_internal.h"
@@ -15,7 +16,7 @@
 #define ARMOUR_BEGIN STR("-----BEGIN SSH SIGNATURE-----\n")
 #define ARMOUR_END STR("-----END SSH SIGNATURE-----")
 #define SIGNED_MAX ((size_t)256)
-#define SCALAR_LEN (ECDSA_RAW_LEN / 2)
+#define SCALAR_LEN (ECDSA_P256_RAW_LEN / 2)
 
 /* The blob's parts (PROTOCOL.sshsig 2), borrowed from it. */
 struct sshsig {
@@ -142,7 +143,7 @@ static bool take_scalar(struct str *rest, uint8_t out[SCALAR_LEN])
 /* string type, string signature: 64 bytes for Ed25519 (RFC 8709 6), two mpints for ECDSA (RFC
  * 5656). */
 static bool read_raw_signature(struct str signature, const struct ssh_public_key *key,
-                               enum key_algorithm algorithm, uint8_t raw[ECDSA_RAW_LEN],
+                               enum key_algorithm algorithm, uint8_t raw[ECDSA_P256_RAW_LEN],
                                struct error *error)
 {
     struct str type = { 0 };
@@ -157,9 +158,9 @@ static bool read_raw_signature(struct str signature, const struct ssh_public_key
         return (take_scalar(&bytes, raw) && take_scalar(&bytes, raw + SCALAR_LEN) &&
                 bytes.len == 0) ||
                refuse_syntax(error);
-    if (bytes.len != ECDSA_RAW_LEN)
+    if (bytes.len != ECDSA_P256_RAW_LEN)
         return refuse_syntax(error);
-    memcpy(raw, bytes.data, ECDSA_RAW_LEN);
+    memcpy(raw, bytes.data, ECDSA_P256_RAW_LEN);
     return true;
 }
 
@@ -169,14 +170,14 @@ static bool verify(const struct sshsig *parsed, struct str message,
     OWNED(public_key_free) EVP_PKEY *pkey = NULL;
     OWNED(crypto_pool_release) struct crypto_pool pool = { 0 };
     OWNED(buf_release) struct buf text;
-    uint8_t raw[ECDSA_RAW_LEN];
+    uint8_t raw[ECDSA_P256_RAW_LEN];
     enum key_algorithm algorithm;
 
     buf_init(&text, SIGNED_MAX);
     return ssh_public_key_open(key, &algorithm, &pkey, error) &&
            read_raw_signature(parsed->signature, key, algorithm, raw, error) &&
            write_signed(parsed, message, &text, error) &&
-           crypto_pool_init(&pool, pkey, algorithm, CRYPTO_VERIFY, error) &&
+           crypto_pool_init(&pool, pkey, jwk_algorithm(algorithm), CRYPTO_VERIFY, error) &&
            crypto_pool_verify(&pool, buf_str(&text), (struct str){ (const char *)raw, sizeof(raw) },
                               error);
 }

@@ -7,11 +7,13 @@
 
 #include "base/macros.h"
 #include "base/str.h"
+#include "keys/jose.h"
 
 struct error;
 
 /**
- * A public key that verifies signatures of one JOSE algorithm family, with kept EVP contexts.
+ * A public key that verifies signatures of the JOSE algorithms it may be used for, with kept EVP
+ * contexts: one algorithm, but for RSA keys that do not say theirs.
  *
  * Contexts are pooled: each call takes one and gives it back, so no call initialises one anew after
  * warm-up, whichever thread it is on (libraries.md 2).
@@ -20,23 +22,13 @@ struct error;
  */
 struct verifier;
 
-/** A bit set of JOSE algorithms. */
-enum jose_algorithm {
-    JOSE_RS256 = 1 << 0,
-    JOSE_ES256 = 1 << 1,
-    JOSE_EDDSA = 1 << 2,
-};
-
-/** The bit of "RS256", "ES256", "EdDSA" byte for byte; 0 for anything else. */
-unsigned jose_algorithm_from(struct str name);
-const char *jose_algorithm_name(enum jose_algorithm algorithm);
-
 /**
- * Make one from a public JWK.
+ * Make one from a public JWK, for those of `allowed` (enum jose_algorithm bits) that the key's kty
+ * and crv can have, and its `alg` where it says one.
  *
  * Refused: private members, `oct`, RSA outside 2048 to 8192 bits or with e even, < 65537 or >=
  * 2^32, points off the curve or of low order, `use` other than sig, `key_ops` without verify, an
- * `alg` that does not fit kty and crv, an algorithm outside `allowed`.
+ * `alg` that does not fit kty and crv, a key without an algorithm in `allowed`.
  *
  * Errors: ERROR_INVALID, ERROR_MEMORY, ERROR_CRYPTO
  * Source: RFC 7517, 7518 6, 8037; security-rules.md 3.3
@@ -47,16 +39,18 @@ void verifier_free(struct verifier *verifier);
 
 OWNED_POINTER(verifier_free, struct verifier)
 
-/** The algorithm it verifies. */
-enum jose_algorithm verifier_algorithm(const struct verifier *verifier);
+/** The algorithms it verifies, enum jose_algorithm bits. */
+unsigned verifier_algorithms(const struct verifier *verifier);
 
 /**
- * Verify a raw JOSE signature (ECDSA: r||s of the curve's exact length, in range).
+ * Verify a raw JOSE signature of one algorithm (ECDSA: r||s of the curve's exact length, in range;
+ * PSS: the salt as long as the digest, MGF1 with the same one).
  *
- * Errors: ERROR_INVALID (does not verify), ERROR_CRYPTO, ERROR_MEMORY
+ * Errors: ERROR_INVALID (does not verify, not an algorithm of this key), ERROR_CRYPTO, ERROR_MEMORY
+ * Source: RFC 7518 3.3 to 3.5, RFC 8037 3.1
  */
-bool verifier_check(struct verifier *verifier, struct str message, struct str signature,
-                    struct error *error) MUST_USE;
+bool verifier_check(struct verifier *verifier, unsigned algorithm, struct str message,
+                    struct str signature, struct error *error) MUST_USE;
 
 /** RFC 7638 thumbprint of a JWK: base64url text, 43 characters and a NUL. */
 bool jwk_thumbprint(const json_t *jwk, char out[44], struct error *error) MUST_USE;

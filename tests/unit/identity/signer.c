@@ -44,6 +44,8 @@ static EVP_PKEY *generate(enum signer_kind kind)
         return EVP_EC_gen("P-256");
     case SIGNER_EC_P384:
         return EVP_EC_gen("P-384");
+    case SIGNER_EC_P521:
+        return EVP_EC_gen("P-521");
     case SIGNER_ED25519:
         return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     }
@@ -155,6 +157,9 @@ json_t *signer_jwk(const struct signer *signer, const char *kid)
     case SIGNER_EC_P384:
         set_point(jwk, signer->key, "P-384", 48);
         break;
+    case SIGNER_EC_P521:
+        set_point(jwk, signer->key, "P-521", 66);
+        break;
     case SIGNER_ED25519:
         set_edwards(jwk, signer->key);
         break;
@@ -209,6 +214,8 @@ static size_t sign(const struct signer *signer, const char *digest, bool is_pss,
         return raw_signature(signature, len, 32, out);
     if (signer->kind == SIGNER_EC_P384)
         return raw_signature(signature, len, 48, out);
+    if (signer->kind == SIGNER_EC_P521)
+        return raw_signature(signature, len, 66, out);
     memcpy(out, signature, len);
     return len;
 }
@@ -226,13 +233,16 @@ static char *end_token(struct buf *buf, const uint8_t *signature, size_t len)
     return steal(buf);
 }
 
+static const char *const digests[] = {
+    [SIGNER_RSA_1024] = "SHA256", [SIGNER_RSA_2048] = "SHA256", [SIGNER_EC_P256] = "SHA256",
+    [SIGNER_EC_P384] = "SHA384",  [SIGNER_EC_P521] = "SHA512",  [SIGNER_ED25519] = NULL,
+};
+
 char *signer_token(const struct signer *signer, const char *header, const char *payload)
 {
     struct buf buf = { 0 };
     uint8_t signature[SIGNATURE_MAX];
-    const char *digest = signer->kind == SIGNER_ED25519   ? NULL
-                         : signer->kind == SIGNER_EC_P384 ? "SHA384"
-                                                          : "SHA256";
+    const char *digest = digests[signer->kind];
     size_t len;
 
     begin_token(&buf, header, payload);

@@ -17,6 +17,7 @@ enum signer_kind {
     SIGNER_RSA_2048,
     SIGNER_EC_P256,
     SIGNER_EC_P384,
+    SIGNER_EC_P521,
     SIGNER_ED25519,
 };
 

@@ -163,15 +163,19 @@ static void proofs_are_accepted_or_refused(void **state)
     }
 }
 
-static void an_ed25519_proof_is_accepted(void **state)
+static void an_ed25519_proof_is_accepted_by_both_names(void **state)
 {
-    char *header = header_of(peers.ed, "EdDSA", "{}");
+    static const char *const names[] = { "EdDSA", "Ed25519" };
     char *payload = payload_with("{}");
-    struct error error = { 0 };
 
     (void)state;
-    assert_true(check(peers.ed, header, payload, &error));
-    free(header);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        char *header = header_of(peers.ed, names[i], "{}");
+        struct error error = { 0 };
+
+        assert_true(check(peers.ed, header, payload, &error));
+        free(header);
+    }
     free(payload);
 }
 
@@ -290,7 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(proofs_are_accepted_or_refused),
-        cmocka_unit_test(an_ed25519_proof_is_accepted),
+        cmocka_unit_test(an_ed25519_proof_is_accepted_by_both_names),
         cmocka_unit_test(an_rsa_proof_is_refused),
         cmocka_unit_test(a_proof_that_another_key_signed_is_refused),
         cmocka_unit_test(a_jwk_with_a_private_part_is_refused),

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "identity/identity.h"
 #include "identity/profile.h"
+#include "keys/jose.h"
 #include "tests/test.h"
 #include "tests/unit/identity/ci_issuer.h"
 #include "tests/unit/identity/signer.h"
@@ -809,7 +810,7 @@ static void a_reload_fetches_anew_where_the_issuer_changed(void **state)
     changed[1].networks = &network;
     changed[1].network_count = 1;
     changed[2].ca_file = "/dev/null";
-    changed[3].algorithms = 4; /* EdDSA alone */
+    changed[3].algorithms = JOSE_EDDSA;
     for (size_t i = 0; i < COUNT(changed); i++) {
         struct identity *next = identity_of(&changed[i], 1, world.upstream, world.identity);
 

@@ -16,7 +16,15 @@
     "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVl" \
     "fQ"
 
-const struct vector vectors[3] = {
+/* One RSA key that says no `alg`, for five algorithms. */
+#define ANY_RSA_JWK                                                                                \
+    "{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"yc4XnEB4Vv4uYTcbhcue4ISiK2IRUHPdAKMyn0cxoWpYVvNT8KMH" \
+    "Xh_uokl_s1fUJAuR6sjoqWNwzwAOJ6ZP7WjzK5WmjXKZ7nFNr-bFcOlemoHAyC-sjCDDWoAbNIaASyuaOucy_DeznjAl" \
+    "3Av9tyP5W27WmN4d2CjCpwmk6Nda59amfw2GnC2ynSUew20F-KBHH7Y2dK2FPfW8SE7YZTTKH3I9cZgFnG66L3HBq5_u" \
+    "-mdUlQzF2D5DtXnjoP8rDja1f0ltyNR0QRxk4ZQWM5RcRQGkYS7NwST2u0X9KQ_XsrE81dzpt4QYkNUdUPgyrRrb77fp" \
+    "0cA7rLHXqAN9_w\"}"
+
+const struct vector vectors[VECTOR_COUNT] = {
     {
         .name = "RFC 7515 A.2",
         .jwk =
@@ -55,6 +63,91 @@ const struct vector vectors[3] = {
             "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr"
             "_MuM0KAg",
     },
+    {
+        .name = "RS384",
+        .jwk = ANY_RSA_JWK,
+        .algorithm = JOSE_RS384,
+        .message = "eyJhbGciOiJSUzM4NCJ9." PAYLOAD,
+        .signature =
+            "QETDwifIJyf4Zq33IiSQT2NvE86DJFyxE3IHZiTX7uvmYOg6T6bJC0M3jNKgs4bw9dXgzyeiTaKg8oJZSOIt"
+            "kS8AGJZPzBcYmyKt_SGCpPywNR1zy9doaffK0D7G_Ov2GQ3oWaQi3GhImcr6g1dN9kvkNlgRAZkBVwDPRQuH"
+            "jHfWX2yxVfMPm2wTW7UdYwr3IrXQhBmUI58CLFacy4JKp-WjlspcwSUjU2NKV8g5TVwhNtNMMDI-52L4HgMA"
+            "nGFq0btUYNUNNW2dwegRr4ffBPnbR1kH_TDX46ejf-raxG7j4sYQefZTbNFd3uBNYb6iqFQkYTWrdhu2Wq1T"
+            "Ri_Nng",
+    },
+    {
+        .name = "RS512",
+        .jwk = ANY_RSA_JWK,
+        .algorithm = JOSE_RS512,
+        .message = "eyJhbGciOiJSUzUxMiJ9." PAYLOAD,
+        .signature =
+            "RWM2irLg9G8asV6m9axpSwdyDY0K8yj43v5VbjSaGlPxbVzuPeYDm5Fbila152PxGF7wRAyAC3AY5RXHokWs"
+            "Od3JSFZDxms7zK--of-T8Wwi4TpHbNk1020N0gHb6x2eXAFIJ4plW1v0Vb8afF01v7132fqQJn_VZVFMDJx2"
+            "S9HTOWosvmNYTloJMZaDRhs0447TjN41WcPJIxPjPgEYIKV5x19Zzh7OLMpBdGi1gMgG27vSEhV5NYtvplTC"
+            "Lh5Ngu2nDTVk3nCC-ZD12TC56-0vKLpzYDW2bNN3GoKfNWne1itnMvGjTTZaDwFniJTxHtK0ggxxGXDrkzKY"
+            "o6fN_g",
+    },
+    {
+        .name = "PS256",
+        .jwk = ANY_RSA_JWK,
+        .algorithm = JOSE_PS256,
+        .message = "eyJhbGciOiJQUzI1NiJ9." PAYLOAD,
+        .signature =
+            "HvIQ1oYyZpSRGPbZS-6-otJAUFwVGqUzuMUlaSwEK_7TpAjkegqvKbKetz6yxksLYY36ikVFS7MhOZNihFMP"
+            "_gc_6AoM5_11sgDBeBCsnhdS8dKMVVDh_XPOhhUHkr6poE_WcWCaYz5N7qFNFUXFMImhm2XN7mKpX8ptMyFD"
+            "AYktsU0gYWHOKiyGE5r_PTu0TT-e26fkVwW06FDtE390PTiY58VNn3_WEfbFrGsw6nMcut7D9GOa-SZmG9rh"
+            "kozg9IU1U_q4tIp-J7Pqf0B2spumZQrE-GIKocUEwD5YI-Yrg5abQ9dR50cPzw4cwRT9_biWycnbsY6zBNog"
+            "oEQIrQ",
+    },
+    {
+        .name = "PS384",
+        .jwk = ANY_RSA_JWK,
+        .algorithm = JOSE_PS384,
+        .message = "eyJhbGciOiJQUzM4NCJ9." PAYLOAD,
+        .signature =
+            "qBXfSTtyB_sBVP2louepIWegYg4vTuWWawKT6LrYn5ZK9VgOwatJoQwviAAr5GdV9YwcEbLwMKuUpHxJQcmF"
+            "wcCf3AknUbqXg7QWKfPcQGmayFdc_qbg0syLIUFo2Y2b7lOTqbgdmBJ9rWuOAuA7L7e0AG3hF3rNFKa38qyS"
+            "gYHLzgaVuYl5mwYncU9KkitY_Dhuo0IeuJK6k7FkMxtp3oxIvroGc_NtlnvE8lH2pkZUDz-6SSwJ5o8ACF5L"
+            "vxxoC8pgOo9DBbG1E-wHRkrlfPyqCfPnWWGX7dX-UWDP2VGOoCVYDIz2FrghEU3faS_MnJQ7UbgFD0lturyC"
+            "kaDMNA",
+    },
+    {
+        .name = "PS512",
+        .jwk = ANY_RSA_JWK,
+        .algorithm = JOSE_PS512,
+        .message = "eyJhbGciOiJQUzUxMiJ9." PAYLOAD,
+        .signature =
+            "Eoyz_LSUcAyD9tB_H3o9nvbXeEeLmO08qyYdkUjeVuLHOa1sJ8uucrTyxrxCLZzEhH_HmY_aWLpLhHTl4pUq"
+            "R9KBFjK14pKTLQAj0MBABsMlY-n1mirnZun9GJWU4H-igZc36TRqR3gHeIBUThzB_F_8KKoyTR09siWW-bH4"
+            "H12cXa_iSWbzeIKCioH3_f1AYRdsXENSTEx9ERY2vCzkSHMQn-DGxVekvyP7_R7Q7E-2Q8v_OVC6UR35KT_c"
+            "yPnovMso66le1Hhsg-GJrgflAOVaMTwC03sWFDUs63yzNnC0OBHw3fm6TfX3uZpb6P26FQAf3NNOlsfuIeMw"
+            "mREhqw",
+    },
+    {
+        .name = "ES384",
+        .jwk =
+            "{\"kty\":\"EC\",\"crv\":\"P-384\",\"x\":\"-Ey_muoVEj0bFwtlmJ36AGcIISXg7-V12I7cLyjE18"
+            "GeRPIYAmHLb1boSpLIuIXZ\",\"y\":\"qPDyHOM2ocxVJ4fz9mNiqpN3NXoABdVW9MYb6ifoyvgGg8rKENN"
+            "-KuyX15dSY3to\"}",
+        .algorithm = JOSE_ES384,
+        .message = "eyJhbGciOiJFUzM4NCJ9." PAYLOAD,
+        .signature =
+            "wNz7J3TOaG1XhuBjCNNLDZQGJ7Q8xX_11PdhI3ctHie582FSrhj5MBK3d7dlfMrDw48mg7EvSnwL85-YW3OO"
+            "nGDVA6p531Acq4N465G0czWSN5Jl1kLnvI0o1Tcls-G2",
+    },
+    {
+        .name = "ES512",
+        .jwk =
+            "{\"kty\":\"EC\",\"crv\":\"P-521\",\"x\":\"ASAQKtqMqXsp1EkpHcnKw0fM_W--srYEfaf_xLgpni"
+            "uHZJaGSeTqOtG4-3Tj1XUk6RqxgyBpKS3zzB5nEtC__BsH\",\"y\":\"ABqJE0tjtfDME44EHCdTi71jcIA"
+            "oajQy2NDF0aN1y7DGkPq6-7mVdgeAt_xjgfWpm5qwhr9OxRwiiMRbMVpzZfVl\"}",
+        .algorithm = JOSE_ES512,
+        .message = "eyJhbGciOiJFUzUxMiJ9." PAYLOAD,
+        .signature =
+            "Abe72ckU2kZrm0ytKgzGZhUhYp3xAbmZQgmXq7CQep8sgfpfw6IZqOmUuYHVwNN7Nb8eE3fFtv3hQG09qoyS"
+            "9YTRASWUmSvhq2YlTaTbdaBFxQqE_-maje5QDgza9Lnl2k00gwvetBYJbSB_dA7YYlJxMyS8E_HwUMzLU3AE"
+            "R96x9CvB",
+    },
 };
 
 json_t *json_of(const char *text)
@@ -71,7 +164,7 @@ struct verifier *verifier_of(const char *text)
     struct error error = { 0 };
     json_t *jwk = json_of(text);
 
-    if (!verifier_new(jwk, ANY_ALGORITHM, &verifier, &error))
+    if (!verifier_new(jwk, JOSE_ANY, &verifier, &error))
         fail_msg("%s", error.cause);
     json_decref(jwk);
     return verifier;

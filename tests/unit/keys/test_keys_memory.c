@@ -37,7 +37,7 @@ static bool make_a_verifier(struct arena *arena, struct error *error)
     bool is_made;
 
     (void)arena;
-    is_made = verifier_new(jwk, ANY_ALGORITHM, &verifier, error);
+    is_made = verifier_new(jwk, JOSE_ANY, &verifier, error);
     json_decref(jwk);
     return is_made;
 }

@@ -1,5 +1,7 @@
 #include <string.h>
 
+#include <openssl/ec.h>
+
 #include "base/error.h"
 #include "keys/public_key.h"
 #include "tests/test.h"
@@ -108,14 +110,50 @@ static void an_ed25519_y_of_p_or_more_is_refused(void **state)
     }
 }
 
-static enum error_code try_p256(const uint8_t *point, size_t len)
+static enum error_code try_ec(enum ecdsa_curve curve, const uint8_t *point, size_t len)
 {
     OWNED(public_key_free) EVP_PKEY *pkey = NULL;
     struct error error = { 0 };
-    bool is_taken = public_key_p256(bytes_of(point, len), &pkey, &error);
+    bool is_taken = public_key_ec(curve, bytes_of(point, len), &pkey, &error);
 
     assert_int_equal(is_taken, error.code == ERROR_NONE);
     return error.code;
+}
+
+static void a_point_belongs_to_one_curve(void **state)
+{
+    static const struct {
+        enum ecdsa_curve curve;
+        const char *name;
+        size_t len;
+    } curves[] = {
+        { ECDSA_P256, "P-256", 65 },
+        { ECDSA_P384, "P-384", 97 },
+        { ECDSA_P521, "P-521", 133 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(curves); i++) {
+        OWNED(public_key_free) EVP_PKEY *made = EVP_EC_gen(curves[i].name);
+        uint8_t point[PUBLIC_KEY_POINT_MAX + 1] = { 0 };
+        size_t len = 0;
+
+        assert_int_equal(EVP_PKEY_get_octet_string_param(made, "pub", point, sizeof(point), &len),
+                         1);
+        assert_int_equal(len, curves[i].len);
+        for (size_t j = 0; j < COUNT(curves); j++)
+            assert_int_equal(try_ec(curves[j].curve, point, len),
+                             i == j ? ERROR_NONE : ERROR_INVALID);
+        assert_int_equal(try_ec(curves[i].curve, point, len - 1), ERROR_INVALID);
+        assert_int_equal(try_ec(curves[i].curve, point, len + 1), ERROR_INVALID);
+        point[len - 1] ^= 1;
+        assert_int_equal(try_ec(curves[i].curve, point, len), ERROR_INVALID);
+    }
+}
+
+static enum error_code try_p256(const uint8_t *point, size_t len)
+{
+    return try_ec(ECDSA_P256, point, len);
 }
 
 static void a_p256_point_is_taken_only_on_the_curve_and_uncompressed(void **state)
@@ -236,6 +274,7 @@ int main(void)
         cmocka_unit_test(about_half_of_all_y_are_off_the_curve_and_refused),
         cmocka_unit_test(ed25519_points_of_low_order_are_refused_in_every_spelling),
         cmocka_unit_test(an_ed25519_y_of_p_or_more_is_refused),
+        cmocka_unit_test(a_point_belongs_to_one_curve),
         cmocka_unit_test(a_p256_point_is_taken_only_on_the_curve_and_uncompressed),
         cmocka_unit_test(an_rsa_modulus_has_2048_to_8192_bits),
         cmocka_unit_test(an_even_rsa_modulus_is_refused),
