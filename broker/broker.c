@@ -101,6 +101,8 @@ static const char *degraded(void *context)
     struct rules *rules = rules_get(broker->rules);
     const char *issuer = identity_degraded(rules->identity);
 
+    if (!issuer && rules->people_identity)
+        issuer = identity_degraded(rules->people_identity);
     rules_put(broker->rules, rules);
     if (broker->has_failed_reload)
         return "the last reload failed: the configuration and policy before it are in force";
@@ -338,7 +340,7 @@ static bool load_again(struct broker *broker, struct diagnostics *diagnostics, s
         is_good = error_set(error, ERROR_CONFIG,
                             "issuer, listen, store, keys and ledger change by a restart only");
     } else if (is_good)
-        is_good = rules_load(config, broker->upstream, previous->identity, &broker->service.tools,
+        is_good = rules_load(config, broker->upstream, previous, &broker->service.tools,
                              diagnostics, &rules, error);
     rules_put(broker->rules, previous);
     if (!is_good)

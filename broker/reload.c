@@ -20,6 +20,7 @@ void rules_discard(struct rules *rules)
     if (!rules)
         return;
     identity_unref(rules->identity);
+    identity_unref(rules->people_identity);
     policy_unref(rules->policy);
     rules->release(rules->owner);
     free(rules);
@@ -37,8 +38,22 @@ static bool start_targets(struct config *config, const struct target_tools *tool
     return true;
 }
 
+/* People's provider, an identity of its own. */
+static bool fill_people(struct rules *rules, const struct config *config, struct upstream *upstream,
+                        const struct rules *previous, struct error *error)
+{
+    struct identity_options options = { .issuer_count = 1, .leeway_s = config->limits.leeway_s };
+
+    if (!config->people)
+        return true;
+    options.issuers = &config->people->issuer;
+    rules->people = config->people;
+    return identity_new(&options, upstream, previous ? previous->people_identity : NULL,
+                        &rules->people_identity, error);
+}
+
 static bool fill(struct rules *rules, struct config *config, struct upstream *upstream,
-                 struct identity *previous, const struct target_tools *tools,
+                 const struct rules *previous, const struct target_tools *tools,
                  struct diagnostics *diagnostics, struct error *error)
 {
     struct identity_options options = {
@@ -54,11 +69,13 @@ static bool fill(struct rules *rules, struct config *config, struct upstream *up
     rules->leeway_s = config->limits.leeway_s;
     return policy_load(config->policy_directory, &config->world, diagnostics, &rules->policy,
                        error) &&
-           identity_new(&options, upstream, previous, &rules->identity, error) &&
+           identity_new(&options, upstream, previous ? previous->identity : NULL, &rules->identity,
+                        error) &&
+           fill_people(rules, config, upstream, previous, error) &&
            (!tools || start_targets(config, tools, error));
 }
 
-bool rules_load(struct config *take_config, struct upstream *upstream, struct identity *previous,
+bool rules_load(struct config *take_config, struct upstream *upstream, const struct rules *previous,
                 const struct target_tools *tools, struct diagnostics *diagnostics,
                 struct rules **rules, struct error *error)
 {

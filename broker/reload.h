@@ -7,7 +7,6 @@
 struct config;
 struct diagnostics;
 struct error;
-struct identity;
 struct rules;
 struct target_tools;
 struct upstream;
@@ -20,7 +19,7 @@ struct upstream;
  *
  * Errors: ERROR_CONFIG (see diagnostics), ERROR_IO, ERROR_MEMORY, ERROR_CRYPTO
  */
-bool rules_load(struct config *take_config, struct upstream *upstream, struct identity *previous,
+bool rules_load(struct config *take_config, struct upstream *upstream, const struct rules *previous,
                 const struct target_tools *tools, struct diagnostics *diagnostics,
                 struct rules **rules, struct error *error) MUST_USE;
 

@@ -17,14 +17,13 @@
 #define DAY_S (24 * HOUR_S)
 
 /* Words of the contract that this version does not act on; to ignore them would be to fail open. */
-static const char *const top_later[] = { "people", NULL };
 static const char *const listen_later[] = { "proxy", NULL };
 static const char *const ledger_later[] = { "witnesses", "keep", NULL };
 static const char *const nothing_later[] = { NULL };
 
-static const char *const top_names[] = { "issuer",  "broker",  "listen", "admin",  "store",
-                                         "keys",    "ledger",  "limits", "policy", "help",
-                                         "issuers", "targets", NULL };
+static const char *const top_names[] = { "issuer",  "broker", "listen",  "admin",  "store",
+                                         "keys",    "ledger", "limits",  "policy", "help",
+                                         "issuers", "people", "targets", NULL };
 
 /* Where the file is; its own relative paths start there. */
 static struct str folder_of(struct str path)
@@ -275,7 +274,7 @@ static void read_all(const struct config_reader *reader)
 {
     const json_t *root = yaml_root(reader->config->document);
 
-    (void)config_expect_map(reader, root, top_names, top_later);
+    (void)config_expect_map(reader, root, top_names, nothing_later);
     if (!json_is_object(root))
         return;
     read_issuer_url(reader, root);
@@ -287,6 +286,7 @@ static void read_all(const struct config_reader *reader)
     read_limits(reader, root);
     read_policy(reader, root);
     config_read_issuers(reader, root);
+    config_read_people(reader, root);
     config_read_targets(reader, root);
     config_build_world(reader->config);
 }

@@ -9,6 +9,7 @@
 #include "base/macros.h"
 #include "base/str.h"
 #include "identity/identity.h"
+#include "identity/people.h"
 #include "keys/keys.h"
 #include "policy/policy.h"
 #include "targets/target.h"
@@ -52,6 +53,7 @@ struct config {
     struct str help;
     struct issuer_options *issuers;
     size_t issuer_count;
+    const struct people_options *people; /* NULL: nobody audits, operates or approves here */
     struct target *targets;
     size_t target_count;
 

@@ -35,6 +35,18 @@ bool config_expect_map(const struct config_reader *reader, const json_t *map,
 /** Read `issuers:`. */
 void config_read_issuers(const struct config_reader *reader, const json_t *root);
 
+/** Read `algorithms` of an issuer, whose profile is known; without the key they are the profile's.
+ */
+void config_read_algorithms(const struct config_reader *reader, const json_t *map,
+                            struct issuer_options *issuer);
+
+/** Read `ca`, `jwks`, `key_hosts` and `allow_networks` of an issuer. */
+void config_read_fetching(const struct config_reader *reader, const json_t *map,
+                          struct issuer_options *issuer);
+
+/** Read `people:`; the issuers of runs are known by then. */
+void config_read_people(const struct config_reader *reader, const json_t *root);
+
 /** Read `targets:`. */
 void config_read_targets(const struct config_reader *reader, const json_t *root);
 

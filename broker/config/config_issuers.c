@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "config/config_internal.h"
+#include "identity/people.h"
 #include "identity/profile.h"
 #include "keys/verifier.h"
 #include "upstream/upstream.h"
@@ -51,7 +52,7 @@ static void read_url(const struct config_reader *reader, const json_t *map,
         (void)yaml_complain(&reader->yaml, json_object_get(map, "url"), "%s", why.cause);
 }
 
-static void read_algorithms(const struct config_reader *reader, const json_t *map,
+void config_read_algorithms(const struct config_reader *reader, const json_t *map,
                             struct issuer_options *issuer)
 {
     struct str *names;
@@ -187,7 +188,7 @@ static void read_only(const struct config_reader *reader, const json_t *map,
                             "such as { repository_owner_id: \"918273\" }");
 }
 
-static void read_fetching(const struct config_reader *reader, const json_t *map,
+void config_read_fetching(const struct config_reader *reader, const json_t *map,
                           struct issuer_options *issuer)
 {
     struct network *networks;
@@ -212,13 +213,13 @@ static void read_issuer(const struct config_reader *reader, const json_t *map,
     read_url(reader, map, issuer);
     if (yaml_require(&reader->yaml, map, "audience"))
         (void)yaml_get_str(&reader->yaml, map, "audience", &issuer->audience);
-    read_algorithms(reader, map, issuer);
+    config_read_algorithms(reader, map, issuer);
     issuer->max_age_s = issuer->profile->max_age_s;
     issuer->max_lifetime_s = issuer->profile->max_lifetime_s;
     (void)yaml_get_duration_s(&reader->yaml, map, "max_age", 1, MAX_AGE_MAX_S, &issuer->max_age_s);
     read_claims(reader, map, issuer);
     read_only(reader, map, issuer);
-    read_fetching(reader, map, issuer);
+    config_read_fetching(reader, map, issuer);
 }
 
 /* Two issuers with one URL would leave it open whose rules a token meets. */
@@ -257,6 +258,9 @@ void config_read_issuers(const struct config_reader *reader, const json_t *root)
         if (!config_is_name(issuer->name))
             (void)yaml_complain_key(&reader->yaml, issuers, name, STR(""),
                                     "an issuer's name is [a-z0-9-]{1,40}");
+        if (str_eq(issuer->name, STR(PEOPLE_ISSUER)))
+            (void)yaml_complain_key(&reader->yaml, issuers, name, STR(""),
+                                    "'" PEOPLE_ISSUER "' stands for the provider of people");
         read_issuer(reader, map, issuer);
         refuse_same_url(reader, map, config->issuer_count);
         config->issuer_count++;

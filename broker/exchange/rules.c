@@ -14,6 +14,7 @@ struct rules_table {
 static void rules_free(struct rules *rules)
 {
     identity_unref(rules->identity);
+    identity_unref(rules->people_identity);
     policy_unref(rules->policy);
     if (rules->release)
         rules->release(rules->owner);

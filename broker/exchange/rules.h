@@ -8,6 +8,7 @@
 #include "base/str.h"
 
 struct identity;
+struct people_options;
 struct policy;
 struct target;
 
@@ -19,9 +20,12 @@ struct target;
  * Threads: immutable; reference-counted
  */
 struct rules {
-    struct identity *identity; /* one reference */
-    struct policy *policy;     /* one reference */
-    struct str help;           /* URL for those who are denied; empty: none */
+    struct identity *identity; /* of runs; one reference */
+    /* People's provider is verified by an identity of its own: no token fits both. NULL: none. */
+    struct identity *people_identity; /* one reference */
+    const struct people_options *people;
+    struct policy *policy; /* one reference */
+    struct str help;       /* URL for those who are denied; empty: none */
     const struct target *targets;
     size_t target_count;
     int64_t default_ttl_s;

@@ -39,6 +39,10 @@ struct profile {
 };
 
 const struct profile *profile_find(struct str name);
+/** People's ID tokens (people.h); no profile of runners, so that profile_find() does not have it.
+ */
+extern const struct profile profile_person;
+
 /** The names of all profiles, ended by NULL, for messages. */
 const char *const *profile_names(void);
 

@@ -106,6 +106,32 @@ static void a_whole_file_is_read(void **state)
     run_release(&run);
 }
 
+static void people_are_read(void **state)
+{
+    const struct people_options *people;
+    struct run run;
+
+    (void)state;
+    run_init(&run, FOLDER "/good/whole.yaml");
+    assert_true(run.is_good);
+    people = run.config->people;
+    assert_str(people->issuer.name, "people");
+    assert_str(people->issuer.audience, "stagepass");
+    assert_str(people->scopes, "openid email groups");
+    assert_int_equal(people->issuer.max_age_s, 8 * 3600);
+    assert_int_equal(people->rule_count, 4);
+    assert_int_equal(people->rules[0].role, PERSON_AUDITOR);
+    assert_int_equal(people->rules[0].conditions[0].value_count, 2);
+    assert_int_equal(people->rules[0].tenant_count, 0);
+    assert_str(people->rules[2].tenants[1], "ledger");
+    assert_int_equal(people->rules[2].condition_count, 1);
+    assert_str(people->rules[3].conditions[0].claim, "/realm_access/roles");
+    assert_int_equal(people->same_count, 3);
+    assert_str(people->same[0].fact, "actor_id");
+    assert_str(people->same[2].issuer, "old-ci");
+    run_release(&run);
+}
+
 static void claims_of_the_configuration_join_the_profile_s(void **state)
 {
     const struct issuer_options *issuer;
@@ -162,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mistakes_are_told_with_their_place),
         cmocka_unit_test(a_whole_file_is_read),
+        cmocka_unit_test(people_are_read),
         cmocka_unit_test(claims_of_the_configuration_join_the_profile_s),
         cmocka_unit_test(defaults_are_those_of_the_documents),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
