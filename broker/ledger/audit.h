@@ -15,7 +15,7 @@ struct error;
 /** What a verification of a store's folder found. */
 struct audit_report {
     uint64_t entry_count;     /* durable in the segments */
-    uint64_t checkpoint_size; /* 0: no checkpoint was published yet */
+    uint64_t checkpoint_size; /* 0: the log is empty */
     struct merkle_hash root;  /* of all entries */
     struct str origin;
     uint64_t bad_index;  /* first entry or tile that does not fit, when the result is false */
@@ -32,7 +32,8 @@ struct audit_options {
 
 /**
  * Recompute everything from the entries: frames, entry form and order of time, leaf hashes, every
- * tile, the root at the checkpoint's size, its signature.
+ * tile, the root at the checkpoint's size, its signature. A log with entries and without a
+ * checkpoint does not hold: a broker publishes one with its first entry.
  *
  * Errors: ERROR_INVALID (what does not fit, and where), ERROR_IO, ERROR_CONFIG (no key)
  * Owns:   report->origin is in `arena`
