@@ -401,6 +401,52 @@ static void reload(struct broker *broker)
     log_reload(is_good, &error);
 }
 
+static bool record_keys_changed(const struct identity_keys_change *change, void *context)
+{
+    struct broker *broker = context;
+    json_t *entry = entry_new(ENTRY_ISSUER_KEYS_CHANGED, ledger_broker(broker->ledger));
+    struct error error = { 0 };
+    struct log_line line;
+    bool is_recorded;
+
+    if (!json_put(entry, "issuer", json_from_str(change->issuer)) ||
+        !json_put(entry, "added", json_incref(json_iterable(change->added))) ||
+        !json_put(entry, "removed", json_incref(json_iterable(change->removed)))) {
+        json_decref(entry);
+        entry = NULL;
+    }
+    is_recorded = record(broker, entry, &error);
+    log_begin(&line, is_recorded ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+              is_recorded ? "issuer.keys_changed" : "ledger.append_failed");
+    log_str(&line, "issuer", change->issuer);
+    log_int(&line, "added", (int64_t)json_array_size(change->added));
+    log_int(&line, "removed", (int64_t)json_array_size(change->removed));
+    if (!is_recorded)
+        log_error(&line, &error);
+    log_end(&line);
+    return is_recorded;
+}
+
+static void log_not_kept(struct str issuer, const struct error *why, void *context)
+{
+    struct log_line line;
+
+    (void)context;
+    log_begin(&line, LOG_LEVEL_WARN, "issuer.keys_not_kept");
+    log_str(&line, "issuer", issuer);
+    log_error(&line, why);
+    log_end(&line);
+}
+
+static void tend_issuers(struct broker *broker)
+{
+    const struct identity_listener listener = { record_keys_changed, log_not_kept, broker };
+    struct rules *rules = rules_get(broker->rules);
+
+    identity_tend(rules->identity, &listener);
+    rules_put(broker->rules, rules);
+}
+
 static void rotate_keys(struct broker *broker, int64_t now_s)
 {
     struct error error = { 0 };
@@ -437,6 +483,7 @@ static bool tick(struct broker *broker, struct error *error)
         log_end(&line);
     }
     rotate_keys(broker, now_s);
+    tend_issuers(broker);
     if (ledger_has_failed(broker->ledger))
         return error_set(error, ERROR_LEDGER, "the store failed to sync: it needs a restart");
     return true;
@@ -488,6 +535,8 @@ void broker_stop(struct broker *broker)
     http_stop(broker->public_server);
     http_stop(broker->admin_server);
     upstream_stop(broker->upstream);
+    if (broker->rules && broker->ledger)
+        tend_issuers(broker); /* what came in the last second */
     ledger_close(broker->ledger);
     denials_free(broker->denials);
     if (broker->rules)

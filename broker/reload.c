@@ -60,6 +60,7 @@ static bool fill(struct rules *rules, struct config *config, struct upstream *up
         .issuers = config->issuers,
         .issuer_count = config->issuer_count,
         .leeway_s = config->limits.leeway_s,
+        .keys_folder = tools ? config->issuers_folder : NULL, /* a check believes nothing */
     };
 
     rules->help = config->help;

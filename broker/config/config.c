@@ -182,6 +182,9 @@ static void read_store(const struct config_reader *reader, const json_t *root)
                             "a PostgreSQL store is not supported by this version: name a folder");
     else
         reader->config->store = config_path(reader, text);
+    if (reader->config->store)
+        reader->config->issuers_folder =
+            file_join(reader->config->arena, reader->config->store, "issuers");
 }
 
 static void read_keys(const struct config_reader *reader, const json_t *root)

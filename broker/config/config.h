@@ -46,6 +46,7 @@ struct config {
     struct config_listen listen;
     struct config_listen admin;
     const char *store;
+    const char *issuers_folder; /* in the store: what is kept of issuers' keys */
     struct keys_options keys;
     struct str origin;
     struct config_limits limits;

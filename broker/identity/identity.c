@@ -31,7 +31,12 @@ struct identity {
     struct lookup by_url;
     struct upstream *upstream;
     int64_t leeway_s;
+    const char *keys_folder; /* while it is made */
+    size_t tended;           /* of the thread that tends: the issuer whose turn is next */
 };
+
+/* Each is a file written and synced. */
+#define TENDED_AT_ONCE 16
 
 /* A token on its way; kept in the arena while its keys are waited for. */
 struct verification {
@@ -68,7 +73,7 @@ static bool issuer_check(const struct issuer_options *options, struct error *err
     return claims_check_only(options, error);
 }
 
-static bool find_keys(struct issuer *issuer, struct upstream *upstream,
+static bool find_keys(struct issuer *issuer, const struct identity *identity,
                       const struct identity *previous, struct error *error)
 {
     size_t position = 0;
@@ -76,23 +81,24 @@ static bool find_keys(struct issuer *issuer, struct upstream *upstream,
     if (previous != NULL && lookup_find(&previous->by_url, issuer->options->url, &position)) {
         struct key_source *keys = previous->issuers[position].keys;
 
-        if (key_source_fits(keys, issuer->options, issuer->algorithms, upstream)) {
+        if (key_source_fits(keys, issuer->options, issuer->algorithms, identity->upstream)) {
             issuer->keys = key_source_ref(keys);
             return true;
         }
     }
-    return key_source_new(issuer->options, issuer->algorithms, upstream, &issuer->keys, error);
+    return key_source_new(issuer->options, issuer->algorithms, identity->upstream,
+                          identity->keys_folder, &issuer->keys, error);
 }
 
 static bool issuer_init(struct issuer *issuer, const struct issuer_options *options,
-                        struct upstream *upstream, const struct identity *previous,
+                        const struct identity *identity, const struct identity *previous,
                         struct error *error)
 {
     issuer_resolve(issuer, options);
     issuer->name = strndup(options->name.data, options->name.len);
     if (issuer->name == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for an issuer");
-    if (!issuer_check(options, error) || !find_keys(issuer, upstream, previous, error))
+    if (!issuer_check(options, error) || !find_keys(issuer, identity, previous, error))
         return error_wrap(error, "issuer %s", issuer->name);
     return true;
 }
@@ -104,7 +110,7 @@ static bool add_issuers(struct identity *identity, const struct identity_options
         const struct issuer_options *issuer = &options->issuers[i];
 
         identity->issuer_count = i + 1;
-        if (!issuer_init(&identity->issuers[i], issuer, identity->upstream, previous, error))
+        if (!issuer_init(&identity->issuers[i], issuer, identity, previous, error))
             return false;
         if (!lookup_add(&identity->by_url, issuer->url, i))
             return error_set(error, ERROR_CONFIG, "issuer " STR_FMT ": another has this URL",
@@ -126,11 +132,13 @@ bool identity_new(const struct identity_options *options, struct upstream *upstr
     atomic_init(&made->references, 1);
     made->upstream = upstream;
     made->leeway_s = options->leeway_s;
+    made->keys_folder = options->keys_folder;
     made->issuers = calloc(options->issuer_count + 1, sizeof(*made->issuers));
     if (made->issuers == NULL || !lookup_init(&made->by_url, options->issuer_count))
         return error_set(error, ERROR_MEMORY, "no memory for the issuers");
     if (!add_issuers(made, options, previous, error))
         return false;
+    made->keys_folder = NULL; /* the caller's */
     *identity = TAKE(made);
     return true;
 }
@@ -346,6 +354,18 @@ const char *identity_degraded(const struct identity *identity)
         if (key_source_is_failing(identity->issuers[i].keys))
             return identity->issuers[i].name;
     return NULL;
+}
+
+void identity_tend(struct identity *identity, const struct identity_listener *listener)
+{
+    size_t done = 0;
+
+    for (size_t i = 0; i < identity->issuer_count && done < TENDED_AT_ONCE; i++) {
+        struct issuer *issuer = &identity->issuers[identity->tended];
+
+        identity->tended = (identity->tended + 1) % identity->issuer_count;
+        done += key_source_tend(issuer->keys, issuer->options->name, listener) ? 1 : 0;
+    }
 }
 
 /* Without network. */

@@ -46,6 +46,7 @@ struct identity_options {
     const struct issuer_options *issuers;
     size_t issuer_count; /* at most IDENTITY_ISSUERS_MAX */
     int64_t leeway_s;
+    const char *keys_folder; /* where last good key sets are kept over a restart; NULL: nowhere */
 };
 
 #define IDENTITY_ISSUERS_MAX 1000
@@ -123,6 +124,31 @@ bool identity_forget(struct identity *identity, const void *waker_context);
 
 /** What is amiss with the issuers' keys, for readiness: NULL where all is well, else a name. */
 const char *identity_degraded(const struct identity *identity);
+
+/** A change of an issuer's keys: names as people know them, "*" for what is past a limit. */
+struct identity_keys_change {
+    struct str issuer;
+    const json_t *added; /* arrays of strings */
+    const json_t *removed;
+};
+
+/** Who is told by identity_tend(), on its thread. */
+struct identity_listener {
+    /** The usable keys of an issuer changed. False: told again later. */
+    bool (*keys_changed)(const struct identity_keys_change *change, void *context);
+    /** An issuer's keys could not be kept for the next start, or what was kept is not used. */
+    void (*not_kept)(struct str issuer, const struct error *why, void *context);
+    void *context;
+};
+
+/**
+ * What is due once a second: tell which issuers' keys changed since they were told last, over a
+ * restart too, an issuer at most every 10 minutes; keep the last good sets in `keys_folder`.
+ *
+ * A few issuers a call, in turn. Blocks on files: never on an HTTP thread. An identity and those
+ * that it was made from are tended by one thread.
+ */
+void identity_tend(struct identity *identity, const struct identity_listener *listener);
 
 /**
  * Verify a token against one key set without network: `token verify --jwks FILE`.

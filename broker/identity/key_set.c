@@ -9,7 +9,9 @@
 #define KID_MAX 256
 
 struct set_key {
-    struct str kid; /* of the set's JSON */
+    const json_t *jwk; /* of the set's JSON, as the kid */
+    struct str kid;
+    bool has_kid;
     bool is_ambiguous;
     struct verifier *verifier;
 };
@@ -68,16 +70,16 @@ static bool add_key(struct key_set *set, const json_t *jwk, unsigned algorithms,
 {
     struct set_key *key = &set->keys[set->count];
     struct error why = { 0 };
-    bool has_kid = false;
 
-    if (!json_is_object(jwk) || !read_kid(jwk, &has_kid, &key->kid))
+    *key = (struct set_key){ .jwk = jwk };
+    if (!json_is_object(jwk) || !read_kid(jwk, &key->has_kid, &key->kid))
         return true;
     if (!verifier_new(jwk, algorithms, &key->verifier, &why)) {
         if (why.code == ERROR_MEMORY)
             return error_set(error, ERROR_MEMORY, "%s", why.cause);
         return true;
     }
-    if (has_kid)
+    if (key->has_kid)
         add_name(set, key->kid, set->count);
     set->count++;
     return true;
@@ -100,23 +102,80 @@ static bool add_keys(struct key_set *set, unsigned algorithms, struct error *err
     return true;
 }
 
-bool key_set_parse(struct str jwks, unsigned algorithms, struct key_set **set, struct error *error)
+bool key_set_read(const json_t *jwks, unsigned algorithms, struct key_set **set,
+                  struct error *error)
 {
     OWNED(key_set_unref) struct key_set *made = calloc(1, sizeof(*made));
-    struct error why = { 0 };
 
     if (made == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for a key set");
     atomic_init(&made->references, 1);
+    made->json = json_incref(json_iterable(jwks));
     if (!lookup_init(&made->by_kid, KEY_SET_KEYS_MAX))
         return error_set(error, ERROR_MEMORY, "no memory for a key set");
-    if (!json_parse_object(jwks, JSON_LIMITS_JWKS, &made->json, &why))
-        return error_set(error, why.code == ERROR_MEMORY ? ERROR_MEMORY : ERROR_INVALID,
-                         "key set: %s", why.cause);
     if (!add_keys(made, algorithms, error))
         return false;
     *set = TAKE(made);
     return true;
+}
+
+bool key_set_parse(struct str jwks, unsigned algorithms, struct key_set **set, struct error *error)
+{
+    JSON_OWNED json_t *parsed = NULL;
+    struct error why = { 0 };
+
+    if (!json_parse_object(jwks, JSON_LIMITS_JWKS, &parsed, &why))
+        return error_set(error, why.code == ERROR_MEMORY ? ERROR_MEMORY : ERROR_INVALID,
+                         "key set: %s", why.cause);
+    return key_set_read(parsed, algorithms, set, error);
+}
+
+static bool add_name_of(const struct set_key *key, json_t *names)
+{
+    char thumbprint[44];
+    struct error why = { 0 };
+    OWNED(buf_release) struct buf name = { 0 };
+
+    if (!jwk_thumbprint(key->jwk, thumbprint, &why))
+        return false;
+    buf_init(&name, sizeof(thumbprint) + 1 + KID_MAX + 1);
+    buf_add_text(&name, thumbprint);
+    buf_add(&name, STR(":"));
+    buf_add(&name, key->kid);
+    return buf_is_ok(&name) &&
+           json_put(names, name.data,
+                    key->has_kid ? json_from_str(key->kid) : json_string(thumbprint));
+}
+
+json_t *key_set_names(const struct key_set *set)
+{
+    json_t *names = json_object();
+    bool is_good = names != NULL;
+
+    for (size_t i = 0; i < set->count && is_good; i++)
+        is_good = add_name_of(&set->keys[i], names);
+    if (is_good)
+        return names;
+    json_decref(names);
+    return NULL;
+}
+
+json_t *key_set_json(const struct key_set *set)
+{
+    json_t *keys = json_array();
+    json_t *json = json_object();
+    bool is_good = keys != NULL;
+
+    for (size_t i = 0; i < set->count && is_good; i++)
+        is_good = json_array_append(keys, json_iterable(set->keys[i].jwk)) == 0;
+    if (!is_good) {
+        json_decref(keys);
+        keys = NULL;
+    }
+    if (json_put(json, "keys", keys))
+        return json;
+    json_decref(json);
+    return NULL;
 }
 
 static enum key_match find_by_kid(const struct key_set *set, const struct token_envelope *envelope,

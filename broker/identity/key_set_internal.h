@@ -2,6 +2,8 @@
 
 #include <stdbool.h>
 
+#include <jansson.h>
+
 #include "base/macros.h"
 #include "base/str.h"
 #include "identity/token.h"
@@ -29,10 +31,24 @@ struct key_set;
  */
 bool key_set_parse(struct str jwks, unsigned algorithms, struct key_set **set, struct error *error)
     MUST_USE;
+
+/** As key_set_parse(), of a set that is JSON already. */
+bool key_set_read(const json_t *jwks, unsigned algorithms, struct key_set **set,
+                  struct error *error) MUST_USE;
 struct key_set *key_set_ref(struct key_set *set);
 void key_set_unref(struct key_set *set);
 
 OWNED_POINTER(key_set_unref, struct key_set)
+
+/**
+ * The usable keys of a set, so that sets can be compared: an object with one member a key, named by
+ * thumbprint and kid, whose value is what people know the key by: its kid, or without one its
+ * thumbprint. NULL without memory.
+ */
+json_t *key_set_names(const struct key_set *set) MUST_USE;
+
+/** The set as a JWK set of its usable keys, which key_set_read() takes. NULL without memory. */
+json_t *key_set_json(const struct key_set *set) MUST_USE;
 
 enum key_match {
     KEY_MATCH_FOUND,

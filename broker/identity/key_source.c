@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/metrics.h"
 #include "identity/key_fetch_internal.h"
+#include "identity/key_keeping_internal.h"
 #include "identity/key_source_internal.h"
 #include "upstream/upstream.h"
 
@@ -31,12 +32,15 @@ struct key_source {
     atomic_uint references; /* a fetch under way holds one */
     struct arena *arena;    /* the copies in `location` */
     struct key_location location;
-    struct upstream *upstream; /* NULL: the set is a file's */
+    struct upstream *upstream;  /* NULL: the set is a file's */
+    struct key_keeping keeping; /* of the thread that tends */
 
     pthread_mutex_t lock;
     struct key_set *set; /* guarded by lock, like all below */
     int64_t fetched_ms;  /* monotonic */
+    int64_t fetched_s;   /* the same in wall-clock time; 0: never since the start */
     int64_t lifetime_ms;
+    bool is_kept; /* from before the start: it serves only while fetches fail */
     int64_t fetch_started_ms;
     bool has_fetched; /* a fetch was ever started */
     bool is_fetching;
@@ -60,12 +64,15 @@ static enum freshness freshness(const struct key_source *source, int64_t now_ms)
 
     if (source->set == NULL)
         return EXPIRED;
-    if (source->upstream == NULL || age_ms < source->lifetime_ms / 5 * 4)
+    if (source->upstream == NULL)
         return FRESH;
-    if (age_ms < source->lifetime_ms)
+    if (!source->is_kept && age_ms < source->lifetime_ms / 5 * 4)
+        return FRESH;
+    if (!source->is_kept && age_ms < source->lifetime_ms)
         return AGING;
     /* what failed long before its end says nothing of now: the issuer is asked first */
-    if (source->failed_ms < source->fetched_ms + source->lifetime_ms - FETCH_INTERVAL_MS)
+    if (!source->is_kept &&
+        source->failed_ms < source->fetched_ms + source->lifetime_ms - FETCH_INTERVAL_MS)
         return EXPIRED;
     if (source->failure.code != ERROR_NONE && age_ms < source->lifetime_ms + STALE_MAX_MS)
         return STALE;
@@ -130,8 +137,43 @@ static bool read_file(struct key_source *source, const char *path, struct error 
     return true;
 }
 
+/* Whether a set from before the start may serve: never one from the future, or without its life. */
+static bool may_serve(const struct key_snapshot *kept, int64_t now_s)
+{
+    return kept->set != NULL && kept->fetched_s > 0 && kept->fetched_s <= now_s &&
+           kept->lifetime_s >= LIFETIME_MIN_S && kept->lifetime_s <= LIFETIME_MAX_S &&
+           now_s - kept->fetched_s < kept->lifetime_s + STALE_MAX_MS / 1000;
+}
+
+static void take_kept_set(struct key_source *source, const struct key_snapshot *take_kept)
+{
+    int64_t now_s = clock_wall_s();
+
+    if (!may_serve(take_kept, now_s)) {
+        key_set_unref(take_kept->set);
+        return;
+    }
+    source->set = take_kept->set;
+    source->fetched_ms = clock_monotonic_ms() - (now_s - take_kept->fetched_s) * 1000;
+    source->lifetime_ms = take_kept->lifetime_s * 1000;
+    source->is_kept = true;
+}
+
+static bool prepare_fetches(struct key_source *source, struct upstream *upstream,
+                            const char *folder, struct error *error)
+{
+    struct key_snapshot kept = { 0 };
+
+    source->upstream = upstream;
+    if (!key_keeping_init(&source->keeping, &source->location, folder, &kept, error))
+        return false;
+    take_kept_set(source, &kept);
+    return true;
+}
+
 bool key_source_new(const struct issuer_options *issuer, unsigned algorithms,
-                    struct upstream *upstream, struct key_source **source, struct error *error)
+                    struct upstream *upstream, const char *folder, struct key_source **source,
+                    struct error *error)
 {
     OWNED(key_source_unref) struct key_source *made = calloc(1, sizeof(*made));
 
@@ -143,9 +185,8 @@ bool key_source_new(const struct issuer_options *issuer, unsigned algorithms,
     made->arena = arena_new(SOURCE_BYTES_MAX);
     if (made->arena == NULL || !copy_location(made, issuer))
         return error_set(error, ERROR_MEMORY, "no memory for an issuer's keys");
-    if (issuer->jwks_file == NULL)
-        made->upstream = upstream;
-    else if (!read_file(made, issuer->jwks_file, error))
+    if (!(issuer->jwks_file != NULL ? read_file(made, issuer->jwks_file, error)
+                                    : prepare_fetches(made, upstream, folder, error)))
         return false;
     *source = TAKE(made);
     return true;
@@ -162,6 +203,7 @@ void key_source_unref(struct key_source *source)
     if (source == NULL || atomic_fetch_sub(&source->references, 1) > 1)
         return;
     key_set_unref(source->set);
+    key_keeping_release(&source->keeping);
     arena_free(source->arena);
     pthread_mutex_destroy(&source->lock);
     free(source);
@@ -246,7 +288,9 @@ static void end_fetch(struct key_set *take_set, int64_t max_age_s, const struct 
     } else {
         old = source->set;
         source->set = take_set;
+        source->is_kept = false;
         source->fetched_ms = clock_monotonic_ms();
+        source->fetched_s = clock_wall_s();
         source->lifetime_ms = lifetime_ms(max_age_s);
     }
     waiters = source->waiters;
@@ -392,4 +436,29 @@ bool key_source_is_failing(struct key_source *source)
     is_failing = source->failure.code != ERROR_NONE;
     pthread_mutex_unlock(&source->lock);
     return is_failing;
+}
+
+/* What an issuer gave since the start; without a set where it gave nothing yet. */
+static struct key_snapshot take_snapshot(struct key_source *source)
+{
+    struct key_snapshot snapshot = { 0 };
+
+    pthread_mutex_lock(&source->lock);
+    if (source->set != NULL && source->fetched_s != 0)
+        snapshot = (struct key_snapshot){ key_set_ref(source->set), source->fetched_s,
+                                          source->lifetime_ms / 1000 };
+    pthread_mutex_unlock(&source->lock);
+    return snapshot;
+}
+
+bool key_source_tend(struct key_source *source, struct str name,
+                     const struct identity_listener *listener)
+{
+    struct key_snapshot snapshot = take_snapshot(source);
+    bool is_due = key_keeping_is_due(&source->keeping, &snapshot);
+
+    if (is_due)
+        key_keeping_update(&source->keeping, &source->location, &snapshot, name, listener);
+    key_set_unref(snapshot.set);
+    return is_due;
 }

@@ -18,7 +18,8 @@ struct upstream;
  * A set lives as long as its issuer says, 30 s to 10 min. Its use in the last fifth of that starts
  * a refresh behind the back of those that use it. Once it is over, the next one to ask waits for a
  * fetch; where that fails the old set serves for another hour at most. A key that it does not have
- * is asked for at most every 10 s.
+ * is asked for at most every 10 s. A set that was kept over a restart serves as one whose life is
+ * over: only once a fetch has failed, and only as long as it would have.
  *
  * Owns:    copies of what it needs of the configuration, so that it can outlive a reload
  * Threads: shared; reference-counted
@@ -26,10 +27,15 @@ struct upstream;
  */
 struct key_source;
 
-/** Make one; with `jwks_file` its set is read now and stays. Errors: ERROR_CONFIG, ERROR_MEMORY */
+/**
+ * Make one; with `jwks_file` its set is read now and stays, else what was kept of it in `folder`
+ * (NULL: nothing is kept) is read.
+ *
+ * Errors: ERROR_CONFIG, ERROR_MEMORY
+ */
 bool key_source_new(const struct issuer_options *issuer, unsigned algorithms,
-                    struct upstream *upstream, struct key_source **source, struct error *error)
-    MUST_USE;
+                    struct upstream *upstream, const char *folder, struct key_source **source,
+                    struct error *error) MUST_USE;
 struct key_source *key_source_ref(struct key_source *source);
 void key_source_unref(struct key_source *source);
 
@@ -59,3 +65,10 @@ bool key_source_forget(struct key_source *source, const void *waker_context);
 
 /** Whether the last fetch failed. */
 bool key_source_is_failing(struct key_source *source);
+
+/**
+ * Tell what changed in the keys of the issuer of that name, and keep the set for the next start;
+ * true where there was something to do. Blocks: for one thread at a time, and no HTTP thread.
+ */
+bool key_source_tend(struct key_source *source, struct str name,
+                     const struct identity_listener *listener);
