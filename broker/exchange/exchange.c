@@ -427,29 +427,50 @@ static enum progress mint_enter(struct exchange *exchange, struct error *error)
     return PROGRESS_DONE;
 }
 
+/* Whether a decision gives what was minted: the same thing, and for as long. */
+static bool gives_mint(const struct policy_decision *decision, const struct mint *mint,
+                       const struct policy_grant_kind *kind)
+{
+    for (size_t i = 0; i < decision->grant_count; i++) {
+        const struct policy_granted *granted = &decision->grants[i];
+
+        if (str_eq(granted->grant->name, mint->grant))
+            return granted->grant->kind == kind && granted->ttl_s >= mint->ttl_s &&
+                   json_equal(granted->fields, mint->fields);
+    }
+    return false;
+}
+
+static bool decide_again(struct exchange *exchange)
+{
+    struct policy_decision again = { 0 };
+    struct error refusal = { 0 };
+
+    if (!decide(exchange, &again, &refusal))
+        return false;
+    for (size_t i = 0; i < exchange->mint_count; i++)
+        if (!gives_mint(&again, &exchange->mints[i], exchange->decision.grants[i].grant->kind))
+            return false;
+    return true;
+}
+
 /*
- * A policy that came into force while we waited at a target decides again: the same stage must
- * still get each of these grants.
+ * A policy that came into force while we waited, for keys or at a target, decides again: the same
+ * stage must still get each of these credentials.
  */
 static bool still_allowed(struct exchange *exchange, struct error *error)
 {
     struct rules *current = rules_get(exchange->service->rules);
     struct rules *previous = exchange->rules;
-    struct policy_decision again = { 0 };
-    struct error refusal = { 0 };
-    bool is_allowed;
+    bool is_allowed = true;
 
-    if (current == previous) {
-        rules_put(exchange->service->rules, current);
-        return true;
+    if (current != previous) {
+        exchange->rules = current;
+        is_allowed = decide_again(exchange);
+        exchange->rules = previous; /* the decision's strings are its */
     }
-    exchange->rules = current;
-    is_allowed = decide(exchange, &again, &refusal) && again.grant_count >= exchange->mint_count;
-    exchange->rules = previous; /* the decision's strings are its */
     rules_put(exchange->service->rules, current);
-    if (!is_allowed)
-        (void)error_set(error, ERROR_CONDITION, "the policy changed while a target was asked");
-    return is_allowed;
+    return is_allowed || error_set(error, ERROR_CONDITION, "the policy changed meanwhile");
 }
 
 static enum progress outcome_enter(struct exchange *exchange, struct error *error)
@@ -457,7 +478,7 @@ static enum progress outcome_enter(struct exchange *exchange, struct error *erro
     enum progress progress;
 
     if (!exchange->is_submitted) {
-        if (exchange->has_intent && !still_allowed(exchange, error))
+        if (!still_allowed(exchange, error))
             return PROGRESS_FAILED;
         if (exchange->has_intent)
             guard_requested(exchange);

@@ -30,6 +30,7 @@ CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 BODY_MAX = 128 * 1024
 LEEWAY_S = 60
 HANG_S = 60
+SLOW_S = 3  # within what the broker waits
 OPENSSL = "/usr/bin/openssl"
 
 ROLE = re.compile(r"arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]{1,64})", re.ASCII)
@@ -318,6 +319,11 @@ def hang(_asked, _claims):
     time.sleep(HANG_S)
 
 
+def slow(asked, claims):
+    time.sleep(SLOW_S)
+    return 200, answer_xml(asked, claims)
+
+
 BOMB = ('<!DOCTYPE a [<!ENTITY a "aaaaaaaaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
         '<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;"><!ENTITY d "&c;&c;&c;&c;&c;&c;&c;&c;">]>'
         f'<ErrorResponse xmlns="{NAMESPACE}"><Error><Code>&d;</Code></Error></ErrorResponse>')
@@ -327,6 +333,7 @@ BOTH = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
 MODES = {
     "ok": lambda asked, claims: (200, answer_xml(asked, claims)),
     "hang": hang,
+    "slow": slow,
     "close": lambda asked, claims: None,
     "denied": lambda asked, claims: (403, error_xml("AccessDenied", "Not authorized to perform "
                                                     "sts:AssumeRoleWithWebIdentity")),
