@@ -77,16 +77,15 @@ static bool put_ci(const struct exchange *exchange, json_t *entry, json_t *priva
                    struct error *error)
 {
     static const char *const personal[] = { "actor", "actor_id" };
-    json_t *object = json_deep_copy(exchange->token.ci);
+    json_t *object = json_object();
     const char *name;
     json_t *value;
-    void *next;
 
     if (!json_put(entry, "ci", object))
         return error_set(error, ERROR_MEMORY, "entry");
-    json_object_foreach_safe (object, next, name, value)
-        if (!is_kept_fact(value))
-            (void)json_object_del(object, name); /* it is there: we are iterating */
+    json_object_foreach (json_iterable(exchange->token.ci), name, value)
+        if (is_kept_fact(value) && !json_put(object, name, json_incref(value)))
+            return error_set(error, ERROR_MEMORY, "entry");
     for (size_t i = 0; i < COUNT(personal); i++) {
         const json_t *person = json_object_get(exchange->token.ci, personal[i]);
 

@@ -63,6 +63,8 @@ bool entry_put_personal(json_t *object, const char *path, const char *name, cons
 /**
  * Put all verified claims as `claims`: personal ones (`is_personal(name, context)`) as digests;
  * past ENTRY_CLAIMS_MAX the longest are dropped and named in `claims_dropped`.
+ *
+ * Owns: the entry shares the values, which nobody changes while it lives
  */
 bool entry_put_claims(json_t *entry, const json_t *claims,
                       bool (*is_personal)(const char *name, void *context), void *context,

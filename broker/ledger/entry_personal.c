@@ -71,7 +71,7 @@ static bool put_private(json_t *private_part, const char *path, const char *name
     buf_add_text(&member, path[0] == '\0' ? "" : ".");
     buf_add_text(&member, name);
     if (!buf_is_ok(&member) || !json_put(object, "salt", json_incref(json_iterable(salt))) ||
-        !json_put(object, "value", json_deep_copy(value))) {
+        !json_put(object, "value", json_incref(json_iterable(value)))) {
         json_decref(object);
         return false;
     }
@@ -123,13 +123,13 @@ static bool copy_claim(json_t *kept, const char *name, const json_t *value, bool
 {
     if (is_personal)
         return entry_put_personal(kept, "claims", name, value, private_part, error);
-    return json_put(kept, name, json_deep_copy(value)) || no_memory(error);
+    return json_put(kept, name, json_incref(json_iterable(value))) || no_memory(error);
 }
 
 /* Take the longest claims out of `kept`, until the rest fits; `dropped` gets their names. */
 static bool drop_longest(json_t *kept, struct claim_len *lens, size_t count, json_t *dropped)
 {
-    size_t total = 2;
+    size_t total = 1; /* the braces, less the comma that the last member has not */
     size_t names_len = 0;
 
     for (size_t i = 0; i < count; i++)
@@ -153,12 +153,18 @@ static bool drop_longest(json_t *kept, struct claim_len *lens, size_t count, jso
 static bool bound_claims(json_t *kept, const json_t *claims, json_t *dropped)
 {
     size_t count = json_object_size(kept);
-    struct claim_len *lens = calloc(count + 1, sizeof(*lens));
+    struct claim_len *lens = NULL;
     const char *name = NULL;
     json_t *value = NULL;
+    size_t len = 0;
     size_t i = 0;
     bool is_done = false;
 
+    /* Nearly always they fit; only then is each one measured. */
+    len = json_dumpb(kept, NULL, 0, JSON_COMPACT);
+    if (len == 0 || len <= ENTRY_CLAIMS_MAX)
+        return len != 0;
+    lens = calloc(count + 1, sizeof(*lens));
     if (lens == NULL)
         return false;
     json_object_foreach (json_iterable(claims), name, value)
