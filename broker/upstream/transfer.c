@@ -131,6 +131,33 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     return buf_is_ok(&transfer->answer) ? len : CURL_WRITEFUNC_ERROR;
 }
 
+/* Lengths that disagree leave it open where the answer ends (RFC 9112 6.3); curl takes the last. */
+static bool take_length(struct transfer *transfer, struct str value)
+{
+    int64_t len = 0;
+
+    if (!str_to_int64(str_trim(value), &len) || len < 0 ||
+        (transfer->announced_len >= 0 && transfer->announced_len != len))
+        return refuse(transfer, "the answer's length is no number, or two");
+    transfer->announced_len = len;
+    return true;
+}
+
+static void take_lifetime(struct transfer *transfer, struct str value)
+{
+    int64_t max_age_s = cache_control_max_age_s(value);
+
+    if (max_age_s >= 0 && (transfer->max_age_s < 0 || max_age_s < transfer->max_age_s))
+        transfer->max_age_s = max_age_s;
+}
+
+/* What an interim answer said counts no more. */
+static void begin_answer(struct transfer *transfer)
+{
+    transfer->max_age_s = -1;
+    transfer->announced_len = -1;
+}
+
 static size_t take_head(char *data, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
@@ -144,13 +171,13 @@ static size_t take_head(char *data, size_t size, size_t count, void *context)
         return 0;
     }
     if (str_starts_with(line, STR("HTTP/")))
-        transfer->max_age_s = -1; /* an interim answer's counts no more */
-    if (str_cut(line, ':', &name, &value) && str_eq_ignore_case(name, STR("Cache-Control"))) {
-        int64_t max_age_s = cache_control_max_age_s(value);
-
-        if (max_age_s >= 0 && (transfer->max_age_s < 0 || max_age_s < transfer->max_age_s))
-            transfer->max_age_s = max_age_s;
-    }
+        begin_answer(transfer);
+    if (!str_cut(line, ':', &name, &value))
+        return line.len;
+    if (str_eq_ignore_case(name, STR("Cache-Control")))
+        take_lifetime(transfer, value);
+    if (str_eq_ignore_case(name, STR("Content-Length")) && !take_length(transfer, value))
+        return 0;
     return line.len;
 }
 
@@ -270,7 +297,7 @@ static struct transfer *transfer_allocate(size_t answer_max_bytes)
 
     if (transfer == NULL)
         return NULL;
-    transfer->max_age_s = -1;
+    begin_answer(transfer);
     buf_init(&transfer->url, URL_MAX_BYTES);
     buf_init(&transfer->body, REQUEST_MAX_BYTES);
     buf_init(&transfer->answer, answer_max_bytes > 0 ? answer_max_bytes : RESPONSE_DEFAULT_BYTES);

@@ -35,6 +35,7 @@ struct transfer {
     bool is_ready;       /* a connection was there: the request may have left */
     struct buf answer;
     size_t head_bytes;
+    int64_t announced_len; /* Content-Length; -1 where none came yet */
     int64_t max_age_s;
 
     upstream_done done;

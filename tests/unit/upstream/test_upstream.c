@@ -294,6 +294,39 @@ static void a_head_without_end_is_refused(void **state)
     peer_stop(peer);
 }
 
+static bool answer_twice_long(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    (void)request;
+    peer_send(fd, "HTTP/1.1 200 OK\r\n");
+    peer_send(fd, context);
+    peer_send(fd, "Content-Length: 5\r\n\r\nhello");
+    return false;
+}
+
+static struct answer get_twice_long(char *headers)
+{
+    struct peer *peer = peer_start(answer_twice_long, headers);
+    struct answer answer = get(peer, "/");
+
+    peer_stop(peer);
+    return answer;
+}
+
+static void lengths_that_disagree_are_refused(void **state)
+{
+    static char shorter[] = "Content-Length: 4\r\n";
+    static char list[] = "Content-Length: 5, 5\r\n";
+    static char same[] = "content-length:5 \r\n";
+    struct answer answer = get_twice_long(shorter);
+
+    (void)state;
+    assert_int_equal(answer.outcome, UPSTREAM_UNKNOWN);
+    assert_non_null(strstr(answer.error.cause, "length"));
+    assert_int_equal(get_twice_long(list).outcome, UPSTREAM_UNKNOWN);
+    assert_string_equal(get_twice_long(same).body, "hello");
+}
+
 static bool answer_bomb(struct peer *peer, int fd, const char *request, void *context)
 {
     (void)peer;
@@ -755,6 +788,7 @@ int main(void)
         cmocka_unit_test(an_answer_at_its_limit_is_whole_and_one_past_it_is_none),
         cmocka_unit_test(an_answer_has_512_kib_where_nothing_else_is_said),
         cmocka_unit_test(a_head_without_end_is_refused),
+        cmocka_unit_test(lengths_that_disagree_are_refused),
         cmocka_unit_test(nothing_is_decoded),
         cmocka_unit_test(a_request_without_a_whole_answer_is_unknown),
         cmocka_unit_test(a_port_where_nobody_listens_has_seen_nothing),
