@@ -113,8 +113,7 @@ async function runRow(lab, row) {
         const { problems: found, decision } = checkAnswer(result.answers[i], each);
         problems.push(...found);
         lab.issuedCount += result.answers[i]?.status === 200 && each.isIssued ? 1 : 0;
-        if (found.length === 0)
-            problems.push(...await checkLog(lab, from, row, each, decision));
+        problems.push(...await checkLog(lab, from, row, each, decision));
     }
     if (expected.length === 0 && row.cause !== undefined)
         problems.push(...await checkLog(lab, from, row, {}, undefined));
