@@ -88,6 +88,20 @@ static void add_entry(struct batch *batch, struct store_entry *entry)
     }
 }
 
+/* Once the clock went back, a token can be good again whose mark has ended and is gone. */
+static bool may_be_used(const struct state *state, const struct store_proposal *proposal)
+{
+    for (size_t i = 0; proposal->guard_count > 0 && i < proposal->entry_count; i++) {
+        const struct store_entry *entry = &proposal->entries[i];
+
+        for (size_t k = 0; k < entry->change_count; k++)
+            if (entry->changes[k].kind == STORE_SET_MARK &&
+                !state_remembers(state, entry->changes[k].expires_s))
+                return true;
+    }
+    return false;
+}
+
 void batch_take(struct batch *batch, const struct state *state, struct store_proposal *proposal,
                 int64_t now_s)
 {
@@ -96,6 +110,10 @@ void batch_take(struct batch *batch, const struct state *state, struct store_pro
             refuse(batch, proposal, i, ERROR_INVALID, "a guard does not hold");
             return;
         }
+    }
+    if (may_be_used(state, proposal)) {
+        batch_take_failed(batch, proposal, "the clock went back: nobody knows of older marks");
+        return;
     }
     if (!state_has_room(state, batch->pending.count + change_count(proposal))) {
         batch_take_failed(batch, proposal, "as many marks or leases as there may be");

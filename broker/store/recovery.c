@@ -16,18 +16,32 @@ struct recovery {
     struct log_position position;
     bool is_torn;
     int64_t now_s;
+    uint32_t unswept_count; /* entries applied since the last sweep */
 };
+
+/* Rows are swept as often as so many entries came, so that a long log's fit into their limits. */
+#define ENTRIES_A_SWEEP 128
+
+/* The clock may be wrong at a start: of marks nothing ends before an entry is that late. */
+static int64_t marks_time_s(const struct recovery *recovery)
+{
+    int64_t log_s = recovery->position.time_ms / 1000;
+
+    return log_s < recovery->now_s ? log_s : recovery->now_s;
+}
 
 static bool apply_entry(struct recovery *recovery, struct str entry, uint64_t index,
                         struct error *error)
 {
+    int64_t marks_s = marks_time_s(recovery);
+
     struct store_change changes[STORE_ENTRY_CHANGES_MAX] = { 0 };
     size_t count = 0;
 
     if (!recovery->fold->entry(entry, index, changes, &count, error))
         return error_wrap(error, "entry %" PRIu64, index);
     for (size_t i = 0; i < count; i++) {
-        if (!state_apply(recovery->state, &changes[i], index, recovery->now_s))
+        if (!state_apply(recovery->state, &changes[i], index, marks_s))
             return error_set(error, ERROR_MEMORY, "no memory for marks and leases");
     }
     return true;
@@ -44,6 +58,15 @@ static bool has_whole_privates(const struct frame *frame)
     return true;
 }
 
+static void sweep(struct recovery *recovery, uint32_t entry_count)
+{
+    int64_t marks_s = marks_time_s(recovery);
+
+    recovery->unswept_count += entry_count;
+    for (; recovery->unswept_count >= ENTRIES_A_SWEEP; recovery->unswept_count -= ENTRIES_A_SWEEP)
+        state_sweep(recovery->state, marks_s, marks_s);
+}
+
 static bool apply_frame(struct recovery *recovery, const struct frame *frame, struct error *error)
 {
     struct log_position *position = &recovery->position;
@@ -57,6 +80,7 @@ static bool apply_frame(struct recovery *recovery, const struct frame *frame, st
     position->offset += frame_len(&frame->head);
     position->size += frame->head.entry_count;
     position->time_ms = frame->head.time_ms;
+    sweep(recovery, frame->head.entry_count);
     return true;
 }
 

@@ -184,14 +184,21 @@ bool state_guard_holds(const struct state *state, const struct pending *pending,
     return false;
 }
 
-void state_sweep(struct state *state, int64_t now_s)
+bool state_remembers(const struct state *state, int64_t expires_s)
+{
+    return expires_s > state->forgotten_s;
+}
+
+void state_sweep(struct state *state, int64_t marks_s, int64_t leases_s)
 {
     size_t block_count = (state->leases.row_count + LEASE_BLOCK - 1) / LEASE_BLOCK;
 
     (void)pthread_mutex_lock(&state->lock);
-    marks_sweep(&state->marks, state->sweep_shard, now_s);
-    leases_sweep(&state->leases, state->sweep_block, now_s);
+    marks_sweep(&state->marks, state->sweep_shard, marks_s);
+    leases_sweep(&state->leases, state->sweep_block, leases_s);
     (void)pthread_mutex_unlock(&state->lock);
+    if (marks_s > state->forgotten_s)
+        state->forgotten_s = marks_s;
     state->sweep_shard = (state->sweep_shard + 1) % MARK_SHARDS;
     state->sweep_block = state->sweep_block + 1 < block_count ? state->sweep_block + 1 : 0;
 }

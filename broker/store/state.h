@@ -25,6 +25,7 @@ struct state {
     struct leases leases; /* guarded by lock */
     size_t sweep_shard;   /* the store's thread's */
     size_t sweep_block;   /* the store's thread's */
+    int64_t forgotten_s;  /* the store's thread's: marks that ended until then may be gone */
 };
 
 /** What proposals of the batch under way would change, in order. Threads: confined */
@@ -57,8 +58,11 @@ bool state_has_room(const struct state *state, size_t change_count);
 bool state_guard_holds(const struct state *state, const struct pending *pending,
                        const struct store_guard *guard, int64_t now_s) MUST_USE;
 
+/** Whether a mark that ends at `expires_s` would still be known if it had been set. */
+bool state_remembers(const struct state *state, int64_t expires_s);
+
 /** Remove what is due from one shard of marks and one block of leases, in turn. */
-void state_sweep(struct state *state, int64_t now_s);
+void state_sweep(struct state *state, int64_t marks_s, int64_t leases_s);
 
 /* What other threads may ask. */
 bool state_mark(struct state *state, const uint8_t key[MARK_LEN], int64_t now_s,

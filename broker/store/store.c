@@ -35,6 +35,23 @@ static int64_t next_time_ms(const struct store *store)
     return now_ms > store->time_ms ? now_ms : store->time_ms;
 }
 
+/*
+ * The time by which marks end: the clock's, but from the log's on it goes at most twice as fast as
+ * time passes. A clock that jumps ahead and comes back must not make a used token good again.
+ */
+static int64_t marks_time_s(struct store *store)
+{
+    int64_t now_ms = clock_wall_ms();
+    int64_t at_ms = clock_monotonic_ms();
+    int64_t most_ms = store->marks_ms + 2 * (at_ms - store->marks_at_ms);
+    int64_t next_ms = now_ms < most_ms ? now_ms : most_ms;
+
+    store->marks_at_ms = at_ms;
+    if (next_ms > store->marks_ms)
+        store->marks_ms = next_ms;
+    return (now_ms < store->marks_ms ? now_ms : store->marks_ms) / 1000;
+}
+
 static void fence(struct store *store)
 {
     atomic_store(&store->is_fenced, true);
@@ -56,7 +73,7 @@ static struct log_position position_after(const struct store *store)
 static void apply_batch(struct store *store)
 {
     const struct pending *pending = &store->batch.pending;
-    int64_t now_s = clock_wall_s();
+    int64_t now_s = marks_time_s(store);
 
     store->next_index += store->batch.frame.entry_count;
     store->time_ms = store->batch.time_ms;
@@ -128,7 +145,7 @@ enum selection {
 static void fill_batch(struct store *store, struct store_proposal **list, enum selection selection)
 {
     struct batch *batch = &store->batch;
-    int64_t now_s = clock_wall_s();
+    int64_t now_s = marks_time_s(store);
 
     batch_start(batch, store->next_index, next_time_ms(store));
     while (*list != NULL && batch_has_room(batch, *list)) {
@@ -192,10 +209,20 @@ static void commit(struct store *store, struct store_proposal *list)
     }
 }
 
+/* Marks are kept until an entry of a later time is there: after a restart they are known by it. */
+static void sweep(struct store *store)
+{
+    int64_t marks_s = marks_time_s(store);
+
+    if (marks_s > store->time_ms / 1000)
+        marks_s = store->time_ms / 1000;
+    for (size_t i = 0; i < SWEEPS_A_TICK; i++)
+        state_sweep(store->state, marks_s, clock_wall_s());
+}
+
 static void tick(struct store *store)
 {
-    for (size_t i = 0; i < SWEEPS_A_TICK; i++)
-        state_sweep(store->state, clock_wall_s());
+    sweep(store);
     metric_set(METRIC_LEASES_LIVE, (int64_t)store->state->leases.live_count);
     if (!writer_is_sound(&store->writer))
         fence(store);
@@ -316,6 +343,8 @@ static bool recover(struct store *store, const struct store_options *options, st
         return false;
     store->next_index = store->position.size;
     store->time_ms = store->position.time_ms;
+    store->marks_ms = store->next_index > 0 ? store->time_ms : clock_wall_ms();
+    store->marks_at_ms = clock_monotonic_ms();
     store->batch.frame.first_index = store->position.last_index;
     store->writer.folder = store->folders.segments;
     store->writer.first_index = store->position.segment;

@@ -22,7 +22,9 @@ struct store {
     struct writer writer;
     struct batch batch;
     uint64_t next_index;
-    int64_t time_ms; /* of the last entry */
+    int64_t time_ms;     /* of the last entry */
+    int64_t marks_ms;    /* what marks were last held against */
+    int64_t marks_at_ms; /* the monotonic clock then */
     void (*on_commit)(uint64_t size, void *context);
     void *on_commit_context;
 

@@ -1,8 +1,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/batch.h"
 #include "store/help.h"
 #include "store/marks.h"
+#include "store/state.h"
 #include "tests/test.h"
 
 static bool set(struct marks *marks, const uint8_t key[MARK_LEN], int64_t expires_s)
@@ -203,6 +205,31 @@ static void sweeping_all_shards_gives_the_memory_back(void **state)
     marks_release(&marks);
 }
 
+/* Only a clock that went back makes a token good whose mark had ended. */
+static void a_mark_that_may_be_forgotten_is_not_set_under_a_guard(void **state)
+{
+    struct state *rows = state_new();
+    struct append *append = append_new("mark 1 1000");
+    struct batch batch;
+
+    (void)state;
+    append_guard_mark(append, 1);
+    assert_true(batch_init(&batch));
+    state_sweep(rows, 999, 999);
+    batch_start(&batch, 0, 900000);
+    batch_take(&batch, rows, append_proposal(append), 900);
+    assert_true(append_proposal(append)->is_committed);
+    state_sweep(rows, 1000, 1000);
+    batch_start(&batch, 0, 900000);
+    batch_take(&batch, rows, append_proposal(append), 900);
+    assert_false(append_proposal(append)->is_committed);
+    assert_int_equal(append_proposal(append)->error.code, ERROR_LEDGER);
+    assert_int_equal(append_proposal(append)->failed_guard, 1);
+    batch_release(&batch);
+    append_free(append);
+    state_free(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +242,7 @@ int main(void)
         cmocka_unit_test(removals_and_sweeps_leave_all_others_findable),
         cmocka_unit_test(many_marks_take_at_most_64_bytes_each),
         cmocka_unit_test(sweeping_all_shards_gives_the_memory_back),
+        cmocka_unit_test(a_mark_that_may_be_forgotten_is_not_set_under_a_guard),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "store/frame.h"
 #include "store/help.h"
 #include "store/segment.h"
@@ -286,6 +287,59 @@ static void an_older_snapshot_is_brought_up_to_date(void **state)
     store_close(store);
 }
 
+#ifdef STAGEPASS_TEST_CLOCK
+/* A process whose clock is hours ahead opens the store and closes it. */
+static void open_with_a_clock_ahead(const struct folder *folder)
+{
+    pid_t child = fork();
+    int status = -1;
+
+    if (child == 0) {
+        clock_test_advance((int64_t)3 * 3600);
+        store_close(open_store(folder, 0));
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void a_start_with_a_clock_ahead_forgets_no_mark(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    struct append *again = append_new("entry 1");
+    char command[64];
+
+    (void)snprintf(command, sizeof(command), "mark 1 %lld", (long long)clock_wall_s() + 3600);
+    assert_true(append_now(store, command));
+    store_close(store);
+    remove_file(*state, "snapshot");
+    open_with_a_clock_ahead(*state);
+    store = open_store(*state, 0);
+    append_guard_mark(again, 1);
+    assert_true(append_submit(again, store));
+    assert_false(append_wait(again));
+    append_free(again);
+    store_close(store);
+}
+#endif
+
+/* Else a log of more leases than there may be at a time could not be read again. */
+static void leases_of_long_ago_are_forgotten_while_the_log_is_read(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    struct store_lease lease;
+    char id[ID_LEN + 1];
+
+    assert_true(append_now(store, "lease 1 2 1000"));
+    append_many(store, 1, 300);
+    store_close(store);
+    remove_file(*state, "snapshot");
+    store = open_store(*state, 0);
+    lease_id_of(1, id);
+    assert_false(store_lease_by_id(store, str_from(id), &lease));
+    store_close(store);
+}
+
 static void an_entry_without_sense_stops_the_start(void **state)
 {
     struct store *store = open_store(*state, 0);
@@ -391,6 +445,10 @@ int main(void)
         STORE_TEST(a_missing_or_bad_snapshot_only_costs_time),
         STORE_TEST(an_older_snapshot_is_brought_up_to_date),
         STORE_TEST(an_entry_without_sense_stops_the_start),
+#ifdef STAGEPASS_TEST_CLOCK
+        STORE_TEST(a_start_with_a_clock_ahead_forgets_no_mark),
+#endif
+        STORE_TEST(leases_of_long_ago_are_forgotten_while_the_log_is_read),
     };
 #undef STORE_TEST
 
