@@ -311,20 +311,31 @@ static bool parse(struct config *config, const char *path, struct diagnostics *d
     return true;
 }
 
+static struct config *config_new(void)
+{
+    struct config *config = calloc(1, sizeof(*config));
+
+    if (!config)
+        return NULL;
+    config->arena = arena_new(CONFIG_ARENA_MAX);
+    if (!config->arena) {
+        free(config);
+        return NULL;
+    }
+    return config;
+}
+
 bool config_load(const char *path, struct diagnostics *diagnostics, struct config **config,
                  struct error *error)
 {
-    OWNED(config_free) struct config *loaded = calloc(1, sizeof(*loaded));
+    OWNED(config_free) struct config *loaded = config_new();
 
     if (!loaded)
-        return error_set(error, ERROR_MEMORY, "configuration");
-    loaded->arena = arena_new(CONFIG_ARENA_MAX);
-    if (!loaded->arena)
         return error_set(error, ERROR_MEMORY, "configuration");
     if (!parse(loaded, path, diagnostics, error))
         return false;
     *config = TAKE(loaded);
-    return true; /* NOLINT(clang-analyzer-unix.Malloc): it does not know TAKE */
+    return true;
 }
 
 void config_free(struct config *config)
