@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "keys/verifier.h"
 #include "tests/test.h"
 #include "tests/unit/identity/key_world.h"
 #include "upstream/upstream.h"
@@ -357,7 +358,7 @@ static void keys_of_another_configuration_are_not_believed(void **state)
     (void)state;
     keep_and_break(&world);
     before = world.issuer;
-    world.issuer.algorithms = 4; /* EdDSA alone */
+    world.issuer.algorithms = JOSE_EDDSA;
     assert_not_believed(&world, "another configuration");
     world.issuer = before;
     world.issuer.key_hosts = hosts;
