@@ -217,6 +217,7 @@ static const struct type_row types[ENTRY_TYPE_COUNT] = {
         MARK_IS_SET_ALONE, LEASE_REVOKED },
     [ENTRY_LEASE_RELEASED] = { "lease.released", ALWAYS | ONE(DECISION) | ONE(LEASE), EXCHANGE,
         MARK_STAYS, LEASE_RELEASED },
+    [ENTRY_ADMIN_READ] = { "admin.read", ALWAYS | ONE(ACTOR) | ONE(DETAIL), ONE(COUNT_), MARK_STAYS, 0 },
 };
 /* clang-format on */
 
