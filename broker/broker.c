@@ -13,6 +13,7 @@
 #endif
 
 #include "api/api.h"
+#include "api/readings.h"
 #include "base/clock.h"
 #include "base/diagnostic.h"
 #include "base/error.h"
@@ -45,6 +46,7 @@ struct broker {
     struct keys *keys;
     struct ledger *ledger;
     struct denials *denials;
+    struct readings *readings;
     struct rules_table *rules;
     struct exchange_service service;
     struct api api;
@@ -212,6 +214,9 @@ static bool start_ledger(struct broker *broker, struct diagnostics *diagnostics,
     broker->denials = denials_new();
     if (!broker->denials)
         return error_set(error, ERROR_MEMORY, "denials");
+    broker->readings = readings_new();
+    if (!broker->readings)
+        return error_set(error, ERROR_MEMORY, "readings");
     return record_start(broker, error) && record_policy(broker, broker->first_rules, error);
 }
 
@@ -241,6 +246,7 @@ static bool start_http(struct broker *broker, struct error *error)
         .port = config->listen.port,
         .thread_count = thread_count(config),
         .routes = api_routes,
+        .authorize = people_authorize,
         .route_count = api_route_count,
         .context = &broker->api,
         .certificate_file = config->listen.certificate_file,
@@ -275,6 +281,7 @@ static void wire(struct broker *broker)
         .service = &broker->service,
         .issuer = broker->config->issuer,
         .algorithm = broker->config->keys.issuer_algorithm == KEY_RS256 ? "RS256" : "ES256",
+        .readings = broker->readings,
         .not_ready = not_ready,
         .degraded = degraded,
         .context = broker,
@@ -444,6 +451,8 @@ static void tend_issuers(struct broker *broker)
     struct rules *rules = rules_get(broker->rules);
 
     identity_tend(rules->identity, &listener);
+    if (rules->people_identity)
+        identity_tend(rules->people_identity, &listener);
     rules_put(broker->rules, rules);
 }
 
@@ -477,7 +486,8 @@ static bool tick(struct broker *broker, struct error *error)
     struct log_line line;
 
     metric_set(METRIC_LEASES_LIVE, (int64_t)ledger_live_lease_count(broker->ledger));
-    if (!denials_flush(broker->denials, broker->ledger, now_s, &flush)) {
+    if (!denials_flush(broker->denials, broker->ledger, now_s, &flush) ||
+        !readings_flush(broker->readings, broker->ledger, &flush)) {
         log_begin(&line, LOG_LEVEL_ERROR, "ledger.append_failed");
         log_error(&line, &flush);
         log_end(&line);
@@ -525,6 +535,19 @@ bool broker_run(struct broker *broker, struct error *error)
     return true;
 }
 
+/* Whoever read in the last second is written, too. */
+static void flush_readings(struct broker *broker)
+{
+    struct error error = { 0 };
+    struct log_line line;
+
+    if (!broker->readings || readings_flush(broker->readings, broker->ledger, &error))
+        return;
+    log_begin(&line, LOG_LEVEL_ERROR, "ledger.append_failed");
+    log_error(&line, &error);
+    log_end(&line);
+}
+
 void broker_stop(struct broker *broker)
 {
     if (!broker)
@@ -537,8 +560,10 @@ void broker_stop(struct broker *broker)
     upstream_stop(broker->upstream);
     if (broker->rules && broker->ledger)
         tend_issuers(broker); /* what came in the last second */
+    flush_readings(broker);
     ledger_close(broker->ledger);
     denials_free(broker->denials);
+    readings_free(broker->readings);
     if (broker->rules)
         rules_put(broker->rules, broker->first_rules);
     rules_table_free(broker->rules);

@@ -101,6 +101,7 @@ static bool read_arguments(int argc, char **argv, struct arguments *arguments)
     int option;
 
     opterr = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread is started */
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (!take_option(option, arguments))
             return false;

@@ -40,9 +40,13 @@ static bool start_targets(struct config *config, const struct target_tools *tool
 
 /* People's provider, an identity of its own. */
 static bool fill_people(struct rules *rules, const struct config *config, struct upstream *upstream,
-                        const struct rules *previous, struct error *error)
+                        const struct rules *previous, const char *keys_folder, struct error *error)
 {
-    struct identity_options options = { .issuer_count = 1, .leeway_s = config->limits.leeway_s };
+    struct identity_options options = {
+        .issuer_count = 1,
+        .leeway_s = config->limits.leeway_s,
+        .keys_folder = keys_folder,
+    };
 
     if (!config->people)
         return true;
@@ -72,7 +76,7 @@ static bool fill(struct rules *rules, struct config *config, struct upstream *up
                        error) &&
            identity_new(&options, upstream, previous ? previous->identity : NULL, &rules->identity,
                         error) &&
-           fill_people(rules, config, upstream, previous, error) &&
+           fill_people(rules, config, upstream, previous, options.keys_folder, error) &&
            (!tools || start_targets(config, tools, error));
 }
 

@@ -36,6 +36,7 @@ extern const struct command command_credentials;
 extern const struct command command_release;
 extern const struct command command_audit_tail;
 extern const struct command command_audit_verify;
+extern const struct command command_doctor_issuer;
 extern const struct command command_policy_check;
 extern const struct command command_policy_test;
 extern const struct command command_token_show;

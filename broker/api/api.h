@@ -7,6 +7,8 @@
 #include "exchange/exchange.h"
 #include "http/http.h"
 
+struct readings;
+
 /**
  * The endpoints: two route tables, and what their handlers work with.
  *
@@ -17,12 +19,19 @@ struct api {
     const struct exchange_service *service;
     struct str issuer;     /* our URL; its endpoints are named in discovery */
     const char *algorithm; /* that our tokens are signed with: "ES256", "RS256" */
+    struct readings *readings;
     /** Why it is not ready, or NULL. Threads: any. */
     const char *(*not_ready)(void *context);
     /** What is degraded although it serves, or NULL. Threads: any. */
     const char *(*degraded)(void *context);
     void *context;
 };
+
+/**
+ * The public listener's `authorize`: the bearer token of a person, verified, whose roles are of
+ * those that a route asks for (enum person_role). `request->caller` is then a `struct person`.
+ */
+enum progress people_authorize(struct http_request *request, unsigned roles, void *context);
 
 /** The public listener's routes; their context is a `struct api`. */
 extern const struct http_route api_routes[];

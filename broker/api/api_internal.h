@@ -8,7 +8,8 @@
 
 struct exchange;
 
-/* token.c, revoke.c, receipts.c, discovery.c, log.c, admin.c: the handlers of the route tables */
+/* token.c, revoke.c, receipts.c, discovery.c, log.c, me.c, entries.c, admin.c: the handlers of the
+ * route tables */
 
 enum progress token_post(struct http_request *request, void *context);
 enum progress revoke_post(struct http_request *request, void *context);
@@ -17,12 +18,21 @@ enum progress discovery_get(struct http_request *request, void *context);
 enum progress jwks_get(struct http_request *request, void *context);
 enum progress checkpoint_get(struct http_request *request, void *context);
 enum progress tile_get(struct http_request *request, void *context);
+enum progress resource_get(struct http_request *request, void *context);
+enum progress me_get(struct http_request *request, void *context);
+enum progress entry_get(struct http_request *request, void *context);
+enum progress bundle_get(struct http_request *request, void *context);
 enum progress livez_get(struct http_request *request, void *context);
 enum progress readyz_get(struct http_request *request, void *context);
 enum progress metrics_get(struct http_request *request, void *context);
 #ifdef STAGEPASS_TEST_CLOCK
 enum progress clock_post(struct http_request *request, void *context);
 #endif
+
+/* people.c */
+
+/** Answer who may not: 401 or 403 with its challenge; the cause is for the log only. */
+enum progress people_refuse(struct http_request *request, const struct error *why);
 
 /* oauth.c */
 

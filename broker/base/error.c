@@ -45,6 +45,7 @@ static const struct error_kind kinds[] = {
     { ERROR_MEDIA_TYPE,      "media_type",        BAD_REQUEST, NULL, 415, EXIT_FAILED, "the media type is not supported" },
     { ERROR_HEADERS_TOO_LARGE, "headers_too_large", BAD_REQUEST, NULL, 431, EXIT_FAILED, "the header fields are too large" },
     { ERROR_UNAUTHORIZED,    "unauthorized",      "invalid_token", NULL, 401, EXIT_REFUSED, "the bearer credential is missing or not known" },
+    { ERROR_ROLE,            "role",              "insufficient_scope", NULL, 403, EXIT_REFUSED, "none of your roles allows this" },
     { ERROR_BUSY,            "busy",              UNAVAILABLE, NULL, 429, EXIT_LATER, "too many requests: try again later" },
 
     { ERROR_REQUEST,         "request",           BAD_REQUEST, NULL, 400, EXIT_FAILED, "the request is malformed" },

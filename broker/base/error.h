@@ -30,6 +30,7 @@ enum error_code {
     ERROR_MEDIA_TYPE,
     ERROR_HEADERS_TOO_LARGE,
     ERROR_UNAUTHORIZED, /* a bearer credential is missing or unknown */
+    ERROR_ROLE,         /* who asks has no role for it */
     ERROR_BUSY,         /* budgets: 429 */
 
     /* the token endpoint, before policy */

@@ -39,6 +39,8 @@ static const struct metric_row rows[METRIC_COUNT] = {
     [METRIC_MINTS_UNKNOWN] = { "stagepass_mint_failures_total", "{outcome=\"unknown\"}", KIND_COUNTER, NULL },
     [METRIC_TOKENS_UNVERIFIED] = { "stagepass_tokens_unverified_total", "", KIND_COUNTER,
         "Subject tokens whose signature or issuer did not hold." },
+    [METRIC_PEOPLE_REFUSED] = { "stagepass_people_refused_total", "", KIND_COUNTER,
+        "Requests of people without a good token, or without the role." },
     [METRIC_JWKS_FETCHES] = { "stagepass_jwks_fetches_total", "", KIND_COUNTER,
         "Key sets asked from issuers." },
     [METRIC_JWKS_FAILURES] = { "stagepass_jwks_failures_total", "", KIND_COUNTER,

@@ -12,8 +12,8 @@
 
 #define CONFIG_ARENA_MAX ((size_t)64 * 1024 * 1024)
 #define CONFIG_KEYS_MAX 32
-#define MINUTE_S 60
-#define HOUR_S 3600
+#define MINUTE_S ((int64_t)60)
+#define HOUR_S ((int64_t)3600)
 #define DAY_S (24 * HOUR_S)
 
 /* Words of the contract that this version does not act on; to ignore them would be to fail open. */
@@ -198,14 +198,14 @@ static void read_keys(const struct config_reader *reader, const json_t *root)
     size_t choice;
 
     keys->issuer_algorithm = KEY_ES256;
-    keys->rotate_every_s = 30 * (int64_t)DAY_S;
+    keys->rotate_every_s = 30 * DAY_S;
     if (yaml_get_map(&reader->yaml, root, "keys", &map) &&
         yaml_expect_map(&reader->yaml, map, names)) {
         (void)config_get_path(reader, map, "directory", &keys->directory);
         if (yaml_get_choice(&reader->yaml, map, "algorithm", algorithms, &choice))
             keys->issuer_algorithm = values[choice];
-        (void)yaml_get_duration_s(&reader->yaml, map, "rotate_every", 3 * (int64_t)DAY_S,
-                                  400 * (int64_t)DAY_S, &keys->rotate_every_s);
+        (void)yaml_get_duration_s(&reader->yaml, map, "rotate_every", 3 * DAY_S,
+                                  400 * DAY_S, &keys->rotate_every_s);
     }
     if (!keys->directory && config->store)
         keys->directory = file_join(config->arena, config->store, "keys");
@@ -311,15 +311,26 @@ static bool parse(struct config *config, const char *path, struct diagnostics *d
     return true;
 }
 
+static struct config *config_new(void)
+{
+    struct config *config = calloc(1, sizeof(*config));
+
+    if (!config)
+        return NULL;
+    config->arena = arena_new(CONFIG_ARENA_MAX);
+    if (!config->arena) {
+        free(config);
+        return NULL;
+    }
+    return config;
+}
+
 bool config_load(const char *path, struct diagnostics *diagnostics, struct config **config,
                  struct error *error)
 {
-    OWNED(config_free) struct config *loaded = calloc(1, sizeof(*loaded));
+    OWNED(config_free) struct config *loaded = config_new();
 
     if (!loaded)
-        return error_set(error, ERROR_MEMORY, "configuration");
-    loaded->arena = arena_new(CONFIG_ARENA_MAX);
-    if (!loaded->arena)
         return error_set(error, ERROR_MEMORY, "configuration");
     if (!parse(loaded, path, diagnostics, error))
         return false;

@@ -9,7 +9,7 @@
 #include "upstream/upstream.h"
 
 #define CLAIMS_MAX 200
-#define MAX_AGE_MAX_S (24 * 3600)
+#define MAX_AGE_MAX_S ((int64_t)24 * 3600)
 
 static const char *const issuer_names[] = {
     "profile", "url", "audience", "only",      "algorithms", "max_age",        "claims",

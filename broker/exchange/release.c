@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
@@ -93,6 +94,24 @@ static enum progress end_lease(struct release *release, const struct store_lease
     return submit(release, entry, error);
 }
 
+/* That this token was revoked: a mark of its own, so that nobody fills the ledger with one token.
+ */
+static bool put_mark(struct release *release, const json_t *claims, json_t *entry)
+{
+    struct store_guard *guard = &release->append.guards[0];
+    OWNED(buf_release) struct buf text = { 0 };
+    json_t *token = json_object();
+
+    sha256_2(STR("revoked "), json_str(json_object_get(claims, "jti")), guard->mark);
+    guard->kind = STORE_GUARD_MARK_ABSENT;
+    release->append.guard_count = 1;
+    buf_init(&text, 64);
+    buf_add_hex(&text, (struct str){ (const char *)guard->mark, sizeof(guard->mark) });
+    return json_put(entry, "token", token) && buf_is_ok(&text) &&
+           json_put(token, "mark", json_from_str(buf_str(&text))) &&
+           json_put(token, "exp", json_incref(json_object_get(claims, "exp")));
+}
+
 /* An access token revokes only itself: resource servers hold it too (design.md 3.2). */
 static enum progress end_token(struct release *release, struct error *error)
 {
@@ -112,6 +131,7 @@ static enum progress end_token(struct release *release, struct error *error)
     entry = entry_new(ENTRY_CREDENTIAL_REVOKED, ledger_broker(release->service->ledger));
     if (!json_put(entry, "decision", json_string(release->decision_id)) ||
         !json_put(entry, "stage", json_incref(json_iterable(stage))) ||
+        !put_mark(release, claims, entry) ||
         !json_put(entry, "credentials",
                   json_pack("[{s:s, s:O}]", "type", "jwt", "id", json_iterable(id)))) {
         (void)error_set(error, ERROR_MEMORY, "entry");

@@ -250,11 +250,33 @@ static void expect_body(struct call *call)
         connection->deadline_ns = answer_ns;
 }
 
+/* Who asks comes first: no handler sees a request that its route's column refuses. */
+static enum progress authorize(struct call *call)
+{
+    const struct http_options *options = &call->connection->worker->server->options;
+    struct http_request *request = &call->request;
+    enum progress progress = PROGRESS_DONE;
+
+    if (call->route->roles != 0)
+        progress = options->authorize(request, call->route->roles, options->context);
+    if (progress == PROGRESS_DONE && request->response.status == 0 && !request->is_abandoned) {
+        call->is_authorized = true;
+        request->state = NULL;
+        request->is_woken = false;
+    }
+    return progress;
+}
+
 /* True when the answer is ready. */
 static bool enter(struct call *call)
 {
     struct worker *worker = call->connection->worker;
-    enum progress progress = call->route->handle(&call->request, worker->server->options.context);
+    enum progress progress = PROGRESS_DONE;
+
+    if (!call->is_authorized)
+        progress = authorize(call);
+    if (call->is_authorized)
+        progress = call->route->handle(&call->request, worker->server->options.context);
 
     if (progress == PROGRESS_WAIT)
         return false;

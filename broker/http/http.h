@@ -68,8 +68,18 @@ struct http_route {
     const char *path;
     size_t body_max_bytes;
     enum http_body body;
+    unsigned roles; /* bits for `authorize`; 0: whoever asks */
     http_handle handle;
 };
+
+/**
+ * Find out who asks, for a route that has roles: entered before its handler, and in the same way.
+ *
+ * PROGRESS_DONE lets the handler run, unless it filled in an answer: that is a refusal. What it
+ * found out stands in `request->caller`; `request->state` is the handler's own again.
+ */
+typedef enum progress (*http_authorize)(struct http_request *request, unsigned roles,
+                                        void *context);
 
 #define HTTP_HEADERS_MAX 8
 
@@ -96,6 +106,7 @@ struct http_request {
     struct str body;
     struct address peer;
     struct http_response response;
+    void *caller;       /* who asks, as `authorize` left it; NULL where the route has no roles */
     void *state;        /* the handler's */
     bool is_woken;      /* this entry follows an http_resume() */
     bool is_abandoned;  /* see http_handle */
@@ -109,6 +120,7 @@ struct http_options {
     unsigned thread_count;
     const struct http_route *routes;
     size_t route_count;
+    http_authorize authorize;     /* mandatory where a route has roles */
     void *context;                /* for the handlers */
     const char *certificate_file; /* PEM chain; NULL is plain HTTP */
     const char *key_file;

@@ -45,6 +45,7 @@ struct call {
     enum call_state state;
     bool has_body;           /* announced by the head */
     enum error_code refusal; /* the body is still read, and dropped */
+    bool is_authorized;      /* who asks may enter the handler */
     bool must_close;         /* no other request after this one */
     struct buf body;
     size_t dropped_bytes; /* of a refused body */

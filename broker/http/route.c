@@ -1,5 +1,7 @@
 #include "http/route.h"
 
+#include <string.h>
+
 #include "base/macros.h"
 #include "base/network.h"
 
@@ -53,6 +55,18 @@ enum error_code route_find(const struct http_route *routes, size_t count, struct
     return code;
 }
 
+/* Whether an earlier row has that path for that method, as an exact path before its prefix. */
+static bool is_listed(const struct http_route *routes, size_t count, const char *method,
+                      struct str path)
+{
+    struct str rest;
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(routes[i].method, method) == 0 && path_fits(&routes[i], path, &rest))
+            return true;
+    return false;
+}
+
 struct str route_allow(const struct http_route *routes, size_t count, struct str path,
                        struct arena *arena)
 {
@@ -60,7 +74,7 @@ struct str route_allow(const struct http_route *routes, size_t count, struct str
     struct str rest;
 
     for (size_t i = 0; i < count && allow.data != NULL; i++) {
-        if (path_fits(&routes[i], path, &rest))
+        if (path_fits(&routes[i], path, &rest) && !is_listed(routes, i, routes[i].method, path))
             allow = arena_printf(arena, STR_FMT "%s%s", STR_ARG(allow), allow.len > 0 ? ", " : "",
                                  routes[i].method);
     }

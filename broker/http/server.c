@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,10 +111,20 @@ static bool open_tls(struct http_server *server, struct error *error)
                     &server->tls, error);
 }
 
+/* A route with roles and nobody to ask for them would be open to all. */
+static bool can_authorize(const struct http_options *options)
+{
+    for (size_t i = 0; i < options->route_count; i++)
+        if (options->routes[i].roles != 0 && options->authorize == NULL)
+            return false;
+    return true;
+}
+
 bool http_start(const struct http_options *options, struct http_server **out, struct error *error)
 {
     struct http_server *server;
 
+    assert(can_authorize(options));
     if (options->thread_count > THREADS_MAX)
         return error_set(error, ERROR_CONFIG, "expected at most %d HTTP threads, got %u",
                          THREADS_MAX, options->thread_count);

@@ -7,9 +7,8 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "base/str.h"
+#include "identity/key_set_internal.h"
 #include "upstream/upstream.h"
-
-struct key_set;
 
 /** Where an issuer's keys are to be had; must outlive a fetch. */
 struct key_location {
@@ -27,6 +26,31 @@ struct key_location {
 typedef void (*key_fetch_done)(struct key_set *take_set, int64_t max_age_s, const struct error *why,
                                void *context);
 
+/** The steps of a fetch, in order. */
+enum key_fetch_step {
+    KEY_FETCH_DISCOVERY, /* a whole 200; the URL that was asked */
+    KEY_FETCH_ISSUER,    /* the document names the issuer */
+    KEY_FETCH_KEYS_URL,  /* `jwks_uri` may be asked; it */
+    KEY_FETCH_KEYS,      /* a whole 200; the URL that was asked */
+    KEY_FETCH_STEP_COUNT
+};
+
+/** Who is told of each step that a fetch passed, on the upstream thread, before its end. */
+struct key_fetch_observer {
+    void (*passed)(enum key_fetch_step step, struct str detail, void *context);
+    /** The peer of this step answered nothing whole; its end follows. */
+    void (*unreachable)(void *context);
+    struct key_visitor keys;
+    void *context;
+};
+
+/** What to do when a fetch ends, and for people who want to see how. */
+struct key_fetch_listener {
+    key_fetch_done done;
+    const struct key_fetch_observer *observer; /* NULL: nobody looks */
+    void *context;                             /* of `done` */
+};
+
 /**
  * Fetch an issuer's discovery document and, from where it points, the key set.
  *
@@ -34,4 +58,4 @@ typedef void (*key_fetch_done)(struct key_set *take_set, int64_t max_age_s, cons
  * Source: OpenID Connect Discovery 1.0 4; security-rules.md 3.2
  */
 bool key_fetch_start(struct upstream *upstream, const struct key_location *location,
-                     key_fetch_done done, void *context, struct error *error) MUST_USE;
+                     struct key_fetch_listener listener, struct error *error) MUST_USE;

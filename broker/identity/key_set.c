@@ -64,28 +64,39 @@ static void add_name(struct key_set *set, struct str kid, size_t position)
         set->keys[first].is_ambiguous = true;
 }
 
+static bool read_key(struct set_key *key, const json_t *jwk, unsigned algorithms,
+                     struct error *error)
+{
+    *key = (struct set_key){ .jwk = jwk };
+    if (!json_is_object(jwk))
+        return error_set(error, ERROR_INVALID, "it is no object");
+    if (!read_kid(jwk, &key->has_kid, &key->kid))
+        return error_set(error, ERROR_INVALID, "its kid is no text of at most %d bytes", KID_MAX);
+    return verifier_new(jwk, algorithms, &key->verifier, error);
+}
+
 /* Adds the key where it is one that we can use; false only without memory. */
 static bool add_key(struct key_set *set, const json_t *jwk, unsigned algorithms,
-                    struct error *error)
+                    const struct key_visitor *visitor, struct error *error)
 {
     struct set_key *key = &set->keys[set->count];
     struct error why = { 0 };
+    bool is_usable = read_key(key, jwk, algorithms, &why);
 
-    *key = (struct set_key){ .jwk = jwk };
-    if (!json_is_object(jwk) || !read_kid(jwk, &key->has_kid, &key->kid))
+    if (why.code == ERROR_MEMORY)
+        return error_set(error, ERROR_MEMORY, "%s", why.cause);
+    if (visitor != NULL)
+        visitor->visit(jwk, is_usable ? NULL : why.cause, visitor->context);
+    if (!is_usable)
         return true;
-    if (!verifier_new(jwk, algorithms, &key->verifier, &why)) {
-        if (why.code == ERROR_MEMORY)
-            return error_set(error, ERROR_MEMORY, "%s", why.cause);
-        return true;
-    }
     if (key->has_kid)
         add_name(set, key->kid, set->count);
     set->count++;
     return true;
 }
 
-static bool add_keys(struct key_set *set, unsigned algorithms, struct error *error)
+static bool add_keys(struct key_set *set, unsigned algorithms, const struct key_visitor *visitor,
+                     struct error *error)
 {
     const json_t *keys = json_object_get(set->json, "keys");
 
@@ -95,15 +106,15 @@ static bool add_keys(struct key_set *set, unsigned algorithms, struct error *err
         return error_set(error, ERROR_INVALID, "the key set has more than %d keys",
                          KEY_SET_KEYS_MAX);
     for (size_t i = 0; i < json_array_size(keys); i++)
-        if (!add_key(set, json_array_get(keys, i), algorithms, error))
+        if (!add_key(set, json_array_get(keys, i), algorithms, visitor, error))
             return false;
     if (set->count == 0)
         return error_set(error, ERROR_INVALID, "the key set has no key that we can use");
     return true;
 }
 
-bool key_set_read(const json_t *jwks, unsigned algorithms, struct key_set **set,
-                  struct error *error)
+static bool read_set(const json_t *jwks, unsigned algorithms, const struct key_visitor *visitor,
+                     struct key_set **set, struct error *error)
 {
     OWNED(key_set_unref) struct key_set *made = calloc(1, sizeof(*made));
 
@@ -113,13 +124,20 @@ bool key_set_read(const json_t *jwks, unsigned algorithms, struct key_set **set,
     made->json = json_incref(json_iterable(jwks));
     if (!lookup_init(&made->by_kid, KEY_SET_KEYS_MAX))
         return error_set(error, ERROR_MEMORY, "no memory for a key set");
-    if (!add_keys(made, algorithms, error))
+    if (!add_keys(made, algorithms, visitor, error))
         return false;
     *set = TAKE(made);
     return true;
 }
 
-bool key_set_parse(struct str jwks, unsigned algorithms, struct key_set **set, struct error *error)
+bool key_set_read(const json_t *jwks, unsigned algorithms, struct key_set **set,
+                  struct error *error)
+{
+    return read_set(jwks, algorithms, NULL, set, error);
+}
+
+bool key_set_parse_telling(struct str jwks, unsigned algorithms, const struct key_visitor *visitor,
+                           struct key_set **set, struct error *error)
 {
     JSON_OWNED json_t *parsed = NULL;
     struct error why = { 0 };
@@ -127,7 +145,12 @@ bool key_set_parse(struct str jwks, unsigned algorithms, struct key_set **set, s
     if (!json_parse_object(jwks, JSON_LIMITS_JWKS, &parsed, &why))
         return error_set(error, why.code == ERROR_MEMORY ? ERROR_MEMORY : ERROR_INVALID,
                          "key set: %s", why.cause);
-    return key_set_read(parsed, algorithms, set, error);
+    return read_set(parsed, algorithms, visitor, set, error);
+}
+
+bool key_set_parse(struct str jwks, unsigned algorithms, struct key_set **set, struct error *error)
+{
+    return key_set_parse_telling(jwks, algorithms, NULL, set, error);
 }
 
 static bool add_name_of(const struct set_key *key, json_t *names)

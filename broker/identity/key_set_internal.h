@@ -35,6 +35,16 @@ bool key_set_parse(struct str jwks, unsigned algorithms, struct key_set **set, s
 /** As key_set_parse(), of a set that is JSON already. */
 bool key_set_read(const json_t *jwks, unsigned algorithms, struct key_set **set,
                   struct error *error) MUST_USE;
+
+/** Who is told of each key of a set as it is read: usable (`why` is NULL), or why it is not. */
+struct key_visitor {
+    void (*visit)(const json_t *jwk, const char *why, void *context);
+    void *context;
+};
+
+/** As key_set_parse(), and tell `visitor` (may be NULL) of each key. */
+bool key_set_parse_telling(struct str jwks, unsigned algorithms, const struct key_visitor *visitor,
+                           struct key_set **set, struct error *error) MUST_USE;
 struct key_set *key_set_ref(struct key_set *set);
 void key_set_unref(struct key_set *set);
 

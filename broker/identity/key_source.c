@@ -259,7 +259,7 @@ static void wake_all(struct waiter *waiters)
     }
 }
 
-static int64_t lifetime_ms(int64_t max_age_s)
+int64_t key_source_lifetime_s(int64_t max_age_s)
 {
     if (max_age_s < 0)
         max_age_s = LIFETIME_DEFAULT_S;
@@ -267,7 +267,7 @@ static int64_t lifetime_ms(int64_t max_age_s)
         max_age_s = LIFETIME_MIN_S;
     if (max_age_s > LIFETIME_MAX_S)
         max_age_s = LIFETIME_MAX_S;
-    return max_age_s * 1000;
+    return max_age_s;
 }
 
 /* Only a valid answer replaces keys. Takes the reference that the fetch held. */
@@ -291,7 +291,7 @@ static void end_fetch(struct key_set *take_set, int64_t max_age_s, const struct 
         source->is_kept = false;
         source->fetched_ms = clock_monotonic_ms();
         source->fetched_s = clock_wall_s();
-        source->lifetime_ms = lifetime_ms(max_age_s);
+        source->lifetime_ms = key_source_lifetime_s(max_age_s) * 1000;
     }
     waiters = source->waiters;
     source->waiters = NULL;
@@ -303,11 +303,12 @@ static void end_fetch(struct key_set *take_set, int64_t max_age_s, const struct 
 
 static void start_fetch(struct key_source *source)
 {
+    const struct key_fetch_listener listener = { .done = end_fetch, .context = source };
     struct error error = { 0 };
 
     metric_add(METRIC_JWKS_FETCHES, 1);
     (void)key_source_ref(source); /* end_fetch() gives it back */
-    if (!key_fetch_start(source->upstream, &source->location, end_fetch, source, &error))
+    if (!key_fetch_start(source->upstream, &source->location, listener, &error))
         end_fetch(NULL, -1, &error, source);
 }
 
@@ -461,4 +462,9 @@ bool key_source_tend(struct key_source *source, struct str name,
         key_keeping_update(&source->keeping, &source->location, &snapshot, name, listener);
     key_set_unref(snapshot.set);
     return is_due;
+}
+
+const struct key_location *key_source_location(const struct key_source *source)
+{
+    return &source->location;
 }

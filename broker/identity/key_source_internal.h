@@ -10,6 +10,7 @@
 #include "identity/token.h"
 
 struct error;
+struct key_location;
 struct upstream;
 
 /**
@@ -72,3 +73,9 @@ bool key_source_is_failing(struct key_source *source);
  */
 bool key_source_tend(struct key_source *source, struct str name,
                      const struct identity_listener *listener);
+
+/** How long a set lives of which its issuer says this: 30 s to 10 min; -1 is nothing. */
+int64_t key_source_lifetime_s(int64_t max_age_s);
+
+/** Where its keys are to be had, as long as the source is there. */
+const struct key_location *key_source_location(const struct key_source *source);

@@ -182,6 +182,7 @@ enum mark_effect {
     MARK_STAYS,
     MARK_IS_SET,
     MARK_IS_FREED,
+    MARK_IS_SET_ALONE, /* where a token, but no lease, is named */
 };
 
 struct type_row {
@@ -213,9 +214,10 @@ static const struct type_row types[ENTRY_TYPE_COUNT] = {
     [ENTRY_CREDENTIAL_UNKNOWN] = { "credential.unknown", ALWAYS | ONE(DECISION) | ONE(LEASE), EXCHANGE,
         MARK_STAYS, LEASE_UNKNOWN },
     [ENTRY_CREDENTIAL_REVOKED] = { "credential.revoked", ALWAYS | ONE(DECISION), EXCHANGE | ONE(TARGET),
-        MARK_STAYS, LEASE_REVOKED },
+        MARK_IS_SET_ALONE, LEASE_REVOKED },
     [ENTRY_LEASE_RELEASED] = { "lease.released", ALWAYS | ONE(DECISION) | ONE(LEASE), EXCHANGE,
         MARK_STAYS, LEASE_RELEASED },
+    [ENTRY_ADMIN_READ] = { "admin.read", ALWAYS | ONE(ACTOR) | ONE(DETAIL), ONE(COUNT_), MARK_STAYS, 0 },
 };
 /* clang-format on */
 
@@ -379,12 +381,15 @@ static bool fold_mark(const json_t *entry, const struct type_row *row, struct st
     struct str mark = { 0 };
     int64_t exp = 0;
 
+    if (row->mark == MARK_IS_SET_ALONE &&
+        (token == NULL || json_object_get(entry, "lease") != NULL))
+        return true;
     if (row->mark == MARK_STAYS || (row->mark == MARK_IS_FREED && token == NULL))
         return true;
     if (token == NULL || !is_token(token) || !json_get_str(token, "mark", &mark) ||
         !json_get_time(token, "exp", &exp) || !hex_decode(mark, change->mark))
         return error_set(error, ERROR_INVALID, "%s: no mark", row->name);
-    change->kind = row->mark == MARK_IS_SET ? STORE_SET_MARK : STORE_FREE_MARK;
+    change->kind = row->mark == MARK_IS_FREED ? STORE_FREE_MARK : STORE_SET_MARK;
     change->expires_s = exp > INT64_MAX - ENTRY_MARK_KEPT_S ? INT64_MAX : exp + ENTRY_MARK_KEPT_S;
     (*change_count)++;
     return true;

@@ -26,6 +26,7 @@ enum entry_type {
     ENTRY_CREDENTIAL_UNKNOWN,
     ENTRY_CREDENTIAL_REVOKED,
     ENTRY_LEASE_RELEASED,
+    ENTRY_ADMIN_READ,
     ENTRY_TYPE_COUNT
 };
 
@@ -75,7 +76,8 @@ bool entry_put_claims(json_t *entry, const json_t *claims,
  *
  * A mark (`token.mark`, 64 digits of lower-case hex) is set by lease.requested and
  * credential.issued until `token.exp` and ENTRY_MARK_KEPT_S, and freed by credential.failed
- * (nothing released, nothing unknown). A lease (`lease`) opens with lease.requested or
+ * (nothing released, nothing unknown); a credential.revoked of no lease sets that of the
+ * credential, so that it is written once. A lease (`lease`) opens with lease.requested or
  * credential.issued, which carry `lease_expires` (RFC 3339), becomes findable by `handle`
  * ("sha256:" and 64 digits of hex), and then is released, revoked, failed or unknown. Leases follow
  * the life in ARCHITECTURE.md.

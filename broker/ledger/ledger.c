@@ -324,28 +324,45 @@ static void give_reader(struct ledger *ledger, struct store_reader *take_reader)
     store_reader_close(take_reader);
 }
 
-static bool copy_entry(struct store_reader *reader, uint64_t index, struct arena *arena,
-                       struct str *entry, struct error *error)
+static bool read_entry(struct store_reader *reader, uint64_t index, struct str *entry,
+                       struct str *private_part, struct error *error)
 {
-    struct str bytes = { 0 };
-
     if (index >= store_reader_size(reader) && !store_reader_refresh(reader, error))
         return false;
-    if (!store_reader_get(reader, index, &bytes, NULL, error))
+    return store_reader_get(reader, index, entry, private_part, error);
+}
+
+static bool copy_entry(struct store_reader *reader, uint64_t index, struct arena *arena,
+                       struct str *entry, struct str *private_part, struct error *error)
+{
+    struct str bytes = { 0 };
+    struct str beside = { 0 };
+
+    if (!read_entry(reader, index, &bytes, &beside, error))
         return false;
     *entry = arena_copy(arena, bytes);
-    return entry->data != NULL || error_set(error, ERROR_MEMORY, "no memory for an entry");
+    *private_part = arena_copy(arena, beside);
+    return (entry->data != NULL && private_part->data != NULL) ||
+           error_set(error, ERROR_MEMORY, "no memory for an entry");
 }
 
 bool ledger_entry(struct ledger *ledger, uint64_t index, struct arena *arena, struct str *entry,
                   struct error *error)
+{
+    struct str ignored = { 0 };
+
+    return ledger_entry_with_private(ledger, index, arena, entry, &ignored, error);
+}
+
+bool ledger_entry_with_private(struct ledger *ledger, uint64_t index, struct arena *arena,
+                               struct str *entry, struct str *private_part, struct error *error)
 {
     struct store_reader *reader = take_reader(ledger, error);
     bool is_read = false;
 
     if (reader == NULL)
         return false;
-    is_read = copy_entry(reader, index, arena, entry, error);
+    is_read = copy_entry(reader, index, arena, entry, private_part, error);
     give_reader(ledger, reader);
     return is_read;
 }
@@ -469,4 +486,54 @@ bool ledger_tile(struct ledger *ledger, struct str path, struct arena *arena, st
     *tile = arena_copy(
         arena, (struct str){ (const char *)hashes, (size_t)parsed.width * MERKLE_HASH_LEN });
     return tile->data != NULL || error_set(error, ERROR_MEMORY, "no memory for a tile");
+}
+
+static void release_bundle(void *object)
+{
+    buf_release(object);
+}
+
+/* Entry by entry, so that only the bundle itself is in memory. */
+static bool fill_bundle(struct store_reader *reader, uint64_t first, unsigned count,
+                        struct buf *bundle, struct error *error)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct str entry = { 0 };
+
+        if (!read_entry(reader, first + i, &entry, NULL, error))
+            return false;
+        buf_add_byte(bundle, (uint8_t)(entry.len >> 8));
+        buf_add_byte(bundle, (uint8_t)(entry.len & 0xff));
+        buf_add(bundle, entry);
+    }
+    return buf_is_ok(bundle) || error_set(error, ERROR_MEMORY, "no memory for a bundle");
+}
+
+bool ledger_bundle(struct ledger *ledger, struct str path, struct arena *arena, struct str *bundle,
+                   struct error *error)
+{
+    OWNED(publication_put) struct publication *publication = publisher_current(ledger->publisher);
+    struct str full = arena_printf(arena, "entries/" STR_FMT, STR_ARG(path));
+    struct buf *buf = arena_alloc(arena, sizeof(*buf));
+    struct tile_path parsed = { 0 };
+    struct store_reader *reader;
+    bool is_read;
+
+    if (full.data == NULL || buf == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for a bundle");
+    if (!tile_path_parse(full, &parsed))
+        return error_set(error, ERROR_NOT_FOUND, "no such bundle");
+    parsed.level = 0; /* a bundle is published with the tile of its leaves */
+    if (!is_published(publication, &parsed))
+        return error_set(error, ERROR_NOT_FOUND, "no such bundle");
+    buf_init(buf, TILE_WIDTH * (STORE_ENTRY_MAX + 2));
+    if (!arena_defer(arena, release_bundle, buf))
+        return error_set(error, ERROR_MEMORY, "no memory for a bundle");
+    reader = take_reader(ledger, error);
+    if (reader == NULL)
+        return false;
+    is_read = fill_bundle(reader, parsed.number * TILE_WIDTH, parsed.width, buf, error);
+    give_reader(ledger, reader);
+    *bundle = buf_str(buf);
+    return is_read;
 }

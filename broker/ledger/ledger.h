@@ -97,6 +97,27 @@ bool ledger_entry(struct ledger *ledger, uint64_t index, struct arena *arena, st
                   struct error *error) MUST_USE;
 
 /**
+ * As ledger_entry(), with what is kept beside the entry and can be erased: `private_part` is JSON
+ * text, empty where there is none. Only for those who may see who a person is.
+ */
+bool ledger_entry_with_private(struct ledger *ledger, uint64_t index, struct arena *arena,
+                               struct str *entry, struct str *private_part, struct error *error)
+    MUST_USE;
+
+/**
+ * A bundle of published entries, by its path behind "tile/entries/" ("000", "x001/234.p/17").
+ *
+ * Each entry is a big-endian 16-bit length and its bytes. At most TILE_WIDTH * STORE_ENTRY_MAX
+ * bytes, read one after the other from the page cache.
+ *
+ * Errors: ERROR_NOT_FOUND (not published, or a path that is not canonical), ERROR_IO, ERROR_MEMORY
+ * Owns:   `*bundle` lives as long as `arena`
+ * Source: C2SP tlog-tiles, "Log entries"
+ */
+bool ledger_bundle(struct ledger *ledger, struct str path, struct arena *arena, struct str *bundle,
+                   struct error *error) MUST_USE;
+
+/**
  * The receipt of an entry: its bytes and a `.tlog-proof` on a published checkpoint.
  *
  * Where none covers it yet: PROGRESS_WAIT, and the waker is called when one does.

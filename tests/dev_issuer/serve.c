@@ -169,9 +169,9 @@ static enum progress token_get(struct http_request *request, void *context)
 }
 
 static const struct http_route routes[] = {
-    { "GET", "/.well-known/openid-configuration", 0, HTTP_BODY_NONE, discovery_get },
-    { "GET", "/.well-known/jwks", 0, HTTP_BODY_NONE, jwks_get },
-    { "GET", "/token", 0, HTTP_BODY_QUERY, token_get },
+    { "GET", "/.well-known/openid-configuration", 0, HTTP_BODY_NONE, 0, discovery_get },
+    { "GET", "/.well-known/jwks", 0, HTTP_BODY_NONE, 0, jwks_get },
+    { "GET", "/token", 0, HTTP_BODY_QUERY, 0, token_get },
 };
 
 static struct str own_url(const struct issuer_server *server)

@@ -23,9 +23,9 @@ static enum progress ask(struct http_request *request, void *context)
 }
 
 static const struct http_route routes[] = {
-    { "GET", "/hello", 0, HTTP_BODY_NONE, hello },
-    { "GET", "/ask", 0, HTTP_BODY_QUERY, ask },
-    { "POST", "/form", 64, HTTP_BODY_FORM, hello },
+    { "GET", "/hello", 0, HTTP_BODY_NONE, 0, hello },
+    { "GET", "/ask", 0, HTTP_BODY_QUERY, 0, ask },
+    { "POST", "/form", 64, HTTP_BODY_FORM, 0, hello },
 };
 
 static struct http_server *server;

@@ -112,16 +112,16 @@ static enum progress note_thread(struct http_request *request, void *context)
 }
 
 static const struct http_route routes[] = {
-    { "GET", "/hello", 0, HTTP_BODY_NONE, hello },
-    { "POST", "/form", BODY_MAX, HTTP_BODY_FORM, measure },
-    { "POST", "/json", BODY_MAX, HTTP_BODY_JSON, measure },
-    { "GET", "/describe/*", 0, HTTP_BODY_NONE, describe },
-    { "GET", "/busy", 0, HTTP_BODY_NONE, busy },
-    { "GET", "/no-json", 0, HTTP_BODY_NONE, no_json },
-    { "GET", "/fail", 0, HTTP_BODY_NONE, fail_always },
-    { "GET", "/long", 0, HTTP_BODY_NONE, long_json },
-    { "GET", "/huge", 0, HTTP_BODY_NONE, send_huge },
-    { "GET", "/thread", 0, HTTP_BODY_NONE, note_thread },
+    { "GET", "/hello", 0, HTTP_BODY_NONE, 0, hello },
+    { "POST", "/form", BODY_MAX, HTTP_BODY_FORM, 0, measure },
+    { "POST", "/json", BODY_MAX, HTTP_BODY_JSON, 0, measure },
+    { "GET", "/describe/*", 0, HTTP_BODY_NONE, 0, describe },
+    { "GET", "/busy", 0, HTTP_BODY_NONE, 0, busy },
+    { "GET", "/no-json", 0, HTTP_BODY_NONE, 0, no_json },
+    { "GET", "/fail", 0, HTTP_BODY_NONE, 0, fail_always },
+    { "GET", "/long", 0, HTTP_BODY_NONE, 0, long_json },
+    { "GET", "/huge", 0, HTTP_BODY_NONE, 0, send_huge },
+    { "GET", "/thread", 0, HTTP_BODY_NONE, 0, note_thread },
 };
 
 static char context[] = "context";

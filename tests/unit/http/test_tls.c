@@ -173,7 +173,7 @@ static enum progress whoami(struct http_request *request, void *context)
 }
 
 static const struct http_route routes[] = {
-    { "GET", "/whoami", 0, HTTP_BODY_NONE, whoami },
+    { "GET", "/whoami", 0, HTTP_BODY_NONE, 0, whoami },
 };
 
 static struct http_options tls_options(void)

@@ -158,12 +158,12 @@ static enum progress hello(struct http_request *request, void *context)
 }
 
 static const struct http_route routes[] = {
-    { "GET", "/wait/*", 0, HTTP_BODY_NONE, wait_for_test },
-    { "GET", "/early", 0, HTTP_BODY_NONE, wake_early },
-    { "GET", "/race", 0, HTTP_BODY_NONE, race },
-    { "GET", "/nobody", 0, HTTP_BODY_NONE, wait_for_nobody },
-    { "GET", "/too-late", 0, HTTP_BODY_NONE, wake_too_late },
-    { "GET", "/hello", 0, HTTP_BODY_NONE, hello },
+    { "GET", "/wait/*", 0, HTTP_BODY_NONE, 0, wait_for_test },
+    { "GET", "/early", 0, HTTP_BODY_NONE, 0, wake_early },
+    { "GET", "/race", 0, HTTP_BODY_NONE, 0, race },
+    { "GET", "/nobody", 0, HTTP_BODY_NONE, 0, wait_for_nobody },
+    { "GET", "/too-late", 0, HTTP_BODY_NONE, 0, wake_too_late },
+    { "GET", "/hello", 0, HTTP_BODY_NONE, 0, hello },
 };
 
 static struct http_server *start(struct http_options options)

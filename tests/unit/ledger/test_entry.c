@@ -282,6 +282,12 @@ static void what_names_no_lease_changes_none(void **state)
     (void)state;
     assert_int_equal(fold("{\"type\":\"broker.started\"}", changes), 0);
     assert_int_equal(fold("{\"type\":\"credential.revoked\"}", changes), 0);
+    assert_int_equal(fold("{\"token\":{\"exp\":1763805900,\"mark\":\"" MARK "\"},"
+                          "\"type\":\"credential.revoked\"}",
+                          changes),
+                     1);
+    assert_int_equal(changes[0].kind, STORE_SET_MARK);
+    assert_int_equal(changes[0].expires_s, 1763805900 + ENTRY_MARK_KEPT_S);
     assert_int_equal(fold("{\"type\":\"credential.failed\",\"lease\":\"" ID "\"}", changes), 1);
     assert_int_equal(changes[0].lease.expires_s, 0);
 }

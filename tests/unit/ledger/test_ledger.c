@@ -337,6 +337,51 @@ static void a_tiles_hashes_are_the_entries_leaves(void **state)
     ledger_close(ledger);
 }
 
+/* Each entry is its length in 16 bits and its bytes; the bundle has as many as its path says. */
+static void expect_bundle(struct ledger *ledger, struct arena *arena, const char *path,
+                          uint64_t first, unsigned count)
+{
+    struct error error = { 0 };
+    struct str bundle = { 0 };
+
+    assert_true(ledger_bundle(ledger, str_from(path), arena, &bundle, &error));
+    for (unsigned i = 0; i < count; i++) {
+        struct str entry = { 0 };
+        size_t len;
+
+        assert_true(ledger_entry(ledger, first + i, arena, &entry, &error));
+        assert_true(bundle.len >= 2);
+        len = (size_t)(uint8_t)bundle.data[0] << 8 | (uint8_t)bundle.data[1];
+        assert_true(str_eq(str_slice(bundle, 2, len), entry));
+        bundle = str_slice(bundle, 2 + len, bundle.len);
+    }
+    assert_int_equal(bundle.len, 0);
+}
+
+static void bundles_hold_the_published_entries(void **state)
+{
+    static const char *const refused[] = {
+        "001.p/45", "001", "002", "0", "000.p/256", "000.p/0", "../000", "", "0/000", "x001/000",
+    };
+    struct fixture *fixture = *state;
+    struct ledger *ledger = place_open(&fixture->place);
+    struct str bundle = { 0 };
+
+    append_many(ledger, 300);
+    wait_published(ledger, 300);
+    expect_bundle(ledger, fixture->arena, "000", 0, TILE_WIDTH);
+    expect_bundle(ledger, fixture->arena, "000.p/3", 0, 3);
+    expect_bundle(ledger, fixture->arena, "001.p/44", TILE_WIDTH, 44);
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        struct error error = { 0 };
+
+        if (ledger_bundle(ledger, str_from(refused[i]), fixture->arena, &bundle, &error))
+            fail_msg("\"%s\" was served", refused[i]);
+        assert_int_equal(error.code, ERROR_NOT_FOUND);
+    }
+    ledger_close(ledger);
+}
+
 static void closing_publishes_what_is_committed(void **state)
 {
     struct fixture *fixture = *state;
@@ -518,6 +563,7 @@ int main(void)
         LEDGER_TEST(a_waker_that_was_forgotten_is_not_called),
         LEDGER_TEST(tiles_are_served_by_canonical_paths_only),
         LEDGER_TEST(a_tiles_hashes_are_the_entries_leaves),
+        LEDGER_TEST(bundles_hold_the_published_entries),
         LEDGER_TEST(closing_publishes_what_is_committed),
         LEDGER_TEST(partial_files_go_once_a_full_one_is_there),
         LEDGER_TEST(missing_or_damaged_tiles_are_made_again),

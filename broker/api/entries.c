@@ -1,0 +1,115 @@
+#include "api/api_internal.h"
+#include "api/readings.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "identity/people.h"
+#include "ledger/ledger.h"
+
+#define PRIVATE_MAX ((size_t)64 * 1024)
+
+/* An entry as it is read: by whom, and what is joined in. */
+struct entry_view {
+    uint64_t index;
+    struct str bytes;
+    struct str private_part;
+    json_t *entry;
+    enum reading kind;
+};
+
+static bool read_index(struct str text, uint64_t *index, struct error *error)
+{
+    int64_t value = 0;
+
+    if (!str_is_made_of(text, "0123456789") || (text.len > 1 && text.data[0] == '0') ||
+        !str_to_int64(text, &value))
+        return error_set(error, ERROR_NOT_FOUND, "no entry has such an index");
+    *index = (uint64_t)value;
+    return true;
+}
+
+static bool load(const struct http_request *request, const struct api *api, struct entry_view *view,
+                 struct error *error)
+{
+    struct ledger *ledger = api->service->ledger;
+
+    return read_index(request->rest, &view->index, error) &&
+           ledger_entry_with_private(ledger, view->index, request->arena, &view->bytes,
+                                     &view->private_part, error) &&
+           entry_parse(view->bytes, &view->entry, error) &&
+           json_keep(request->arena, view->entry, error);
+}
+
+/* Auditors of its tenant see it whole; members of its owner, without who a person is. */
+static bool may_read(const struct person *person, struct entry_view *view, struct error *error)
+{
+    /* What has no tenant is for auditors of all of them. */
+    struct str tenant = json_str(json_object_get(view->entry, "tenant"));
+
+    if (person_may(person, PERSON_AUDITOR, tenant)) {
+        view->kind = READING_ENTRIES;
+        return true;
+    }
+    view->private_part = STR("");
+    view->kind = READING_OWN;
+    return person_is_owner(person, json_str(json_object_get(view->entry, "owner"))) ||
+           error_set(error, ERROR_ROLE, "entry %llu is of another tenant and owner",
+                     (unsigned long long)view->index);
+}
+
+static json_t *parse_private(struct str text)
+{
+    struct error ignored = { 0 };
+    json_t *parsed = NULL;
+
+    if (!json_parse_object(text, (struct json_limits){ PRIVATE_MAX, 32, 4096 }, &parsed, &ignored))
+        return NULL;
+    return parsed;
+}
+
+static enum progress answer(struct http_request *request, const struct entry_view *view)
+{
+    json_t *body = json_object();
+
+    /* The entry is text: its exact bytes are what was hashed. */
+    if (!json_put(body, "index", json_integer((json_int_t)view->index)) ||
+        !json_put(body, "entry", json_from_str(view->bytes)) ||
+        (view->private_part.len > 0 &&
+         !json_put(body, "private", parse_private(view->private_part)))) {
+        json_decref(body);
+        body = NULL;
+    }
+    return http_answer_json(request, 200, body);
+}
+
+enum progress entry_get(struct http_request *request, void *context)
+{
+    const struct api *api = context;
+    const struct person *person = request->caller;
+    struct entry_view view = { 0 };
+    struct error error = { 0 };
+
+    if (!load(request, api, &view, &error))
+        return http_answer_problem(request, &error);
+    if (!may_read(person, &view, &error))
+        return people_refuse(request, &error);
+    readings_note(api->readings, person, view.kind, clock_wall_s());
+    return answer(request, &view);
+}
+
+/* Bundles are for all tenants or for nobody: their bytes are the log's. */
+enum progress bundle_get(struct http_request *request, void *context)
+{
+    const struct api *api = context;
+    const struct person *person = request->caller;
+    struct error error = { 0 };
+    struct str bundle;
+
+    if (!person_may(person, PERSON_AUDITOR, STR(""))) {
+        (void)error_set(&error, ERROR_ROLE, "an auditor of some tenants only");
+        return people_refuse(request, &error);
+    }
+    if (!ledger_bundle(api->service->ledger, request->rest, request->arena, &bundle, &error))
+        return http_answer_problem(request, &error);
+    readings_note(api->readings, person, READING_BUNDLES, clock_wall_s());
+    return http_answer_text(request, 200, "application/octet-stream", bundle);
+}
