@@ -20,10 +20,8 @@ static const struct {
     const char *name;
     enum claim_type type;
 } claim_types[] = {
-    { "string", CLAIM_STRING },
-    { "integer", CLAIM_INTEGER },
-    { "boolean", CLAIM_BOOLEAN },
-    { "strings", CLAIM_STRINGS },
+    { "string", CLAIM_STRING },   { "integer", CLAIM_INTEGER }, { "boolean", CLAIM_BOOLEAN },
+    { "strings", CLAIM_STRINGS }, { "object", CLAIM_OBJECT },   { "objects", CLAIM_OBJECTS },
 };
 
 static void read_profile(const struct config_reader *reader, const json_t *map,
@@ -94,7 +92,15 @@ static void add_claim(const struct config_reader *reader, const json_t *claims, 
         return;
     }
     if (!json_is_string(type) || !claim_type_from(json_str(type), &row->type)) {
-        (void)yaml_complain(&reader->yaml, type, "expected string, integer, boolean or strings");
+        (void)yaml_complain(&reader->yaml, type,
+                            "expected string, integer, boolean, strings, object or objects");
+        return;
+    }
+    if (!claim_name_is_good(str_from(name))) {
+        (void)yaml_complain_key(&reader->yaml, claims, name, STR(""),
+                                "'%s' is no JSON Pointer: parts are not empty, '~' is written '~0' "
+                                "and '/' in a name '~1'",
+                                name);
         return;
     }
     row->name = name;
@@ -132,7 +138,7 @@ static void read_claims(const struct config_reader *reader, const json_t *map,
     for (size_t i = 0; i < id_count; i++) {
         const struct claim *row = claim_find(&issuer->claims, ids[i]);
 
-        if (row)
+        if (row && (row->flags & CLAIM_PREFIX) == 0)
             rows[row - rows].flags |= CLAIM_ID;
         else
             (void)yaml_complain(&reader->yaml, json_object_get(map, "ids"),
@@ -159,11 +165,23 @@ static struct str nearest_claim(const struct config_reader *reader,
     return arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
 }
 
+/* The claim to name in `only`: an owner's id, else any id. */
+static const char *owner_id_of(const struct profile *profile)
+{
+    static const unsigned wanted[] = { CLAIM_OWNER_ID, CLAIM_ID };
+
+    for (size_t i = 0; i < COUNT(wanted); i++)
+        for (size_t k = 0; k < profile->claims.count; k++)
+            if ((profile->claims.rows[k].flags & wanted[i]) != 0)
+                return profile->claims.rows[k].name;
+    return "sub";
+}
+
 /* The values of `only` are exact strings of claims that the profile knows. */
 static void read_only(const struct config_reader *reader, const json_t *map,
                       struct issuer_options *issuer)
 {
-    bool has_owner = false;
+    bool has_id = false;
     const json_t *only = NULL;
     const char *name;
     json_t *value;
@@ -180,12 +198,13 @@ static void read_only(const struct config_reader *reader, const json_t *map,
             (void)yaml_complain_key(&reader->yaml, only, name, STR(""),
                                     "'only' takes claims that are strings, and one value of each");
         else
-            has_owner = has_owner || (claim->flags & CLAIM_OWNER_ID) != 0;
+            has_id = has_id || (claim->flags & (CLAIM_OWNER_ID | CLAIM_ID)) != 0;
     }
-    if (issuer->profile->is_shared && !has_owner)
+    if (profile_is_shared(issuer->profile, issuer->url) && !has_id)
         (void)yaml_complain(&reader->yaml, map,
                             "many organisations share this issuer: 'only' must fix an owner's id, "
-                            "such as { repository_owner_id: \"918273\" }");
+                            "such as { %s: \"918273\" }",
+                            owner_id_of(issuer->profile));
 }
 
 void config_read_fetching(const struct config_reader *reader, const json_t *map,
@@ -200,6 +219,17 @@ void config_read_fetching(const struct config_reader *reader, const json_t *map,
         issuer->networks = networks;
     if (yaml_get_strs(&reader->yaml, map, "key_hosts", &hosts, &issuer->key_host_count))
         issuer->key_hosts = hosts;
+}
+
+/* Source: security-rules.md 4.4 */
+static void check_binding(const struct config_reader *reader, const json_t *map,
+                          const struct issuer_options *issuer)
+{
+    if (issuer->profile->audience_is_fixed && issuer->binding == IDENTITY_BIND_NOTHING)
+        (void)yaml_complain_hint(
+            &reader->yaml, map, STR("say what binds them to the job: 'bind: dpop' or 'bind: mtls'"),
+            "this platform fixes the audience of its tokens, so that others "
+            "take them too");
 }
 
 static void read_issuer(const struct config_reader *reader, const json_t *map,
@@ -220,6 +250,7 @@ static void read_issuer(const struct config_reader *reader, const json_t *map,
     read_claims(reader, map, issuer);
     read_only(reader, map, issuer);
     config_read_fetching(reader, map, issuer);
+    check_binding(reader, map, issuer); /* last: it looks at what the others read */
 }
 
 /* Two issuers with one URL would leave it open whose rules a token meets. */

@@ -64,47 +64,58 @@ static bool texts_are_good(json_t *value)
 
 /* Types. */
 
-static bool are_strings(const json_t *value)
+static bool check_type(const struct claim *row, const char *name, const json_t *value,
+                       struct error *error)
 {
-    if (json_is_string(value))
-        return true;
-    if (!json_is_array(value))
-        return false;
-    for (size_t i = 0; i < json_array_size(value); i++)
-        if (!json_is_string(json_array_get(value, i)))
-            return false;
+    if (!json_is_null(value) && !claim_has_type(value, row->type))
+        return error_set(error, ERROR_TOKEN, "%s has another type than its profile says", name);
     return true;
 }
 
-static bool has_type(const json_t *value, enum claim_type type)
+/* All claims that a row of CLAIM_PREFIX is of, and no row by itself. */
+static bool check_open_types(const json_t *claims, const struct claim_table *table,
+                             const struct claim *row, struct error *error)
 {
-    switch (type) {
-    case CLAIM_STRING:
-        return json_is_string(value);
-    case CLAIM_INTEGER:
-        return json_is_integer(value);
-    case CLAIM_BOOLEAN:
-        return json_is_boolean(value);
-    case CLAIM_STRINGS:
-        return are_strings(value);
+    const char *name;
+    json_t *value;
+
+    json_object_foreach (json_iterable(claims), name, value) {
+        if (claim_find(table, str_from(name)) == row && !check_type(row, name, value, error))
+            return false;
     }
-    return false;
+    return true;
+}
+
+static bool check_row(const json_t *claims, const struct claim_table *table,
+                      const struct claim *row, struct error *error)
+{
+    const json_t *value;
+
+    if ((row->flags & CLAIM_PREFIX) != 0)
+        return check_open_types(claims, table, row, error);
+    value = claim_value(claims, row->name);
+    if (value != NULL && !check_type(row, row->name, value, error))
+        return false;
+    if (value != NULL && !json_is_null(value))
+        return true;
+    return (row->flags & CLAIM_OPTIONAL) != 0 ||
+           error_set(error, ERROR_TOKEN, "%s is missing", row->name);
 }
 
 static bool check_types(const json_t *claims, const struct claim_table *table, struct error *error)
 {
-    for (size_t i = 0; i < table->count; i++) {
-        const struct claim *row = &table->rows[i];
-        const json_t *value = json_object_get(claims, row->name);
-        bool is_absent = value == NULL || json_is_null(value);
-
-        if (is_absent && (row->flags & CLAIM_OPTIONAL) == 0)
-            return error_set(error, ERROR_TOKEN, "%s is missing", row->name);
-        if (!is_absent && !has_type(value, row->type))
-            return error_set(error, ERROR_TOKEN, "%s has another type than its profile says",
-                             row->name);
-    }
+    for (size_t i = 0; i < table->count; i++)
+        if (!check_row(claims, table, &table->rows[i], error))
+            return false;
     return true;
+}
+
+static bool check_agreement(const json_t *claims, const struct profile *profile,
+                            struct error *error)
+{
+    const char *flaw = profile->find_flaw == NULL ? NULL : profile->find_flaw(claims);
+
+    return flaw == NULL || error_set(error, ERROR_TOKEN, "%s", flaw);
 }
 
 /* Registered claims. */
@@ -143,7 +154,7 @@ static bool check_audience_shape(const json_t *claims, struct error *error)
 {
     const json_t *audience = json_object_get(claims, "aud");
 
-    if (audience == NULL || !are_strings(audience) ||
+    if (!claim_has_type(audience, CLAIM_STRINGS) ||
         (json_is_array(audience) && json_array_size(audience) == 0))
         return error_set(error, ERROR_TOKEN, "aud is missing, empty or no string");
     return true;
@@ -190,7 +201,7 @@ static bool is_wanted(const json_t *value, enum claim_type type, struct str want
 {
     int64_t number = 0;
 
-    if (value == NULL || !has_type(value, type))
+    if (!claim_has_type(value, type))
         return false;
     switch (type) {
     case CLAIM_STRING:
@@ -200,6 +211,9 @@ static bool is_wanted(const json_t *value, enum claim_type type, struct str want
         return str_to_int64(wanted, &number) && json_integer_value(value) == number;
     case CLAIM_BOOLEAN:
         return str_eq(wanted, json_is_true(value) ? STR("true") : STR("false"));
+    case CLAIM_OBJECT:
+    case CLAIM_OBJECTS:
+        break;
     }
     return false;
 }
@@ -207,13 +221,14 @@ static bool is_wanted(const json_t *value, enum claim_type type, struct str want
 static bool check_only(const json_t *claims, const struct issuer_options *issuer,
                        struct error *error)
 {
-    for (size_t i = 0; i < issuer->claims.count; i++) {
-        const struct claim *row = &issuer->claims.rows[i];
-        const json_t *wanted = json_object_get(issuer->only, row->name);
+    const char *name;
+    json_t *wanted;
 
-        if (wanted != NULL &&
-            !is_wanted(json_object_get(claims, row->name), row->type, json_str(wanted)))
-            return error_set(error, ERROR_TOKEN, "%s is not what `only` says", row->name);
+    json_object_foreach (json_iterable(issuer->only), name, wanted) {
+        const struct claim *row = claim_find(&issuer->claims, str_from(name));
+
+        if (row == NULL || !is_wanted(claim_value(claims, name), row->type, json_str(wanted)))
+            return error_set(error, ERROR_TOKEN, "%s is not what `only` says", name);
     }
     return true;
 }
@@ -230,30 +245,30 @@ static bool is_of_type(struct str text, enum claim_type type)
         return str_to_int64(text, &number);
     case CLAIM_BOOLEAN:
         return str_eq(text, STR("true")) || str_eq(text, STR("false"));
+    case CLAIM_OBJECT:
+    case CLAIM_OBJECTS:
+        break;
     }
     return false;
 }
 
 bool claims_check_only(const struct issuer_options *issuer, struct error *error)
 {
-    size_t known_count = 0;
-    bool has_owner = false;
+    bool has_id = false;
+    const char *name;
+    json_t *wanted;
 
-    for (size_t i = 0; i < issuer->claims.count; i++) {
-        const struct claim *row = &issuer->claims.rows[i];
-        const json_t *wanted = json_object_get(issuer->only, row->name);
+    json_object_foreach (json_iterable(issuer->only), name, wanted) {
+        const struct claim *row = claim_find(&issuer->claims, str_from(name));
 
-        if (wanted == NULL)
-            continue;
+        if (row == NULL)
+            return error_set(error, ERROR_CONFIG, "only: a claim that this issuer does not have");
         if (!json_is_string(wanted) || !is_of_type(json_str(wanted), row->type))
             return error_set(error, ERROR_CONFIG, "only: the value of %s does not fit its type",
-                             row->name);
-        known_count++;
-        has_owner = has_owner || (row->flags & CLAIM_OWNER_ID) != 0;
+                             name);
+        has_id = has_id || (row->flags & (CLAIM_OWNER_ID | CLAIM_ID)) != 0;
     }
-    if (known_count != json_object_size(issuer->only))
-        return error_set(error, ERROR_CONFIG, "only: a claim that this issuer does not have");
-    if (issuer->profile->is_shared && !has_owner)
+    if (profile_is_shared(issuer->profile, issuer->url) && !has_id)
         return error_set(error, ERROR_CONFIG,
                          "this issuer serves many organisations: `only` must name an owner's id");
     return true;
@@ -293,17 +308,33 @@ static bool is_our_audience(struct str audience, const struct claims_rules *rule
     return true;
 }
 
-/* Every audience must be ours: a token that others take as well can be theirs to replay. */
+/* What a platform adds to each token's audiences, asked or not. */
+static bool is_added(const struct profile *profile, struct str audience)
+{
+    return profile->added_audience != NULL &&
+           str_starts_with(audience, str_from(profile->added_audience));
+}
+
+/*
+ * Every audience must be ours: a token that others take as well can be theirs to replay. What the
+ * platform adds is passed over, where ours is there too.
+ */
 static bool check_audience(const json_t *claims, const struct claims_rules *rules,
                            bool *is_key_bound, struct error *error)
 {
     const json_t *audience = json_object_get(claims, "aud");
-    bool is_ours =
-        !json_is_string(audience) || is_our_audience(json_str(audience), rules, is_key_bound);
+    size_t count = json_is_array(audience) ? json_array_size(audience) : 1;
+    size_t our_count = 0;
 
-    for (size_t i = 0; is_ours && i < json_array_size(audience); i++)
-        is_ours = is_our_audience(json_str(json_array_get(audience, i)), rules, is_key_bound);
-    if (!is_ours)
+    for (size_t i = 0; i < count; i++) {
+        struct str one = json_str(json_is_array(audience) ? json_array_get(audience, i) : audience);
+
+        if (is_our_audience(one, rules, is_key_bound))
+            our_count++;
+        else if (!is_added(rules->issuer->profile, one))
+            return error_set(error, ERROR_TOKEN_AUDIENCE, "an audience is not ours");
+    }
+    if (our_count == 0)
         return error_set(error, ERROR_TOKEN_AUDIENCE, "an audience is not ours");
     return true;
 }
@@ -322,7 +353,7 @@ bool claims_check(json_t *claims, const struct claims_rules *rules, struct claim
         !take_text(claims, "sub", &found.subject, error) ||
         !take_token_id(claims, issuer->profile->replay, &found.token_id, error) ||
         !check_audience_shape(claims, error) || !check_types(claims, &issuer->claims, error) ||
-        !check_only(claims, issuer, error))
+        !check_agreement(claims, issuer->profile, error) || !check_only(claims, issuer, error))
         return false;
     if (!check_window(rules, &found, error) ||
         !check_audience(claims, rules, &found.is_key_bound, error))

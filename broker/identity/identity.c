@@ -70,6 +70,10 @@ static bool issuer_check(const struct issuer_options *options, struct error *err
         return error_wrap(error, "url");
     if (str_find(options->url, '?') != options->url.len)
         return error_set(error, ERROR_CONFIG, "url: an issuer's URL has no query");
+    if (options->profile->audience_is_fixed && options->binding == IDENTITY_BIND_NOTHING)
+        return error_set(error, ERROR_CONFIG,
+                         "bind: others take this platform's tokens too, so they need a key or a "
+                         "certificate besides");
     return claims_check_only(options, error);
 }
 
@@ -235,6 +239,23 @@ static bool fill_facts(const struct verification *verification, struct verified_
     return true;
 }
 
+static bool find_dangers(const struct verification *verification, struct verified_token *verified,
+                         struct error *error)
+{
+    const struct claim_dangers *dangers = verification->issuer->options->profile->dangers;
+    const struct claim_danger **found;
+
+    if (dangers == NULL)
+        return true;
+    found =
+        arena_alloc_array(verification->arena, dangers->count, sizeof(const struct claim_danger *));
+    if (found == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for a token's dangers");
+    verified->danger_count = claim_dangers_find(dangers, verified->claims, verified->ci, found);
+    verified->dangers = found;
+    return true;
+}
+
 static struct claims_rules rules_at(const struct issuer *issuer, const struct identity_input *input,
                                     int64_t leeway_s)
 {
@@ -258,7 +279,8 @@ static bool check_token(const struct verification *verification, struct verifier
 
     if (!check_signature(verification, verifier, error) ||
         !claims_check(verification->claims, rules, &facts, error) ||
-        !mark_token(verification, &facts, &made, error) || !fill_facts(verification, &made, error))
+        !mark_token(verification, &facts, &made, error) ||
+        !fill_facts(verification, &made, error) || !find_dangers(verification, &made, error))
         return false;
     made.subject = facts.subject;
     made.is_key_bound = facts.is_key_bound;

@@ -21,6 +21,13 @@ struct upstream;
 /** The longest token, bytes. */
 #define TOKEN_MAX ((size_t)16 * 1024)
 
+/** What must come along with an issuer's tokens. */
+enum identity_binding {
+    IDENTITY_BIND_NOTHING,
+    IDENTITY_BIND_DPOP, /* a proof of a key */
+    IDENTITY_BIND_MTLS, /* a client certificate */
+};
+
 /** One issuer as configured. Everything is borrowed and must outlive the identity. */
 struct issuer_options {
     struct str name; /* [a-z0-9-]{1,40} */
@@ -39,6 +46,7 @@ struct issuer_options {
     size_t network_count;
     unsigned algorithms; /* enum jose_algorithm bits; 0: the profile's */
     bool may_use_http;
+    enum identity_binding binding;
     const char *typ; /* identity_verify_offline() only: the header's `typ`; NULL: absent or JWT */
 };
 
@@ -80,6 +88,8 @@ struct verified_token {
     const struct issuer_options *issuer;
     const json_t *claims; /* the whole payload */
     const json_t *ci;     /* the same under one set of names; null is "the issuer cannot say" */
+    const struct claim_danger *const *dangers; /* rows of the profile that hold for it */
+    size_t danger_count;
     struct str subject;
     struct str kid; /* empty where the token has none */
     int64_t issued_s;

@@ -1,10 +1,29 @@
 #include "identity/profile.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/json.h"
 #include "identity/profile_internal.h"
 
-static const struct profile *const profiles[] = { &profile_github, &profile_generic };
+#define FACT_MAX ((size_t)4096)
+#define UUID_LEN 36
 
-static const char *const names[] = { "github", "generic", NULL };
+static const struct profile *const profiles[] = {
+    &profile_github,     &profile_gitlab,    &profile_jenkins,      &profile_circleci,
+    &profile_buildkite,  &profile_bitbucket, &profile_azure_devops, &profile_terraform,
+    &profile_kubernetes, &profile_spiffe,    &profile_google,       &profile_aws,
+    &profile_harness,    &profile_semaphore, &profile_codefresh,    &profile_forgejo,
+    &profile_generic,
+};
+
+static const char *const names[] = {
+    "github",       "gitlab",    "jenkins",    "circleci", "buildkite", "bitbucket",
+    "azure-devops", "terraform", "kubernetes", "spiffe",   "google",    "aws",
+    "harness",      "semaphore", "codefresh",  "forgejo",  "generic",   NULL,
+};
+_Static_assert(COUNT(names) == COUNT(profiles) + 1, "each profile has its name in both");
 
 static const struct claim facts[] = {
     /* name                  type           flags */
@@ -50,14 +69,140 @@ const char *const *profile_names(void)
     return names;
 }
 
-bool profile_copy_texts(const json_t *claims, const struct profile_copy *rows, size_t count,
-                        json_t *ci)
+bool profile_is_shared(const struct profile *profile, struct str url)
+{
+    return profile->is_shared &&
+           (profile->shared_url == NULL || str_eq(url, str_from(profile->shared_url)));
+}
+
+/* ---- filling `ci` ---- */
+
+static bool is_boolean(const char *fact)
+{
+    const struct claim *row = claim_find(&profile_ci_facts, str_from(fact));
+
+    return row != NULL && row->type == CLAIM_BOOLEAN;
+}
+
+bool profile_put(json_t *ci, const char *fact, struct str value)
+{
+    if (value.len == 0)
+        return json_put(ci, fact, json_null());
+    if (is_boolean(fact))
+        return json_put(ci, fact, json_boolean(str_eq(value, STR("true"))));
+    return json_put(ci, fact, json_from_str(value));
+}
+
+bool profile_put_joined(json_t *ci, const char *fact, const char *prefix, struct str text)
+{
+    OWNED(buf_release) struct buf joined = { 0 };
+
+    if (text.len == 0)
+        return json_put(ci, fact, json_null());
+    buf_init(&joined, FACT_MAX);
+    buf_add_text(&joined, prefix);
+    buf_add(&joined, text);
+    return buf_is_ok(&joined) && profile_put(ci, fact, buf_str(&joined));
+}
+
+struct str profile_text(const json_t *claims, const char *name)
+{
+    return json_str(claim_value(claims, name));
+}
+
+static bool put_copy(const struct profile_copy *row, const json_t *claims, json_t *ci)
+{
+    const json_t *value = claim_value(claims, row->claim);
+    bool is_absent = value == NULL || json_is_null(value) ||
+                     (json_is_string(value) && json_string_length(value) == 0);
+    char digits[24];
+    int len;
+
+    if (is_absent && row->form == PROFILE_NONE)
+        return json_object_del(ci, row->fact) == 0;
+    if (!json_is_integer(value) || row->form != PROFILE_NUMBER)
+        return profile_put(ci, row->fact, json_str(value));
+    len = snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    return profile_put(ci, row->fact, (struct str){ digits, (size_t)len });
+}
+
+static struct str word_of(const json_t *value)
+{
+    if (json_is_boolean(value))
+        return json_is_true(value) ? STR("true") : STR("false");
+    return json_str(value);
+}
+
+bool profile_put_words(const struct profile_word *rows, size_t count, const json_t *claims,
+                       json_t *ci)
 {
     for (size_t i = 0; i < count; i++) {
-        json_t *value = json_object_get(claims, rows[i].claim);
-        bool is_said = json_is_string(value) && json_string_length(value) > 0;
+        struct str word = word_of(claim_value(claims, rows[i].claim));
 
-        if (json_object_set_new(ci, rows[i].fact, is_said ? json_incref(value) : json_null()) != 0)
+        if (str_eq(word, str_from(rows[i].word)) &&
+            !profile_put(ci, rows[i].fact, str_from(rows[i].value)))
+            return false;
+    }
+    return true;
+}
+
+bool profile_fill(const struct profile_rules *rules, const json_t *claims, json_t *ci)
+{
+    bool is_good = true;
+
+    for (size_t i = 0; is_good && i < profile_ci_facts.count; i++)
+        is_good = json_put(ci, profile_ci_facts.rows[i].name, json_null());
+    for (size_t i = 0; is_good && i < rules->copy_count; i++)
+        is_good = put_copy(&rules->copies[i], claims, ci);
+    return is_good && profile_put_words(rules->words, rules->word_count, claims, ci);
+}
+
+/* ---- facts that several platforms derive the same way ---- */
+
+bool profile_put_ref(json_t *ci, struct str ref)
+{
+    struct str type = { 0 };
+
+    if (str_starts_with(ref, STR("refs/heads/")))
+        type = STR("branch");
+    else if (str_starts_with(ref, STR("refs/tags/")))
+        type = STR("tag");
+    return profile_put(ci, "ref", ref) && profile_put(ci, "ref_type", type);
+}
+
+/* Where the '@' behind the path is; 0 where there is none. */
+static size_t path_len(struct str text)
+{
+    for (size_t at = str_find(text, '@'); at < text.len;
+         at += 1 + str_find(str_slice(text, at + 1, text.len), '@')) {
+        struct str path = str_slice(text, 0, at);
+
+        if (str_ends_with(path, STR(".yml")) || str_ends_with(path, STR(".yaml")))
+            return at;
+    }
+    return 0;
+}
+
+bool profile_put_workflow(json_t *ci, struct str repository, struct str path_and_ref)
+{
+    size_t len = path_len(path_and_ref);
+    struct str path = str_slice(path_and_ref, 0, len);
+    struct str ref = str_slice(path_and_ref, len + 1, path_and_ref.len);
+    bool is_whole = repository.len > 0 && path.len > 0 && ref.len > 0;
+
+    return profile_put(ci, "workflow_repository", is_whole ? repository : STR("")) &&
+           profile_put(ci, "workflow_path", is_whole ? path : STR("")) &&
+           profile_put(ci, "workflow_ref", is_whole ? ref : STR(""));
+}
+
+bool profile_is_uuid(struct str text)
+{
+    if (text.len != UUID_LEN)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (!str_is_made_of(str_slice(text, i, 1), is_dash ? "-" : "0123456789abcdefABCDEF"))
             return false;
     }
     return true;

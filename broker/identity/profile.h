@@ -24,13 +24,24 @@ enum profile_replay {
 struct profile {
     const char *name;
     const char *default_url; /* NULL: the configuration must say it */
-    bool is_shared;          /* many organisations share it: `only` on an owner id is mandatory */
+    bool is_shared;          /* many organisations share it: `only` on an id is mandatory */
+    const char *shared_url;  /* shared under this URL only; NULL: wherever it is */
     unsigned algorithms;     /* enum jose_algorithm bits, by default */
+
+    /* The job cannot ask for our audience, so others take its token too: the configuration must
+     * bind it to a key or a certificate besides (security-rules.md 4.4). */
+    bool audience_is_fixed;
+    const char
+        *added_audience; /* what the platform adds to each token's starts so; NULL: nothing */
+
     enum profile_replay replay;
     unsigned uses;          /* presentations of one token by the same proof key */
     int64_t max_age_s;      /* now - iat, by default */
     int64_t max_lifetime_s; /* exp - iat, by default */
     struct claim_table claims;
+    const struct claim_dangers *dangers; /* NULL: none are known */
+    /** What is wrong between the claims, each of its type by now; NULL: nothing. May be NULL. */
+    const char *(*find_flaw)(const json_t *claims);
     /**
      * Fill `ci` (an object) from verified claims. What the issuer cannot say is JSON null; what it
      * says is not so (no environment) is left out. False without memory.
@@ -42,6 +53,9 @@ const struct profile *profile_find(struct str name);
 /** People's ID tokens (people.h); no profile of runners, so that profile_find() does not have it.
  */
 extern const struct profile profile_person;
+
+/** Whether many organisations get tokens from the issuer at this URL. */
+bool profile_is_shared(const struct profile *profile, struct str url);
 
 /** The names of all profiles, ended by NULL, for messages. */
 const char *const *profile_names(void);

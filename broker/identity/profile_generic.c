@@ -19,31 +19,25 @@ static const struct claim claims[] = {
  * runner) is never believed because of a name alone.
  */
 static const struct profile_copy copies[] = {
-    { "run", "run_id" },
-    { "attempt", "run_attempt" },
-    { "repository", "repository" },
-    { "repository_id", "repository_id" },
-    { "owner", "repository_owner" },
-    { "owner_id", "repository_owner_id" },
-    { "ref", "ref" },
-    { "ref_type", "ref_type" },
-    { "commit", "sha" },
-    { "actor", "actor" },
-    { "actor_id", "actor_id" },
-    { "event", "event_name" },
+    { "run", "run_id", PROFILE_UNKNOWN },
+    { "attempt", "run_attempt", PROFILE_UNKNOWN },
+    { "repository", "repository", PROFILE_UNKNOWN },
+    { "repository_id", "repository_id", PROFILE_UNKNOWN },
+    { "owner", "repository_owner", PROFILE_UNKNOWN },
+    { "owner_id", "repository_owner_id", PROFILE_UNKNOWN },
+    { "ref", "ref", PROFILE_UNKNOWN },
+    { "ref_type", "ref_type", PROFILE_UNKNOWN },
+    { "commit", "sha", PROFILE_UNKNOWN },
+    { "actor", "actor", PROFILE_UNKNOWN },
+    { "actor_id", "actor_id", PROFILE_UNKNOWN },
+    { "event", "event_name", PROFILE_UNKNOWN },
 };
+
+static const struct profile_rules rules = { copies, COUNT(copies), NULL, 0 };
 
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
-    if (!profile_copy_texts(token_claims, copies, COUNT(copies), ci))
-        return false;
-    for (size_t i = 0; i < profile_ci_facts.count; i++) {
-        const char *name = profile_ci_facts.rows[i].name;
-
-        if (json_object_get(ci, name) == NULL && !json_put(ci, name, json_null()))
-            return false;
-    }
-    return true;
+    return profile_fill(&rules, token_claims, ci);
 }
 
 const struct profile profile_generic = {
@@ -52,9 +46,10 @@ const struct profile profile_generic = {
     .is_shared = false,
     .algorithms = JOSE_RS256 | JOSE_ES256 | JOSE_EDDSA,
     .replay = PROFILE_REPLAY_DIGEST,
-    .uses = 1,
+    .uses = PROFILE_USES_FRESH,
     .max_age_s = 3600,
     .max_lifetime_s = 3600,
     .claims = { claims, COUNT(claims) },
+    .dangers = &profile_github_dangers, /* where an issuer uses these names */
     .fill_ci = fill_ci,
 };

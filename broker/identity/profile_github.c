@@ -48,82 +48,80 @@ static const struct claim claims[] = {
     { "check_run_id", CLAIM_STRING, CLAIM_OPTIONAL },
     { "runner_environment", CLAIM_STRING, CLAIM_OPTIONAL },
     { "issuer_scope", CLAIM_STRING, CLAIM_OPTIONAL },
+    { "repo_property_", CLAIM_STRING, CLAIM_OPTIONAL | CLAIM_PREFIX },
 };
 
 static const struct profile_copy copies[] = {
-    { "run", "run_id" },
-    { "attempt", "run_attempt" },
-    { "job", "check_run_id" },
-    { "repository", "repository" },
-    { "repository_id", "repository_id" },
-    { "owner", "repository_owner" },
-    { "owner_id", "repository_owner_id" },
-    { "ref", "ref" },
-    { "ref_type", "ref_type" },
-    { "commit", "sha" },
-    { "workflow", "workflow" },
-    { "workflow_commit", "job_workflow_sha" },
-    { "actor", "actor" },
-    { "actor_id", "actor_id" },
-    { "event", "event_name" },
-};
-
-/* What an event says of the code that runs. -1: it cannot say. */
-struct event {
-    const char *name;
-    int is_pull_request;
-    int is_fork;
-};
-
-static const struct event events[] = {
-    /* name                       pull request  fork */
-    { "push", 0, 0 },
-    { "schedule", 0, 0 },
-    { "workflow_dispatch", 0, 0 },
-    { "repository_dispatch", 0, 0 },
-    { "create", 0, 0 },
-    { "release", 0, 0 },
-    { "deployment", 0, 0 },
-    { "merge_group", 0, -1 },
-    { "pull_request", 1, -1 },
-    { "pull_request_target", 1, -1 },
-    { "pull_request_review", 1, -1 },
-    { "pull_request_review_comment", 1, -1 },
+    { "run", "run_id", PROFILE_UNKNOWN },
+    { "attempt", "run_attempt", PROFILE_UNKNOWN },
+    { "job", "check_run_id", PROFILE_UNKNOWN },
+    { "repository", "repository", PROFILE_UNKNOWN },
+    { "repository_id", "repository_id", PROFILE_UNKNOWN },
+    { "owner", "repository_owner", PROFILE_UNKNOWN },
+    { "owner_id", "repository_owner_id", PROFILE_UNKNOWN },
+    { "ref", "ref", PROFILE_UNKNOWN },
+    { "ref_type", "ref_type", PROFILE_UNKNOWN },
+    { "commit", "sha", PROFILE_UNKNOWN },
+    { "workflow", "workflow", PROFILE_UNKNOWN },
+    { "workflow_commit", "job_workflow_sha", PROFILE_UNKNOWN },
+    { "environment", "environment", PROFILE_NONE }, /* there exactly if the job names one */
+    { "actor", "actor", PROFILE_UNKNOWN },
+    { "actor_id", "actor_id", PROFILE_UNKNOWN },
+    { "event", "event_name", PROFILE_UNKNOWN },
 };
 
 /* Of an event that is not listed (workflow_run, issue_comment, ...) nothing is known. */
-static const struct event other_event = { "", -1, -1 };
+const struct profile_word profile_github_events[] = {
+    /* claim       event                          fact            value */
+    { "event_name", "push", "pull_request", "false" },
+    { "event_name", "push", "fork", "false" },
+    { "event_name", "schedule", "pull_request", "false" },
+    { "event_name", "schedule", "fork", "false" },
+    { "event_name", "workflow_dispatch", "pull_request", "false" },
+    { "event_name", "workflow_dispatch", "fork", "false" },
+    { "event_name", "repository_dispatch", "pull_request", "false" },
+    { "event_name", "repository_dispatch", "fork", "false" },
+    { "event_name", "create", "pull_request", "false" },
+    { "event_name", "create", "fork", "false" },
+    { "event_name", "release", "pull_request", "false" },
+    { "event_name", "release", "fork", "false" },
+    { "event_name", "deployment", "pull_request", "false" },
+    { "event_name", "deployment", "fork", "false" },
+    { "event_name", "merge_group", "pull_request", "false" }, /* of a fork's change maybe */
+    { "event_name", "pull_request", "pull_request", "true" },
+    { "event_name", "pull_request_target", "pull_request", "true" },
+    { "event_name", "pull_request_review", "pull_request", "true" },
+    { "event_name", "pull_request_review_comment", "pull_request", "true" },
 
-static const struct event *event_find(const json_t *token_claims)
-{
-    struct str name;
+    { "ref_protected", "true", "ref_protected", "true" },
+    { "ref_protected", "false", "ref_protected", "false" },
+};
+const size_t profile_github_event_count = COUNT(profile_github_events);
 
-    if (json_get_str(token_claims, "event_name", &name))
-        for (size_t i = 0; i < COUNT(events); i++)
-            if (str_eq(str_from(events[i].name), name))
-                return &events[i];
-    return &other_event;
-}
+static const struct profile_word runners[] = {
+    { "runner_environment", "github-hosted", "runner", "hosted" },
+    { "runner_environment", "self-hosted", "runner", "self-hosted" },
+};
 
-static json_t *truth(int value)
-{
-    return value < 0 ? json_null() : json_boolean(value);
-}
-
-static bool fill_event(const json_t *token_claims, json_t *ci)
-{
-    const struct event *event = event_find(token_claims);
-    int is_pull_request = event->is_pull_request;
-    int is_fork = event->is_fork;
-    struct str text;
-
-    if ((json_get_str(token_claims, "ref", &text) && str_starts_with(text, STR("refs/pull/"))) ||
-        (json_get_str(token_claims, "head_ref", &text) && text.len > 0)) {
-        is_pull_request = 1;
-        is_fork = -1;
+#define EVENT(name)                                                                                \
+    {                                                                                              \
+        "event_name", (name), "ci.event", (name), NULL                                             \
     }
-    return json_put(ci, "pull_request", truth(is_pull_request)) &&
-           json_put(ci, "fork", truth(is_fork));
+
+/* They run with the repository's trust, and anybody can start them or write what they read. */
+static const struct claim_danger dangers[] = {
+    EVENT("pull_request_target"), EVENT("issue_comment"),
+    EVENT("workflow_run"),        EVENT("issues"),
+    EVENT("discussion"),          EVENT("discussion_comment"),
+};
+const struct claim_dangers profile_github_dangers = { dangers, COUNT(dangers) };
+
+bool profile_put_github_refs(const json_t *token_claims, json_t *ci)
+{
+    if (!str_starts_with(profile_text(token_claims, "ref"), STR("refs/pull/")) &&
+        profile_text(token_claims, "head_ref").len == 0)
+        return true;
+    return json_put(ci, "pull_request", json_true()) && json_put(ci, "fork", json_null());
 }
 
 /* Where "OWNER/REPOSITORY/" ends; 0 where it does not. */
@@ -136,90 +134,23 @@ static size_t repository_len(struct str text)
     return owner_len > 0 && name_len > 0 && len < text.len ? len : 0;
 }
 
-/*
- * Where the '@' behind the path is: the first that follows the ending of a workflow's file. File
- * names and refs may hold others.
- */
-static size_t path_len(struct str text)
+bool profile_put_github_workflow(const json_t *token_claims, const char *claim, json_t *ci)
 {
-    for (size_t at = str_find(text, '@'); at < text.len;
-         at += 1 + str_find(str_slice(text, at + 1, text.len), '@')) {
-        struct str path = str_slice(text, 0, at);
+    struct str text = profile_text(token_claims, claim);
+    size_t len = repository_len(text);
 
-        if (str_ends_with(path, STR(".yml")) || str_ends_with(path, STR(".yaml")))
-            return at;
-    }
-    return 0;
+    return profile_put_workflow(ci, str_slice(text, 0, len), str_slice(text, len + 1, text.len));
 }
 
-/* job_workflow_ref: OWNER/REPOSITORY/PATH@REF. Whole, or nothing of it. */
-static bool fill_workflow(const json_t *token_claims, json_t *ci)
-{
-    struct str text = { 0 };
-    struct str path = { 0 };
-    size_t repository = 0;
-    size_t path_end = 0;
+static const struct profile_rules rules = { copies, COUNT(copies), runners, COUNT(runners) };
 
-    if (json_get_str(token_claims, "job_workflow_ref", &text)) {
-        repository = repository_len(text);
-        path = str_slice(text, repository + 1, text.len);
-        path_end = path_len(path);
-    }
-    if (repository == 0 || path_end == 0 || path_end + 1 == path.len)
-        return json_put(ci, "workflow_repository", json_null()) &&
-               json_put(ci, "workflow_path", json_null()) &&
-               json_put(ci, "workflow_ref", json_null());
-    return json_put(ci, "workflow_repository", json_from_str(str_slice(text, 0, repository))) &&
-           json_put(ci, "workflow_path", json_from_str(str_slice(path, 0, path_end))) &&
-           json_put(ci, "workflow_ref", json_from_str(str_slice(path, path_end + 1, path.len)));
-}
-
-/* "true" and "false" are strings here; anything else says nothing. */
-static bool fill_protection(const json_t *token_claims, json_t *ci)
-{
-    struct str text = { 0 };
-    int is_protected = -1;
-
-    if (json_get_str(token_claims, "ref_protected", &text)) {
-        if (str_eq(text, STR("true")))
-            is_protected = 1;
-        else if (str_eq(text, STR("false")))
-            is_protected = 0;
-    }
-    return json_put(ci, "ref_protected", truth(is_protected)) &&
-           json_put(ci, "environment_protected", json_null());
-}
-
-static bool fill_runner(const json_t *token_claims, json_t *ci)
-{
-    struct str text = json_str(json_object_get(token_claims, "runner_environment"));
-    json_t *runner = NULL;
-
-    if (str_eq(text, STR("github-hosted")))
-        runner = json_string("hosted");
-    else if (str_eq(text, STR("self-hosted")))
-        runner = json_string("self-hosted");
-    else
-        runner = json_null();
-    return json_put(ci, "runner", runner) && json_put(ci, "debug", json_null());
-}
-
-/* The claim is there exactly if the job names an environment. */
-static bool fill_environment(const json_t *token_claims, json_t *ci)
-{
-    struct str text;
-
-    if (!json_get_str(token_claims, "environment", &text) || text.len == 0)
-        return true;
-    return json_put(ci, "environment", json_from_str(text));
-}
-
+/* The workflow that was called is the one that runs: `workflow_ref` is only where it began. */
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
-    return profile_copy_texts(token_claims, copies, COUNT(copies), ci) &&
-           fill_protection(token_claims, ci) && fill_workflow(token_claims, ci) &&
-           fill_environment(token_claims, ci) && fill_event(token_claims, ci) &&
-           fill_runner(token_claims, ci);
+    return profile_fill(&rules, token_claims, ci) &&
+           profile_put_words(profile_github_events, profile_github_event_count, token_claims, ci) &&
+           profile_put_github_refs(token_claims, ci) &&
+           profile_put_github_workflow(token_claims, "job_workflow_ref", ci);
 }
 
 const struct profile profile_github = {
@@ -228,9 +159,10 @@ const struct profile profile_github = {
     .is_shared = true,
     .algorithms = JOSE_RS256,
     .replay = PROFILE_REPLAY_JTI,
-    .uses = 1,
+    .uses = PROFILE_USES_FRESH,
     .max_age_s = 300,
     .max_lifetime_s = 600, /* tokens live 300 s */
     .claims = { claims, COUNT(claims) },
+    .dangers = &profile_github_dangers,
     .fill_ci = fill_ci,
 };

@@ -28,10 +28,12 @@ static const struct claim claims[] = {
     { "preferred_username", CLAIM_STRING, CLAIM_OPTIONAL | CLAIM_CAN_BE_RENAMED | CLAIM_PERSONAL },
 };
 
+static const struct profile_rules rules = { NULL, 0, NULL, 0 };
+
 /* A person is no run: none of its facts can be said. */
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
-    return profile_copy_texts(token_claims, NULL, 0, ci);
+    return profile_fill(&rules, token_claims, ci);
 }
 
 const struct profile profile_person = {
