@@ -52,9 +52,10 @@ static bool print_text(struct session *session, struct error *error)
     return true;
 }
 
-static bool print_answer(struct session *session, struct error *error)
+static bool print_json(struct session *session, struct error *error)
 {
-    if (!print_clean_json(stdout, session->answer.json))
+    if (json_dumpf(session->answer.json, stdout, JSON_INDENT(2) | JSON_SORT_KEYS) != 0 ||
+        putchar('\n') == EOF)
         return error_set(error, ERROR_IO, "cannot write JSON");
     return true;
 }
@@ -181,7 +182,7 @@ static bool has_unusable(const struct answer *answer, struct error *error)
 
 static bool run_plain(struct session *session, const struct values *values, struct error *error)
 {
-    static bool (*const printers[])(struct session *, struct error *) = { print_text, print_answer,
+    static bool (*const printers[])(struct session *, struct error *) = { print_text, print_json,
                                                                           print_env };
 
     if (!session_exchange(session, &values->session, error))

@@ -29,6 +29,7 @@ struct policy_issuer {
     struct claim_table claims;
     /** Fill `ci` from claims, for policy tests. NULL: there every fact is one it cannot say. */
     bool (*fill_ci)(const json_t *claims, json_t *ci);
+    const struct claim_dangers *dangers; /* for policy tests; NULL: none are known */
 };
 
 /** A target that grants may name. */
@@ -145,6 +146,8 @@ struct policy_facts {
     struct str issuer;
     const json_t *claims;
     const json_t *ci; /* null members: the issuer cannot say; NULL: it cannot say any */
+    const struct claim_danger *const *dangers; /* that hold for the token */
+    size_t danger_count;
     const struct address *address; /* of the request; NULL: unknown */
 };
 
@@ -178,7 +181,8 @@ struct policy_decision {
  * Decide what a job may get. Everything not written is denied.
  *
  * Where it fails with ERROR_CONDITION `decision` has the stage and the failed conditions' names (a
- * claim's name as written; those of `unless` too; that of a value which may not fill a hole). Where
+ * claim's name as written; those of `unless` too; that of a value which may not fill a hole; that
+ * of a danger which no exact condition of the stage names). Where
  * a stage was named that no fitting pipeline has, the only name is "stage", and `decision->stage`
  * is there for its pipeline and owner only. With ERROR_SCOPE and ERROR_TARGET too `decision` has
  * the stage. It never has grants after a failure.

@@ -176,7 +176,7 @@ static enum identity_strength condition_strength(const struct policy_loader *loa
         return NAMES_NOBODY;
     if (condition->source == POLICY_SOURCE_CI)
         return strength_of(policy_claim_find(loader->world, scope, condition->name)->flags);
-    if (condition->source != POLICY_SOURCE_CLAIM)
+    if (condition->source == POLICY_SOURCE_ADDRESS || condition->key == NULL)
         return NAMES_NOBODY;
     for (size_t i = 0; i < scope->issuer_count; i++) {
         enum identity_strength strength =

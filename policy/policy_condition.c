@@ -93,10 +93,9 @@ static bool complain_name(const struct policy_loader *loader, const json_t *map,
 static void set_type(struct policy_condition *condition, enum claim_type type)
 {
     static const enum policy_type types[] = {
-        [CLAIM_STRING] = POLICY_TEXT,
-        [CLAIM_INTEGER] = POLICY_INTEGER,
-        [CLAIM_BOOLEAN] = POLICY_BOOLEAN,
-        [CLAIM_STRINGS] = POLICY_TEXT,
+        [CLAIM_STRING] = POLICY_TEXT,     [CLAIM_INTEGER] = POLICY_INTEGER,
+        [CLAIM_BOOLEAN] = POLICY_BOOLEAN, [CLAIM_STRINGS] = POLICY_TEXT,
+        [CLAIM_OBJECT] = POLICY_ANY,      [CLAIM_OBJECTS] = POLICY_ANY,
     };
 
     condition->type = types[type];
@@ -146,6 +145,17 @@ static bool read_pointer(struct policy_loader *loader, const json_t *map, const 
     return path != NULL;
 }
 
+/* Where every issuer has a row of the pointer, its values have that row's type. */
+static bool type_pointer(const struct claim *claim, struct policy_condition *condition)
+{
+    if (claim == NULL || claim->type == CLAIM_OBJECT || claim->type == CLAIM_OBJECTS)
+        return true;
+    condition->key = condition->name.data;
+    condition->may_be_indexed = true;
+    set_type(condition, claim->type);
+    return true;
+}
+
 static bool read_name(struct policy_loader *loader, const json_t *map, const char *name,
                       const struct policy_scope *scope, struct policy_condition *condition)
 {
@@ -157,13 +167,18 @@ static bool read_name(struct policy_loader *loader, const json_t *map, const cha
         condition->type = POLICY_ADDRESS;
         return true;
     }
-    if (name[0] == '/')
-        return read_pointer(loader, map, name, condition);
     claim = policy_claim_find(loader->world, scope, condition->name);
+    if (name[0] == '/')
+        return read_pointer(loader, map, name, condition) && type_pointer(claim, condition);
     if (claim == NULL)
         return complain_name(loader, map, name, scope);
+    if (claim->type == CLAIM_OBJECT || claim->type == CLAIM_OBJECTS)
+        return yaml_complain_key(&loader->reader, map, name, STR(""),
+                                 "the claim '%s' is no plain value: write a JSON Pointer into it",
+                                 name);
     condition->source = POLICY_SOURCE_CLAIM;
     condition->key = condition->name.data;
+    condition->may_be_indexed = (claim->flags & CLAIM_PREFIX) == 0;
     if (str_starts_with(condition->name, CI_PREFIX)) {
         condition->source = POLICY_SOURCE_CI;
         condition->key = condition->name.data + CI_PREFIX.len;
@@ -257,7 +272,8 @@ static bool read_values(struct policy_loader *loader, const json_t *json,
         test->operation = POLICY_WITHIN;
         return read_networks(loader, json, test);
     }
-    if (condition->source == POLICY_SOURCE_POINTER && !want_written_type(loader, json, condition))
+    if (condition->source == POLICY_SOURCE_POINTER && condition->key == NULL &&
+        !want_written_type(loader, json, condition))
         return false;
     return policy_values_read(loader, json, condition->type, &test->values);
 }

@@ -54,6 +54,7 @@ static bool stage_holds(const struct policy_stage_rule *stage, const struct poli
 
     holds &= !policy_unless_holds(&stage->pipeline->unless, facts, failures);
     holds &= policy_when_holds(&stage->when, facts, failures);
+    holds &= policy_dangers_are_named(stage, facts, failures);
     return holds & !policy_unless_holds(&stage->unless, facts, failures);
 }
 

@@ -399,3 +399,80 @@ const struct policy_map *policy_identity_held(const struct policy_pipeline *pipe
             return &pipeline->identity.maps[i];
     return NULL;
 }
+
+/* ---- dangers ---- */
+
+static bool has_value(const struct policy_condition *condition, const char *value)
+{
+    JSON_OWNED json_t *wanted = NULL;
+
+    if (condition->type == POLICY_BOOLEAN)
+        wanted = json_boolean(str_eq(str_from(value), STR("true")));
+    else if (condition->type == POLICY_TEXT)
+        wanted = json_string(value);
+    for (size_t i = 0; wanted != NULL && i < condition->test_count; i++) {
+        const struct policy_test *test = &condition->tests[i];
+
+        if (test->operation == POLICY_ONE_OF && !test->is_negated &&
+            is_one_of(&test->values, wanted))
+            return true;
+    }
+    return false;
+}
+
+static bool condition_names(const struct policy_condition *condition,
+                            const struct claim_danger *danger)
+{
+    if (danger->claim != NULL && str_eq(condition->name, str_from(danger->claim)))
+        return has_value(condition, danger->value);
+    return danger->fact != NULL && str_eq(condition->name, str_from(danger->fact)) &&
+           has_value(condition, danger->fact_value);
+}
+
+static bool map_names(const struct policy_map *map, const struct claim_danger *danger,
+                      const struct policy_facts *facts)
+{
+    bool is_named = false;
+
+    for (size_t i = 0; i < map->count && !is_named; i++)
+        is_named = condition_names(&map->conditions[i], danger);
+    return is_named && map_holds(map, facts);
+}
+
+static bool clause_names(const struct policy_clause *clause, const struct claim_danger *danger,
+                         const struct policy_facts *facts)
+{
+    for (size_t i = 0; i < clause->count; i++)
+        if (map_names(&clause->maps[i], danger, facts))
+            return true;
+    return false;
+}
+
+static bool identity_names(const struct policy_pipeline *pipeline,
+                           const struct claim_danger *danger, const struct policy_facts *facts)
+{
+    for (size_t i = 0; i < pipeline->identity.count; i++)
+        if (has_issuer(&pipeline->identity_maps[i], facts->issuer) &&
+            map_names(&pipeline->identity.maps[i], danger, facts))
+            return true;
+    return false;
+}
+
+bool policy_dangers_are_named(const struct policy_stage_rule *stage,
+                              const struct policy_facts *facts, struct policy_failures *failures)
+{
+    bool are_named = true;
+
+    for (size_t i = 0; i < facts->danger_count; i++) {
+        const struct claim_danger *danger = facts->dangers[i];
+
+        if (clause_names(&stage->when, danger, facts) ||
+            clause_names(&stage->pipeline->when, danger, facts) ||
+            identity_names(stage->pipeline, danger, facts))
+            continue;
+        are_named = false;
+        policy_failures_add(failures,
+                            str_from(danger->claim != NULL ? danger->claim : danger->fact));
+    }
+    return are_named;
+}

@@ -83,7 +83,7 @@ static uint64_t hash_integer(uint64_t seed, int64_t integer)
 /* The values that a condition pins its claim to, or NULL. */
 static const struct policy_values *exact_values(const struct policy_condition *condition)
 {
-    if (condition->source != POLICY_SOURCE_CLAIM && condition->source != POLICY_SOURCE_CI)
+    if (!condition->may_be_indexed)
         return NULL;
     for (size_t i = 0; i < condition->test_count; i++)
         if (condition->tests[i].operation == POLICY_ONE_OF && !condition->tests[i].is_negated)
@@ -385,7 +385,6 @@ struct runs {
     const struct policy_index_slot *slots[RUNS_MAX];
     size_t count;
     size_t pipeline_count;
-    bool are_too_many;
 };
 
 static void look_up(const struct policy_index *index, const struct index_claim *claim,
@@ -403,10 +402,7 @@ static void look_up(const struct policy_index *index, const struct index_claim *
     else
         return;
     slot = find_slot(index, hash);
-    if (slot->count == 0)
-        return;
-    runs->are_too_many |= runs->count == RUNS_MAX;
-    if (runs->are_too_many)
+    if (slot->count == 0 || runs->count == RUNS_MAX)
         return;
     runs->slots[runs->count++] = slot;
     runs->pipeline_count += slot->count;
@@ -453,18 +449,18 @@ bool policy_index_find(const struct policy *policy, const struct policy_facts *f
 
     runs.count = 0;
     runs.pipeline_count = 0;
-    runs.are_too_many = false;
     *count = 0;
     for (size_t i = 0; issuer != NULL && i < issuer->claim_count; i++) {
         const struct index_claim *claim = &issuer->claims[i];
-        const json_t *from = claim->source == POLICY_SOURCE_CI ? facts->ci : facts->claims;
-        const json_t *value = json_object_get(from, claim->key);
+        const json_t *value = claim->source == POLICY_SOURCE_CI
+                                  ? json_object_get(facts->ci, claim->key)
+                                  : claim_value(facts->claims, claim->key);
 
         look_up(index, claim, value, &runs);
         for (size_t k = 0; k < json_array_size(value); k++)
             look_up(index, claim, json_array_get(value, k), &runs);
     }
-    if (runs.count == 0 || runs.are_too_many)
+    if (runs.count == 0)
         return true;
     if (runs.count == 1) {
         *found = &index->pipelines[runs.slots[0]->first];

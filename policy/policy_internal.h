@@ -92,7 +92,8 @@ struct policy_condition {
     enum policy_source source;
     enum policy_type type;
     bool may_be_array;
-    const char *key;         /* CLAIM, CI: the member's name */
+    const char *key;     /* CLAIM, CI: the member's name; POINTER: of its row, NULL: it has none */
+    bool may_be_indexed; /* the name is that of one row */
     const char *const *path; /* POINTER: its parts, ended by NULL */
     const struct policy_test *tests;
     size_t test_count;
@@ -362,6 +363,13 @@ bool policy_when_holds(const struct policy_clause *clause, const struct policy_f
  */
 bool policy_unless_holds(const struct policy_clause *clause, const struct policy_facts *facts,
                          struct policy_failures *failures);
+
+/**
+ * Whether each of the token's dangers is named: by an exact value of its claim or of its fact, in a
+ * map that holds of `identity` or a `when`. The names of those that are not are added.
+ */
+bool policy_dangers_are_named(const struct policy_stage_rule *stage,
+                              const struct policy_facts *facts, struct policy_failures *failures);
 
 /** The first of a clause's maps that holds, or NULL. */
 const struct policy_map *policy_clause_held(const struct policy_clause *clause,

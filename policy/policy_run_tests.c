@@ -188,6 +188,21 @@ static bool fill_facts(const struct run *run, const json_t *claims, const json_t
     return true;
 }
 
+static bool find_dangers(const struct run *run, struct policy_facts *facts, struct error *error)
+{
+    const struct claim_dangers *dangers = run->row->issuer->dangers;
+    const struct claim_danger **found;
+
+    if (dangers == NULL)
+        return true;
+    found = arena_alloc_array(run->arena, dangers->count, sizeof(const struct claim_danger *));
+    if (found == NULL)
+        return error_set(error, ERROR_MEMORY, "testing a policy");
+    facts->danger_count = claim_dangers_find(dangers, facts->claims, facts->ci, found);
+    facts->dangers = found;
+    return true;
+}
+
 static bool run_row(struct run *run, struct error *error)
 {
     struct policy_request request = { .stage = run->row->stage };
@@ -200,7 +215,7 @@ static bool run_row(struct run *run, struct error *error)
     run->result->has_passed = true;
     if (!find_claims(run, &facts.claims))
         return true;
-    if (!fill_facts(run, facts.claims, &facts.ci, error))
+    if (!fill_facts(run, facts.claims, &facts.ci, error) || !find_dangers(run, &facts, error))
         return false;
     if (decision == NULL)
         return error_set(error, ERROR_MEMORY, "testing a policy");

@@ -65,10 +65,14 @@ static json_t *typed_claim(const struct row_reader *reader, const json_t *value,
 {
     int64_t integer;
 
-    if (type == CLAIM_STRINGS)
+    if (type == CLAIM_STRINGS || (type == CLAIM_OBJECT && json_is_object(value)) ||
+        (type == CLAIM_OBJECTS && json_is_array(value)))
         return json_deep_copy(value);
-    if (!json_is_string(value)) {
-        (void)yaml_complain(reader_of(reader), value, "expected a plain value");
+    if (!json_is_string(value) || type == CLAIM_OBJECT || type == CLAIM_OBJECTS) {
+        (void)yaml_complain(reader_of(reader), value, "expected %s",
+                            type == CLAIM_OBJECT    ? "a map"
+                            : type == CLAIM_OBJECTS ? "a list of maps"
+                                                    : "a plain value");
         return NULL;
     }
     if (type == CLAIM_STRING)
@@ -126,8 +130,9 @@ static void read_inline_claims(const struct row_reader *reader, const json_t *ma
     json_object_foreach (json_iterable(map), name, value) {
         json_t *claim = read_claim(reader, map, name);
 
-        if (claim != NULL && !json_put(claims, name, claim))
-            reader->loader->is_out_of_memory = true;
+        if (claim != NULL && !claim_put(claims, name, claim))
+            (void)yaml_complain_key(reader_of(reader), map, name, STR(""),
+                                    "the way to '%s' is no map", name);
     }
     reader->row->claims = policy_loader_keep(reader->loader, claims);
 }
@@ -274,10 +279,24 @@ static bool can_fail(const struct policy_pipeline *pipeline, struct str name)
     return false;
 }
 
+/* What a stage that does not name a danger fails with. */
+static bool is_danger(const struct policy_issuer *issuer, struct str name)
+{
+    for (size_t i = 0; issuer != NULL && issuer->dangers != NULL && i < issuer->dangers->count;
+         i++) {
+        const struct claim_danger *row = &issuer->dangers->rows[i];
+
+        if (str_eq(name, str_from(row->claim != NULL ? row->claim : row->fact)))
+            return true;
+    }
+    return false;
+}
+
 static void check_because(const struct row_reader *reader)
 {
     for (size_t i = 0; i < reader->row->because_count; i++)
-        if (!can_fail(reader->pipeline, reader->row->because[i]))
+        if (!can_fail(reader->pipeline, reader->row->because[i]) &&
+            !is_danger(reader->row->issuer, reader->row->because[i]))
             (void)yaml_complain(reader_of(reader), json_object_get(reader->json, "because"),
                                 "no condition of this pipeline is named '" STR_FMT "'",
                                 STR_ARG(str_slice(reader->row->because[i], 0, 60)));

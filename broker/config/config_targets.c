@@ -90,6 +90,7 @@ static struct policy_issuer view_of_issuer(const struct issuer_options *issuer)
         .name = issuer->name,
         .claims = issuer->claims,
         .fill_ci = issuer->profile ? issuer->profile->fill_ci : NULL,
+        .dangers = issuer->profile ? issuer->profile->dangers : NULL,
     };
 }
 

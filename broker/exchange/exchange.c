@@ -177,6 +177,8 @@ static bool decide(struct exchange *exchange, struct policy_decision *decision, 
         .issuer = exchange->token.issuer->name,
         .claims = exchange->token.claims,
         .ci = exchange->token.ci,
+        .dangers = exchange->token.dangers,
+        .danger_count = exchange->token.danger_count,
         .address = &exchange->request.address,
     };
 

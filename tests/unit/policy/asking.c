@@ -43,6 +43,18 @@ static const json_t *facts_of(const struct asking *asking, struct str issuer, co
     return ci;
 }
 
+static size_t find_dangers(struct str issuer, const struct policy_facts *facts,
+                           const struct claim_danger *const **dangers)
+{
+    static const struct claim_danger *found[8];
+    const struct policy_issuer *known = find_issuer(issuer);
+
+    *dangers = found;
+    if (known == NULL || known->dangers == NULL)
+        return 0;
+    return claim_dangers_find(known->dangers, facts->claims, facts->ci, found);
+}
+
 struct answer *ask(const struct policy *policy, const struct asking *asking)
 {
     struct policy_request request = { .ttl_s = asking->ttl_s };
@@ -60,6 +72,7 @@ struct answer *ask(const struct policy *policy, const struct asking *asking)
         assert_true(address_parse(str_from(asking->address), &address));
         facts.address = &address;
     }
+    facts.danger_count = find_dangers(facts.issuer, &facts, &facts.dangers);
     request.stage = str_from(asking->stage);
     request.audience = str_from(asking->audience);
     while (request.grant_count < 4 && asking->grants[request.grant_count] != NULL) {

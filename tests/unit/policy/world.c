@@ -43,6 +43,15 @@ static const struct claim old_ci_claims[] = {
     { "name", CLAIM_STRING, CLAIM_OPTIONAL },
 };
 
+static const struct claim cluster_claims[] = {
+    { "kubernetes.io", CLAIM_OBJECT, 0 },
+    { "/kubernetes.io/namespace", CLAIM_STRING, 0 },
+    { "/kubernetes.io/serviceaccount/uid", CLAIM_STRING, CLAIM_ID },
+    { "/kubernetes.io/warnafter", CLAIM_INTEGER, CLAIM_OPTIONAL },
+    { "label_", CLAIM_STRING, CLAIM_OPTIONAL | CLAIM_PREFIX },
+    { "label_tier", CLAIM_INTEGER, CLAIM_OPTIONAL },
+};
+
 static const struct claim nameless_claims[] = {
     { "name", CLAIM_STRING, 0 },
 };
@@ -54,6 +63,8 @@ static const struct claim ci_rows[] = {
     { "environment", CLAIM_STRING, CLAIM_OPTIONAL },
     { "runner", CLAIM_STRING, 0 },
     { "actor", CLAIM_STRING, CLAIM_PERSONAL },
+    { "event", CLAIM_STRING, CLAIM_OPTIONAL },
+    { "fork", CLAIM_BOOLEAN, CLAIM_OPTIONAL },
 };
 static const struct claim_table ci_facts = { ci_rows, COUNT(ci_rows) };
 
@@ -62,6 +73,7 @@ static bool fill_github(const json_t *claims, json_t *ci)
 {
     static const char *const same[] = { "repository_id", "ref", "environment", "actor" };
     struct str runner = STR("");
+    struct str event;
 
     for (size_t i = 0; i < COUNT(same); i++) {
         json_t *value = json_object_get(claims, same[i]);
@@ -69,6 +81,8 @@ static bool fill_github(const json_t *claims, json_t *ci)
         if (value != NULL && json_object_set(ci, same[i], value) != 0)
             return false;
     }
+    if (json_get_str(claims, "event_name", &event) && !json_put(ci, "event", json_from_str(event)))
+        return false;
     if (!json_get_str(claims, "runner_environment", &runner))
         runner = STR("self-hosted");
     return json_put(ci, "runner",
@@ -77,11 +91,18 @@ static bool fill_github(const json_t *claims, json_t *ci)
            json_put(ci, "ref_protected", json_null());
 }
 
+static const struct claim_danger danger_rows[] = {
+    { "event_name", "issue_comment", "ci.event", "issue_comment", NULL },
+    { NULL, "", "ci.fork", "true", NULL },
+};
+const struct claim_dangers test_dangers = { danger_rows, COUNT(danger_rows) };
+
 static const struct policy_issuer issuers[] = {
-    { { "github", 6 }, { github_claims, COUNT(github_claims) }, fill_github },
-    { { "gitlab", 6 }, { gitlab_claims, COUNT(gitlab_claims) }, NULL },
-    { { "old-ci", 6 }, { old_ci_claims, COUNT(old_ci_claims) }, NULL },
-    { { "nameless", 8 }, { nameless_claims, COUNT(nameless_claims) }, NULL },
+    { { "github", 6 }, { github_claims, COUNT(github_claims) }, fill_github, &test_dangers },
+    { { "gitlab", 6 }, { gitlab_claims, COUNT(gitlab_claims) }, NULL, NULL },
+    { { "old-ci", 6 }, { old_ci_claims, COUNT(old_ci_claims) }, NULL, NULL },
+    { { "cluster", 7 }, { cluster_claims, COUNT(cluster_claims) }, NULL, NULL },
+    { { "nameless", 8 }, { nameless_claims, COUNT(nameless_claims) }, NULL, NULL },
 };
 
 static void check_jwt(const struct yaml_reader *reader, const struct policy_grant_view *grant)

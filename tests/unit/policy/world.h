@@ -4,10 +4,14 @@
 
 /*
  * A small world for tests of the policy language: issuers `github`, `gitlab`, `old-ci` (claims of
- * every type) and `nameless` (without ids); kinds `jwt`, `ssh`, `aws` that are like the real ones;
- * targets in and out of environments and tenants.
+ * every type), `cluster` (claims within an object, and by prefix) and `nameless` (without ids);
+ * kinds `jwt`, `ssh`, `aws` that are like the real ones; targets in and out of environments and
+ * tenants.
  */
 extern const struct policy_world test_world;
+
+/** What is dangerous at `github`: event_name issue_comment, and ci.fork. */
+extern const struct claim_dangers test_dangers;
 
 /** A policy of files, loaded; aborts where it does not load. The caller's to free. */
 struct policy *world_load(const char *folder);
