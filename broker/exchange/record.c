@@ -115,14 +115,30 @@ static bool put_facts(const struct exchange *exchange, json_t *entry, json_t *pr
     return entry_put_personal(facts, "facts", "address", address, private_part, error);
 }
 
+/* The words of the caller's scope, which names grants or an audience's scopes. */
+static bool put_scope(json_t *object, struct str rest)
+{
+    json_t *list = json_array();
+
+    if (!json_put(object, "scope", list))
+        return false;
+    while (rest.len > 0) {
+        struct str word;
+
+        (void)str_cut(rest, ' ', &word, &rest);
+        if (json_array_append_new(list, json_from_str(word)) != 0)
+            return false;
+    }
+    return true;
+}
+
 static bool put_request(const struct exchange *exchange, json_t *entry)
 {
     const struct exchange_request *request = &exchange->request;
     json_t *object = json_object();
 
     return json_put(entry, "request", object) && put_str(object, "stage", request->stage) &&
-           put_str(object, "scope", request->scope) &&
-           put_str(object, "audience", request->audience) &&
+           put_scope(object, request->scope) && put_str(object, "audience", request->audience) &&
            put_str(object, "reason", request->reason) &&
            (request->ttl_s == 0 || json_put(object, "ttl_s", json_integer(request->ttl_s)));
 }
