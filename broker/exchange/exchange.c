@@ -404,13 +404,22 @@ static bool sign_stage_token(struct exchange *exchange, struct error *error)
     return kind->mint(mint, error) == PROGRESS_DONE;
 }
 
+/* Without grants the stage token is all there is; what was asked only shortens. */
+static int64_t bare_life_s(const struct exchange *exchange)
+{
+    int64_t asked_s = exchange->request.ttl_s;
+    int64_t life_s = exchange->rules->default_ttl_s;
+
+    return asked_s > 0 && asked_s < life_s ? asked_s : life_s;
+}
+
 static void bound_lease(struct exchange *exchange)
 {
     for (size_t i = 0; i < exchange->mint_count; i++)
         if (exchange->mints[i].expires_s > exchange->expires_s)
             exchange->expires_s = exchange->mints[i].expires_s;
     if (exchange->expires_s == 0)
-        exchange->expires_s = exchange->now_s + exchange->rules->default_ttl_s;
+        exchange->expires_s = exchange->now_s + bare_life_s(exchange);
 }
 
 static enum progress mint_enter(struct exchange *exchange, struct error *error)
