@@ -196,6 +196,35 @@ static void log_exchange(const struct http_request *request, const struct exchan
     log_end(&line);
 }
 
+/* In the order of enum claim_news_kind. */
+static const char *const claim_events[] = { "claim.unknown", "claim.retyped", "claim.unwatched" };
+
+/* What is new about an issuer's tokens, once since the start. */
+static void log_news(const struct exchange *exchange)
+{
+    struct log_line line;
+
+    for (size_t i = 0; i < exchange->token.news_count; i++) {
+        const struct claim_news *news = &exchange->token.news[i];
+
+        log_begin(&line, LOG_LEVEL_INFO, claim_events[news->kind]);
+        log_text(&line, "decision", exchange->decision_id);
+        log_str(&line, "issuer", exchange->token.issuer->name);
+        log_str(&line, "claim", news->claim);
+        log_text(&line, "type", news->type);
+        log_end(&line);
+    }
+    if (!exchange->has_new_workflow)
+        return;
+    log_begin(&line, LOG_LEVEL_INFO, "workflow.new");
+    log_text(&line, "decision", exchange->decision_id);
+    log_str(&line, "stage", exchange->decision.stage->id);
+    log_str(&line, "repository",
+            json_str(json_object_get(exchange->token.ci, "workflow_repository")));
+    log_str(&line, "path", json_str(json_object_get(exchange->token.ci, "workflow_path")));
+    log_end(&line);
+}
+
 static enum progress answer_failure(struct http_request *request, const struct exchange *exchange,
                                     const struct error *error)
 {
@@ -211,6 +240,8 @@ static enum progress answer_failure(struct http_request *request, const struct e
     if (exchange && !exchange->is_verified)
         metric_add(METRIC_TOKENS_UNVERIFIED, 1);
     metric_time(METRIC_TIMER_TOKEN, clock_monotonic_ns() - request->started_ns);
+    if (exchange && exchange->is_verified)
+        log_news(exchange);
     log_exchange(request, exchange, outcomes[i].event, error);
     return oauth_answer_error(request, error, decision, exchange);
 }
@@ -219,6 +250,7 @@ static enum progress answer_success(struct http_request *request, struct exchang
 {
     metric_add(METRIC_EXCHANGES_ISSUED, 1);
     metric_time(METRIC_TIMER_TOKEN, clock_monotonic_ns() - request->started_ns);
+    log_news(exchange);
     log_exchange(request, exchange, "exchange.issued", NULL);
     return http_answer_json(request, 200, json_incref(exchange->answer));
 }

@@ -190,11 +190,22 @@ static bool decide(struct exchange *exchange, struct policy_decision *decision, 
                          exchange->arena, decision, error);
 }
 
+/* Nothing depends on it: people want to know what begins to reach production. */
+static void note_workflow(struct exchange *exchange)
+{
+    const struct policy_stage *stage = exchange->decision.stage;
+
+    if (str_eq(stage->environment, STR("production")))
+        exchange->has_new_workflow =
+            identity_note_workflow(exchange->rules->identity, &exchange->token, stage->id);
+}
+
 static enum progress policy_enter(struct exchange *exchange, struct error *error)
 {
     if (!decide(exchange, &exchange->decision, error))
         return PROGRESS_FAILED;
     exchange->is_decided = true;
+    note_workflow(exchange);
     return PROGRESS_DONE;
 }
 

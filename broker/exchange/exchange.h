@@ -71,6 +71,7 @@ struct exchange {
     bool is_verified;
     struct policy_decision decision;
     bool is_decided;
+    bool has_new_workflow; /* of a production stage: seen for the first time */
     char lease_id[ID_LEN + 1];
     char handle[LEASE_HANDLE_LEN + 1];
     struct mint *mints; /* one a granted grant, in its order */

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "identity/claim_watch_internal.h"
 #include "identity/claims_internal.h"
 #include "identity/key_source_internal.h"
 #include "identity/lookup_internal.h"
@@ -21,7 +22,8 @@ struct issuer {
     unsigned algorithms;
     int64_t max_age_s;
     int64_t max_lifetime_s;
-    struct key_source *keys; /* NULL: verification without network */
+    struct key_source *keys;  /* NULL: verification without network */
+    struct claim_watch watch; /* all-zero likewise */
 };
 
 struct identity {
@@ -77,18 +79,23 @@ static bool issuer_check(const struct issuer_options *options, struct error *err
     return claims_check_only(options, error);
 }
 
-static bool find_keys(struct issuer *issuer, const struct identity *identity,
-                      const struct identity *previous, struct error *error)
+static const struct issuer *find_previous(const struct issuer *issuer,
+                                          const struct identity *previous)
 {
     size_t position = 0;
 
-    if (previous != NULL && lookup_find(&previous->by_url, issuer->options->url, &position)) {
-        struct key_source *keys = previous->issuers[position].keys;
+    if (previous == NULL || !lookup_find(&previous->by_url, issuer->options->url, &position))
+        return NULL;
+    return &previous->issuers[position];
+}
 
-        if (key_source_fits(keys, issuer->options, issuer->algorithms, identity->upstream)) {
-            issuer->keys = key_source_ref(keys);
-            return true;
-        }
+static bool find_keys(struct issuer *issuer, const struct identity *identity,
+                      const struct issuer *previous, struct error *error)
+{
+    if (previous != NULL &&
+        key_source_fits(previous->keys, issuer->options, issuer->algorithms, identity->upstream)) {
+        issuer->keys = key_source_ref(previous->keys);
+        return true;
     }
     return key_source_new(issuer->options, issuer->algorithms, identity->upstream,
                           identity->keys_folder, &issuer->keys, error);
@@ -98,11 +105,15 @@ static bool issuer_init(struct issuer *issuer, const struct issuer_options *opti
                         const struct identity *identity, const struct identity *previous,
                         struct error *error)
 {
+    const struct issuer *old;
+
     issuer_resolve(issuer, options);
+    old = find_previous(issuer, previous);
     issuer->name = strndup(options->name.data, options->name.len);
-    if (issuer->name == NULL)
+    if (issuer->name == NULL ||
+        !claim_watch_init(&issuer->watch, &options->claims, old != NULL ? &old->watch : NULL))
         return error_set(error, ERROR_MEMORY, "no memory for an issuer");
-    if (!issuer_check(options, error) || !find_keys(issuer, identity, previous, error))
+    if (!issuer_check(options, error) || !find_keys(issuer, identity, old, error))
         return error_wrap(error, "issuer %s", issuer->name);
     return true;
 }
@@ -159,6 +170,7 @@ void identity_unref(struct identity *identity)
         return;
     for (size_t i = 0; i < identity->issuer_count; i++) {
         key_source_unref(identity->issuers[i].keys);
+        claim_watch_release(&identity->issuers[i].watch);
         free(identity->issuers[i].name);
     }
     lookup_release(&identity->by_url);
@@ -335,6 +347,8 @@ static enum progress verify(const struct identity *identity, struct verification
         return progress;
     is_good = check_token(verification, pick.verifier, &rules, verified, error);
     key_set_unref(pick.set);
+    if (is_good)
+        claim_watch_token(&issuer->watch, verification->arena, verified);
     return is_good ? PROGRESS_DONE : PROGRESS_FAILED;
 }
 
@@ -368,6 +382,15 @@ bool identity_forget(struct identity *identity, const void *waker_context)
         if (key_source_forget(identity->issuers[i].keys, waker_context))
             return true;
     return false;
+}
+
+bool identity_note_workflow(struct identity *identity, const struct verified_token *verified,
+                            struct str stage)
+{
+    size_t position = 0;
+
+    return lookup_find(&identity->by_url, verified->issuer->url, &position) &&
+           claim_watch_workflow(&identity->issuers[position].watch, verified->ci, stage);
 }
 
 const char *identity_degraded(const struct identity *identity)

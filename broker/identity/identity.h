@@ -83,6 +83,20 @@ void identity_unref(struct identity *identity);
 
 OWNED_POINTER(identity_unref, struct identity)
 
+/** What is new about an issuer's claims. */
+enum claim_news_kind {
+    CLAIM_NEWS_UNKNOWN, /* neither its profile nor the configuration knows the claim */
+    CLAIM_NEWS_RETYPED, /* such a claim, with a type that it did not have before */
+    CLAIM_NEWS_FULL,    /* so many that no further ones are watched */
+};
+
+/** Told once since the start. */
+struct claim_news {
+    enum claim_news_kind kind;
+    struct str claim; /* foreign text, as verified */
+    const char *type; /* of its JSON value */
+};
+
 /** A token that verified, with what follows from it. In the arena of the verification. */
 struct verified_token {
     const struct issuer_options *issuer;
@@ -97,6 +111,8 @@ struct verified_token {
     bool is_key_bound;          /* its audience names the key that came with it */
     uint8_t mark[SHA256_LEN];   /* of single use: hash over issuer and jti, or header.payload */
     uint8_t sha256[SHA256_LEN]; /* of the token's text */
+    const struct claim_news *news;
+    size_t news_count;
 };
 
 /** What is verified, and with what it came. */
@@ -131,6 +147,14 @@ enum progress identity_verify(struct identity *identity, const struct identity_i
  * requests whose peer is gone.
  */
 bool identity_forget(struct identity *identity, const void *waker_context);
+
+/**
+ * Note that a stage gives something to a verified token's workflow (`ci.workflow_repository` and
+ * `ci.workflow_path`): true where it is the first time since the start. False where the issuer
+ * cannot say.
+ */
+bool identity_note_workflow(struct identity *identity, const struct verified_token *verified,
+                            struct str stage);
 
 /** What is amiss with the issuers' keys, for readiness: NULL where all is well, else a name. */
 const char *identity_degraded(const struct identity *identity);
