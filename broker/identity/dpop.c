@@ -122,8 +122,9 @@ static bool check_claims(const json_t *claims, const struct dpop_options *option
 {
     struct str value;
 
-    if (!json_get_str(claims, "jti", &value) || value.len == 0 || value.len > ID_MAX)
-        return error_set(error, ERROR_DPOP, "jti is no string of 1 to %d bytes", ID_MAX);
+    if (!json_get_str(claims, "jti", &value) || value.len == 0 || value.len > ID_MAX ||
+        str_has_control(value))
+        return error_set(error, ERROR_DPOP, "jti is no string of 1 to %d printable bytes", ID_MAX);
     if (!json_get_str(claims, "htm", &value) || !str_eq(value, options->method))
         return error_set(error, ERROR_DPOP, "htm is not the request's method");
     if (!json_get_str(claims, "htu", &value) || !targets_are_equal(value, options->url))

@@ -74,3 +74,15 @@ export const TARGET_TOO_LONG = problem(414, "URI Too Long", "the request target 
 export const BAD_TYPE = problem(415, "Unsupported Media Type", "the media type is not supported");
 export const HEAD_TOO_LARGE = problem(431, "Request Header Fields Too Large",
     "the header fields are too large");
+
+/** The HTTP library's own page: it refuses, and closes, before anything of ours is asked. */
+function library(status) {
+    return { status, isLibrary: true, log: `event=http\\.library .*${status}`, isDecided: false };
+}
+
+export const NO_HTTP = library(400);
+export const NO_SUCH_CODING = library(501);
+export const NO_SUCH_VERSION = library(505);
+export const CHUNK_TOO_LARGE = library(413);
+export const LINE_TOO_LONG = library(414);
+export const FIELDS_TOO_LARGE = library(431);

@@ -194,6 +194,12 @@ export class Lab {
         return converse(this.port, [request("POST", target, all, body)]);
     }
 
+    /** Any request, on a connection of its own, with Host and these header fields. */
+    async raw(method, target, headers, body) {
+        const all = [["Host", `127.0.0.1:${this.port}`], ["Connection", "close"], ...headers];
+        return converse(this.port, [request(method, target, all, body)]);
+    }
+
     /** Exchange a token; `fields` are added to the form as they are. */
     async exchange(token, fields = {}, headers = []) {
         this.sent.push(token);

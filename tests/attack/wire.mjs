@@ -32,8 +32,11 @@ export function header(answer, name) {
     return answer.headers.filter(([each]) => each === name).map(([, value]) => value);
 }
 
+/** A piece that ends the connection without reading. */
+export const HANG_UP = Symbol("hang up");
+
 /**
- * Send pieces (bytes, or a number of milliseconds to wait) on a connection of its own, and read until
+ * Send pieces (bytes, a number of milliseconds to wait, or HANG_UP) on a connection of its own, and read until
  * the broker closes it, or, where it does not, until `count` answers came and nothing follows.
  * Gives {answers, rest, isClosed}.
  */
@@ -72,6 +75,8 @@ async function send(socket, pieces) {
     for (const piece of pieces) {
         if (typeof piece === "number")
             await new Promise((resolve) => setTimeout(resolve, piece));
+        else if (piece === HANG_UP)
+            socket.end();
         else if (!socket.destroyed)
             socket.write(piece);
     }

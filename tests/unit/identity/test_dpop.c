@@ -134,6 +134,7 @@ static const struct row rows[] = {
     { "no jti", "{}", "{\"jti\":null}", false },
     { "jti empty", "{}", "{\"jti\":\"\"}", false },
     { "jti a number", "{}", "{\"jti\":1}", false },
+    { "jti with a line feed", "{}", "{\"jti\":\"a\\nb\"}", false },
     { "typ JWT", "{\"typ\":\"JWT\"}", "{}", false },
     { "typ null", "{\"typ\":null}", "{}", false },
     { "no jwk", "{\"jwk\":null}", "{}", false },
