@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/secret.h"
 #include "identity/profile.h"
+#include "platform.h"
 
 #define UUID_BYTES ((size_t)16)
 #define UUID_LEN 36
@@ -55,6 +56,26 @@ static json_t *json_of(struct str text)
     return json_loadb(text.data, text.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
 }
 
+static json_t *object_of(struct str text)
+{
+    json_t *value = json_of(text);
+
+    if (json_is_object(value))
+        return value;
+    json_decref(value);
+    return NULL;
+}
+
+static json_t *objects_of(struct str text)
+{
+    json_t *value = json_of(text);
+
+    if (json_is_array(value))
+        return value;
+    json_decref(value);
+    return NULL;
+}
+
 static const struct {
     const char *what;
     json_t *(*read)(struct str text);
@@ -63,6 +84,8 @@ static const struct {
     [CLAIM_INTEGER] = { "an integer", integer_of },
     [CLAIM_BOOLEAN] = { "true or false", boolean_of },
     [CLAIM_STRINGS] = { "UTF-8 text", json_from_str },
+    [CLAIM_OBJECT] = { "a JSON object", object_of },
+    [CLAIM_OBJECTS] = { "a JSON array", objects_of },
 };
 
 static bool set_value(const struct claims_recipe *recipe, const struct claims_change *change,
@@ -75,7 +98,8 @@ static bool set_value(const struct claims_recipe *recipe, const struct claims_ch
     if (value == NULL)
         return error_set(error, ERROR_USAGE, "claim '%s' is %s, not '" STR_FMT "'", name,
                          types[type].what, STR_ARG(change->value));
-    return json_put(claims, name, value) || error_set(error, ERROR_MEMORY, "claims");
+    return claim_put(claims, name, value) ||
+           error_set(error, ERROR_USAGE, "claim '%s' cannot be set there", name);
 }
 
 static bool set_json(const struct claims_change *change, const char *name, json_t *claims,
@@ -86,7 +110,17 @@ static bool set_json(const struct claims_change *change, const char *name, json_
     if (value == NULL)
         return error_set(error, ERROR_USAGE, "claim '%s': '" STR_FMT "' is not JSON", name,
                          STR_ARG(change->value));
-    return json_put(claims, name, value) || error_set(error, ERROR_MEMORY, "claims");
+    return claim_put(claims, name, value) ||
+           error_set(error, ERROR_USAGE, "claim '%s' cannot be set there", name);
+}
+
+/* What is within an object stays there as null, which is absent too. */
+static bool unset(json_t *claims, const char *name)
+{
+    if (name[0] == '/')
+        return claim_value(claims, name) == NULL || claim_put(claims, name, json_null());
+    (void)json_object_del(claims, name); /* may be absent already */
+    return true;
 }
 
 static bool apply(const struct claims_recipe *recipe, const struct claims_change *change,
@@ -105,8 +139,7 @@ static bool apply(const struct claims_recipe *recipe, const struct claims_change
     case CLAIMS_SET_JSON:
         return set_json(change, name, claims, error);
     case CLAIMS_UNSET:
-        (void)json_object_del(claims, name); /* may be absent already */
-        return true;
+        return unset(claims, name) || error_set(error, ERROR_MEMORY, "claims");
     }
     return false;
 }
@@ -166,30 +199,42 @@ static bool fill_subject(const struct claims_recipe *recipe, json_t *claims)
     return is_true || json_put(claims, "sub", subject_of(claims));
 }
 
-static json_t *audience_of(const struct claims_recipe *recipe, const json_t *claims)
+static bool fill_not_before(const struct platform *platform, int64_t issued_s, json_t *claims)
 {
-    struct str owner = json_str(json_object_get(claims, "repository_owner"));
+    int64_t from_s;
 
-    if (recipe->audience.len > 0)
-        return json_from_str(recipe->audience);
-    return json_sprintf("https://github.com/" STR_FMT, STR_ARG(owner));
+    if (platform->not_before_s == PLATFORM_NO_NOT_BEFORE)
+        return true;
+    if (__builtin_sub_overflow(issued_s, platform->not_before_s, &from_s))
+        from_s = INT64_MIN;
+    return json_put(claims, "nbf", json_integer(from_s));
 }
 
 static bool fill_times(const struct claims_recipe *recipe, int64_t now_s, json_t *claims)
 {
+    const struct platform *platform = platform_find(recipe->profile);
+    int64_t lifetime_s = recipe->lifetime_s != 0 ? recipe->lifetime_s : platform->lifetime_s;
     int64_t issued_s = now_s;
     int64_t expires_s;
-    int64_t from_s;
 
     if (claims_has_change(recipe, "iat") && !json_get_time(claims, "iat", &issued_s))
         issued_s = now_s;
-    if (__builtin_add_overflow(issued_s, recipe->lifetime_s, &expires_s))
+    if (__builtin_add_overflow(issued_s, lifetime_s, &expires_s))
         expires_s = INT64_MAX;
-    if (__builtin_sub_overflow(issued_s, (int64_t)CLAIMS_NOT_BEFORE_S, &from_s))
-        from_s = INT64_MIN;
     return json_put(claims, "iat", json_integer(issued_s)) &&
-           json_put(claims, "nbf", json_integer(from_s)) &&
+           fill_not_before(platform, issued_s, claims) &&
            json_put(claims, "exp", json_integer(expires_s));
+}
+
+static bool fill_audience(const struct claims_recipe *recipe, json_t *claims)
+{
+    return json_put(claims, "aud",
+                    platform_audience_of(platform_find(recipe->profile), recipe->audience, claims));
+}
+
+static bool fill_jti(const struct claims_recipe *recipe, json_t *claims, struct error *error)
+{
+    return !platform_has_jti(recipe->profile) || claims_renew_jti(claims, error);
 }
 
 /* Values are computed from changed claims, and yield to changes: so these are applied twice. */
@@ -199,11 +244,11 @@ static bool fill(const struct claims_recipe *recipe, int64_t now_s, json_t *clai
     if (!apply_all(recipe, claims, error))
         return false;
     if (!fill_subject(recipe, claims) || !json_put(claims, "iss", json_from_str(recipe->issuer)) ||
-        !json_put(claims, "aud", audience_of(recipe, claims)) || !fill_times(recipe, now_s, claims))
+        !fill_audience(recipe, claims) || !fill_times(recipe, now_s, claims))
         return error_set(error, ERROR_SYNTAX,
                          "issuer, audience and subject must be UTF-8 of at most %zu bytes",
                          SUBJECT_MAX);
-    return claims_renew_jti(claims, error) && apply_all(recipe, claims, error);
+    return fill_jti(recipe, claims, error) && apply_all(recipe, claims, error);
 }
 
 bool claims_build(const struct claims_recipe *recipe, int64_t now_s, json_t **claims,

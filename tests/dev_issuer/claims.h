@@ -13,10 +13,6 @@
 struct error;
 struct profile;
 
-/** How much earlier than `iat` GitHub's `nbf` is, seconds. */
-#define CLAIMS_NOT_BEFORE_S 600
-/** How long GitHub's tokens live, seconds. */
-#define CLAIMS_LIFETIME_S 300
 /** The longest claims file, bytes. */
 #define CLAIMS_FILE_MAX ((size_t)64 * 1024)
 
@@ -38,16 +34,16 @@ struct claims_recipe {
     const struct profile *profile;
     const char *file; /* a JSON object; NULL: nothing */
     struct str issuer;
-    struct str audience; /* empty: GitHub's default, https://github.com/OWNER */
+    struct str audience; /* empty: the platform's default */
     const struct claims_change *changes;
     size_t change_count;
-    int64_t lifetime_s;
+    int64_t lifetime_s; /* 0: the platform's */
 };
 
 /**
- * Claims for one token: the file's, then what the CI system fills in (`iss`, `aud`, `jti`, `iat`,
- * `nbf`, `exp`; of a repository `sub`, where the file has none or a change makes it untrue), then
- * the changes.
+ * Claims for one token: the file's, then what the CI system fills in (`iss`, `aud`, `iat`, `exp`;
+ * `jti` and `nbf` where it has them; of a repository `sub`, where the file has none or a change
+ * makes it untrue), then the changes.
  *
  * A changed `iat` carries `nbf` and `exp` along.
  *

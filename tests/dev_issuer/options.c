@@ -226,7 +226,6 @@ bool options_read(enum options_command command, char *const *arguments, struct o
         .algorithm = KEY_RS256,
         .profile = profile_find(STR("github")),
         .address = STR("127.0.0.1"),
-        .lifetime_s = CLAIMS_LIFETIME_S,
         .count = 1,
     };
     for (; *arguments != NULL; arguments++) {

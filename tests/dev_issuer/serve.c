@@ -40,12 +40,19 @@ static enum progress answer_error(struct http_request *request, enum error_code 
     return http_answer_problem(request, &error);
 }
 
+/* Not a pointer into one, and no prefix of many. */
+static bool is_member(const struct claim *row)
+{
+    return row->name[0] != '/' && (row->flags & CLAIM_PREFIX) == 0;
+}
+
 static json_t *claim_names(const struct profile *profile)
 {
     json_t *names = json_array();
 
     for (size_t i = 0; i < profile->claims.count && names != NULL; i++)
-        if (json_array_append_new(names, json_string(profile->claims.rows[i].name)) != 0) {
+        if (is_member(&profile->claims.rows[i]) &&
+            json_array_append_new(names, json_string(profile->claims.rows[i].name)) != 0) {
             json_decref(names);
             names = NULL;
         }

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "claims.h"
 #include "options.h"
+#include "platform.h"
 
 #define THREADS_MAX 64
 /** Fewer tokens than this are not worth a thread. */
@@ -149,7 +150,7 @@ bool sign_run(const struct options *options, int64_t now_s, FILE *out, struct er
     };
     struct batch batch = {
         .out = out,
-        .keeps_jti = claims_has_change(&recipe, "jti"),
+        .keeps_jti = claims_has_change(&recipe, "jti") || !platform_has_jti(options->profile),
         .left = options->count,
     };
 

@@ -22,7 +22,7 @@ static struct claims_recipe recipe_of(const char *file)
         .file = file,
         .issuer = STR("http://127.0.0.1:8480"),
         .audience = STR("https://broker.example"),
-        .lifetime_s = CLAIMS_LIFETIME_S,
+        .lifetime_s = 300,
     };
 }
 
@@ -311,6 +311,103 @@ static void a_claims_file_has_a_largest_size(void **state)
     assert_int_equal(code_of_file(text, CLAIMS_FILE_MAX + 1), ERROR_LIMIT);
 }
 
+struct platform_row {
+    const char *profile;
+    const char *file;
+    const char *audience; /* JSON */
+    int64_t not_before_s; /* before iat; -1: there is none */
+    int64_t lifetime_s;
+    bool has_jti;
+};
+
+#define CLAIMS "../../data/claims/"
+#define OURS "\"https://broker.example\""
+
+static const struct platform_row platform_rows[] = {
+    { "github", "github/build", OURS, 600, 300, true },
+    { "gitlab", "gitlab/push", OURS, 5, 3600, true },
+    { "jenkins", "jenkins/build", "[" OURS "]", -1, 3600, false },
+    { "circleci", "circleci/push", OURS, -1, 3600, false },
+    { "buildkite", "buildkite/webhook", OURS, 0, 300, false },
+    { "bitbucket", "bitbucket/push",
+      "[\"ari:cloud:bitbucket::workspace/{6d0c1f6e-2b1a-4c7e-9a53-0c1d2e3f4a5b}\"," OURS "]", -1,
+      3600, false },
+    { "azure-devops", "azure-devops/push", "\"api://AzureADTokenExchange\"", 600, 300, true },
+    { "terraform", "terraform/apply", OURS, 5, 7200, true },
+    { "kubernetes", "kubernetes/runner-pod", "[" OURS "]", 0, 3600, true },
+    { "spiffe", "spiffe/workload", "[" OURS "]", -1, 300, true },
+    { "google", "google/build-account", OURS, -1, 3600, false },
+    { "aws", "aws/role", OURS, -1, 300, true },
+    { "harness", "harness/pipeline", OURS, -1, 3600, false },
+    { "semaphore", "semaphore/push", "\"http://127.0.0.1:8480\"", 0, 86400, true },
+    { "codefresh", "codefresh/push", "\"https://g.codefresh.io\"", -1, 300, false },
+    { "forgejo", "forgejo/push", OURS, 0, 3600, false },
+    { "generic", "generic/build", OURS, 600, 300, true },
+};
+
+static void assert_platform(const struct platform_row *row)
+{
+    char file[128];
+    struct claims_recipe recipe = recipe_of(file);
+    JSON_OWNED json_t *audience = json_loads(row->audience, JSON_DECODE_ANY, NULL);
+    JSON_OWNED json_t *claims = NULL;
+
+    (void)snprintf(file, sizeof(file), CLAIMS "%s.json", row->file);
+    recipe.profile = profile_find(str_from(row->profile));
+    recipe.lifetime_s = 0;
+    claims = build(&recipe);
+    if (!json_equal(json_object_get(claims, "aud"), audience))
+        fail_msg("%s: aud", row->profile);
+    assert_number(claims, "exp", NOW_S + row->lifetime_s);
+    if (row->not_before_s >= 0)
+        assert_number(claims, "nbf", NOW_S - row->not_before_s);
+    else
+        assert_null(json_object_get(claims, "nbf"));
+    assert_int_equal(json_object_get(claims, "jti") != NULL, row->has_jti);
+    for (size_t i = 0; i < recipe.profile->claims.count; i++) {
+        const struct claim *claim = &recipe.profile->claims.rows[i];
+        const json_t *value = claim_value(claims, claim->name);
+
+        if ((claim->flags & (CLAIM_OPTIONAL | CLAIM_PREFIX)) == 0 && value == NULL)
+            fail_msg("%s: no %s", row->profile, claim->name);
+        if (value != NULL && !claim_has_type(value, claim->type))
+            fail_msg("%s: %s has another type", row->profile, claim->name);
+    }
+}
+
+static void each_platform_has_tokens_of_its_own_form(void **state)
+{
+    size_t count = 0;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(platform_rows); i++)
+        assert_platform(&platform_rows[i]);
+    while (profile_names()[count] != NULL)
+        count++;
+    assert_int_equal(count, COUNT(platform_rows));
+}
+
+static void what_is_within_an_object_is_changed_by_its_pointer(void **state)
+{
+    static const struct claims_change changes[] = {
+        { CLAIMS_SET, STR_INIT("/kubernetes.io/namespace"), STR_INIT("other") },
+        { CLAIMS_SET_JSON, STR_INIT("/kubernetes.io/warnafter"), STR_INIT("7") },
+        { CLAIMS_UNSET, STR_INIT("/kubernetes.io/serviceaccount/uid"), STR_INIT("") },
+    };
+    struct claims_recipe recipe = recipe_of(CLAIMS "kubernetes/runner-pod.json");
+    JSON_OWNED json_t *claims = NULL;
+
+    (void)state;
+    recipe.profile = profile_find(STR("kubernetes"));
+    recipe.changes = changes;
+    recipe.change_count = COUNT(changes);
+    claims = build(&recipe);
+    assert_string_equal(json_string_value(claim_value(claims, "/kubernetes.io/namespace")),
+                        "other");
+    assert_int_equal(json_integer_value(claim_value(claims, "/kubernetes.io/warnafter")), 7);
+    assert_true(json_is_null(claim_value(claims, "/kubernetes.io/serviceaccount/uid")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +423,8 @@ int main(void)
         cmocka_unit_test(a_subject_has_a_longest_length),
         cmocka_unit_test(a_claims_file_is_one_json_object),
         cmocka_unit_test(a_claims_file_has_a_largest_size),
+        cmocka_unit_test(each_platform_has_tokens_of_its_own_form),
+        cmocka_unit_test(what_is_within_an_object_is_changed_by_its_pointer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

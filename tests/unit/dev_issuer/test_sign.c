@@ -44,7 +44,7 @@ static int start(void **state)
         .url = ISSUER,
         .audience = AUDIENCE,
         .claims_file = MAIN,
-        .lifetime_s = CLAIMS_LIFETIME_S,
+        .lifetime_s = 300,
         .count = 1,
     };
     *state = &fixture;
