@@ -34,6 +34,8 @@ struct command {
 extern const struct command command_exec;
 extern const struct command command_credentials;
 extern const struct command command_release;
+extern const struct command command_login;
+extern const struct command command_whoami;
 extern const struct command command_audit_tail;
 extern const struct command command_audit_verify;
 extern const struct command command_doctor_issuer;

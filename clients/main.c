@@ -11,9 +11,9 @@
 #define EXIT_USAGE 2
 
 static const struct command *const commands[] = {
-    &command_exec,         &command_credentials,   &command_release,      &command_audit_tail,
-    &command_audit_verify, &command_doctor_issuer, &command_policy_check, &command_policy_test,
-    &command_token_show,   &command_token_verify,
+    &command_exec,         &command_credentials, &command_release,      &command_login,
+    &command_whoami,       &command_audit_tail,  &command_audit_verify, &command_doctor_issuer,
+    &command_policy_check, &command_policy_test, &command_token_show,   &command_token_verify,
 };
 
 static bool is_same(const char *a, const char *b)
