@@ -535,13 +535,16 @@ bool broker_run(struct broker *broker, struct error *error)
     return true;
 }
 
-/* Whoever read in the last second is written, too. */
-static void flush_readings(struct broker *broker)
+/* Whoever read in the last second is written, too, and what was denied in the last minute. */
+static void flush_all(struct broker *broker)
 {
+    int64_t next_minute_s = clock_wall_s() + 60;
     struct error error = { 0 };
     struct log_line line;
 
-    if (!broker->readings || readings_flush(broker->readings, broker->ledger, &error))
+    if (!broker->readings || !broker->denials || !broker->ledger ||
+        (denials_flush(broker->denials, broker->ledger, next_minute_s, &error) &&
+         readings_flush(broker->readings, broker->ledger, &error)))
         return;
     log_begin(&line, LOG_LEVEL_ERROR, "ledger.append_failed");
     log_error(&line, &error);
@@ -560,7 +563,7 @@ void broker_stop(struct broker *broker)
     upstream_stop(broker->upstream);
     if (broker->rules && broker->ledger)
         tend_issuers(broker); /* what came in the last second */
-    flush_readings(broker);
+    flush_all(broker);
     ledger_close(broker->ledger);
     denials_free(broker->denials);
     readings_free(broker->readings);
