@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -93,10 +94,18 @@ static void print_text(uint64_t index, struct str bytes)
     (void)putchar('\n');
 }
 
-/* The entry's own bytes: what was hashed, so that whoever wants to can hash it again. */
+/*
+ * The entry's own bytes: what was hashed, so that whoever wants to can hash it again. A terminal
+ * gets the same JSON without what it would act on: the folder can be anybody's.
+ */
 static void print_json(uint64_t index, struct str bytes)
 {
-    (void)printf("{\"index\":%" PRIu64 ",\"entry\":" STR_FMT "}\n", index, STR_ARG(bytes));
+    (void)printf("{\"index\":%" PRIu64 ",\"entry\":", index);
+    if (!isatty(STDOUT_FILENO))
+        (void)fwrite(bytes.data, 1, bytes.len, stdout); /* report_finish() asks once for all */
+    else if (!print_clean_json_text(stdout, bytes))
+        (void)fputs("null", stdout);
+    (void)fputs("}\n", stdout);
 }
 
 static bool print_range(struct store_reader *reader, uint64_t from, size_t output,

@@ -52,10 +52,9 @@ static bool print_text(struct session *session, struct error *error)
     return true;
 }
 
-static bool print_json(struct session *session, struct error *error)
+static bool print_answer(struct session *session, struct error *error)
 {
-    if (json_dumpf(session->answer.json, stdout, JSON_INDENT(2) | JSON_SORT_KEYS) != 0 ||
-        putchar('\n') == EOF)
+    if (!print_clean_json(stdout, session->answer.json))
         return error_set(error, ERROR_IO, "cannot write JSON");
     return true;
 }
@@ -182,7 +181,7 @@ static bool has_unusable(const struct answer *answer, struct error *error)
 
 static bool run_plain(struct session *session, const struct values *values, struct error *error)
 {
-    static bool (*const printers[])(struct session *, struct error *) = { print_text, print_json,
+    static bool (*const printers[])(struct session *, struct error *) = { print_text, print_answer,
                                                                           print_env };
 
     if (!session_exchange(session, &values->session, error))

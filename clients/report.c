@@ -1,5 +1,6 @@
 #include "clients/report.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,11 +74,40 @@ int report_finish(void)
     return 1;
 }
 
+/* jansson gives whole characters. It escapes C0 only, and its line ends are its own. */
+static int write_plain(const char *data, size_t len, void *file)
+{
+    struct str rest = { data, len };
+
+    while (rest.len > 0) {
+        struct str text = rest;
+        uint32_t character = 0;
+
+        if (!utf8_take(&rest, &character))
+            return -1;
+        if (utf8_is_plain(character) || character == '\n')
+            (void)fwrite(text.data, 1, text.len - rest.len, file);
+        else
+            (void)fprintf(file, "\\u%04" PRIX32, character);
+    }
+    return ferror(file) ? -1 : 0;
+}
+
+bool print_clean_json_text(FILE *file, struct str json)
+{
+    return write_plain(json.data, json.len, file) == 0;
+}
+
+bool print_clean_json(FILE *file, const json_t *json)
+{
+    return json_dump_callback(json, write_plain, file, JSON_INDENT(2) | JSON_SORT_KEYS) == 0 &&
+           fputc('\n', file) != EOF;
+}
+
 int report_json(const json_t *json)
 {
-    if (json_dumpf(json, stdout, JSON_INDENT(2) | JSON_SORT_KEYS) != 0)
+    if (!print_clean_json(stdout, json))
         report_line("cannot write JSON");
-    (void)fputc('\n', stdout); /* report_finish() asks */
     return report_finish();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -29,6 +30,13 @@ void report_line(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /** The error as a line, and its exit code. */
 int report_failure(const struct error *error);
+
+/** Print JSON, indented, and a line feed. In strings what is not plain is escaped: the same JSON.
+ */
+bool print_clean_json(FILE *file, const json_t *json);
+
+/** The same of JSON that is text already; false where it is not UTF-8. */
+bool print_clean_json_text(FILE *file, struct str json);
 
 /** Print JSON on standard output, indented, and a line feed; 0, or the exit code of a failure. */
 int report_json(const json_t *json);

@@ -385,6 +385,7 @@ struct runs {
     const struct policy_index_slot *slots[RUNS_MAX];
     size_t count;
     size_t pipeline_count;
+    bool are_too_many;
 };
 
 static void look_up(const struct policy_index *index, const struct index_claim *claim,
@@ -402,7 +403,10 @@ static void look_up(const struct policy_index *index, const struct index_claim *
     else
         return;
     slot = find_slot(index, hash);
-    if (slot->count == 0 || runs->count == RUNS_MAX)
+    if (slot->count == 0)
+        return;
+    runs->are_too_many |= runs->count == RUNS_MAX;
+    if (runs->are_too_many)
         return;
     runs->slots[runs->count++] = slot;
     runs->pipeline_count += slot->count;
@@ -449,6 +453,7 @@ bool policy_index_find(const struct policy *policy, const struct policy_facts *f
 
     runs.count = 0;
     runs.pipeline_count = 0;
+    runs.are_too_many = false;
     *count = 0;
     for (size_t i = 0; issuer != NULL && i < issuer->claim_count; i++) {
         const struct index_claim *claim = &issuer->claims[i];
@@ -460,7 +465,7 @@ bool policy_index_find(const struct policy *policy, const struct policy_facts *f
         for (size_t k = 0; k < json_array_size(value); k++)
             look_up(index, claim, json_array_get(value, k), &runs);
     }
-    if (runs.count == 0)
+    if (runs.count == 0 || runs.are_too_many)
         return true;
     if (runs.count == 1) {
         *found = &index->pipelines[runs.slots[0]->first];

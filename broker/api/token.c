@@ -99,8 +99,10 @@ static bool read_wishes(const struct form *form, struct exchange_request *out, s
 
     if (form_count(form, "audience") > 1 || form_count(form, "resource") > 0)
         return error_set(error, ERROR_TARGET, "more than one audience, or a resource");
-    if (form_get(form, "audience", &out->audience) && out->audience.len > AUDIENCE_MAX)
-        return error_set(error, ERROR_TARGET, "an audience of %zu bytes", out->audience.len);
+    if (form_get(form, "audience", &out->audience) &&
+        (out->audience.len > AUDIENCE_MAX || !is_printable(out->audience)))
+        return error_set(error, ERROR_TARGET, "an audience of %zu bytes, or not printable",
+                         out->audience.len);
     if (form_get(form, "stage", &out->stage) &&
         (out->stage.len > STAGE_MAX || str_has_control(out->stage)))
         return error_set(error, ERROR_REQUEST, "stage is no stage's name");

@@ -3,8 +3,21 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/json_plain.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What is read quickly, jansson reads as well and as the same. */
+static void compare_plain(struct str text)
+{
+    JSON_OWNED json_t *plain = json_plain_parse(text, JSON_LIMITS_REQUEST);
+    JSON_OWNED json_t *expected = NULL;
+
+    if (plain == NULL)
+        return;
+    expected = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+    assert(expected != NULL && json_equal(plain, expected));
+}
 
 /* A refusal has a code; what is read, written and read again is the same. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -18,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (arena == NULL)
         return 0;
+    compare_plain(text);
     if (!json_parse(text, JSON_LIMITS_REQUEST, &json, &error)) {
         assert(error.code != ERROR_NONE && json == NULL);
         return 0;

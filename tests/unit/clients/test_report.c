@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "clients/report.h"
 #include "tests/test.h"
 
@@ -52,6 +53,26 @@ static void print_nothing(void)
     assert_int_equal(fflush(stderr), 0);
 }
 
+static void print_hostile_json(void)
+{
+    JSON_OWNED json_t *json = json_object();
+
+    assert_true(
+        json_put(json, "a\xc2\x9b", json_string("\033[2J\x7f \xc2\x9b \xe2\x80\xae b\xc3\xa9")));
+    assert_true(print_clean_json(stderr, json));
+    assert_true(print_clean_json_text(stderr, STR("{\"a\":\"\033\xc2\x9b\"}")));
+    assert_false(print_clean_json_text(stderr, STR("\xff")));
+    assert_int_equal(fflush(stderr), 0);
+}
+
+static void json_steers_no_terminal_and_stays_the_same_json(void **state)
+{
+    (void)state;
+    assert_string_equal(capture(print_hostile_json),
+                        "{\n  \"a\\u009B\": \"\\u001B[2J\\u007F \\u009B \\u202E b\xc3\xa9\"\n}\n"
+                        "{\"a\":\"\\u001B\\u009B\"}");
+}
+
 static void the_empty_text_prints_nothing(void **state)
 {
     (void)state;
@@ -96,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(foreign_text_stays_in_its_line),
+        cmocka_unit_test(json_steers_no_terminal_and_stays_the_same_json),
         cmocka_unit_test(the_empty_text_prints_nothing),
         cmocka_unit_test(masks_are_printed_for_githubs_runner_only),
         cmocka_unit_test(a_failure_is_a_line_and_an_exit_code),

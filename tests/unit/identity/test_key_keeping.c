@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "keys/verifier.h"
+#include "keys/jose.h"
 #include "tests/test.h"
 #include "tests/unit/identity/key_world.h"
 #include "upstream/upstream.h"

@@ -150,6 +150,56 @@ static void every_pipeline_that_fits_is_found_and_no_other(void **state)
     assert_in_range(fitting, 100, (size_t)TOKENS * PIPELINES / 2);
 }
 
+#define GROUPS_FOUND_MAX 64
+
+static void write_group(const char *folder, size_t number, const char *stage)
+{
+    OWNED(buf_release) struct buf text = { 0 };
+    char name[32];
+
+    buf_init(&text, 1024);
+    buf_printf(&text,
+               "pipeline: g%zu\nowner: me\n"
+               "identity: { issuer: old-ci, project_id: \"7\", groups: g%zu }\n"
+               "stages: { %s: { kind: deploy } }\n",
+               number, number, stage);
+    (void)snprintf(name, sizeof(name), "g%zu.yaml", number);
+    world_write(folder, name, text.data);
+}
+
+/* Ask for `deploy` with the groups from `first` up to the last. */
+static bool asks_with_groups(const struct policy *policy, size_t first)
+{
+    OWNED(buf_release) struct buf claims = { 0 };
+
+    buf_init(&claims, 4096);
+    buf_add_text(&claims, "{\"project_id\":\"7\",\"groups\":[");
+    for (size_t i = first; i <= GROUPS_FOUND_MAX; i++)
+        buf_printf(&claims, "%s\"g%zu\"", i > first ? "," : "", i);
+    buf_add_text(&claims, "]}");
+    buf_add_byte(&claims, '\0');
+    return ask(policy,
+               &(struct asking){ .issuer = "old-ci", .claims = claims.data, .stage = "deploy" })
+        ->is_allowed;
+}
+
+/* Two pipelines have `deploy`. With one of them out of sight the other would be a guess. */
+static void a_token_that_leads_to_too_many_pipelines_fits_none(void **state)
+{
+    OWNED(policy_unref) struct policy *policy = NULL;
+    char folder[64];
+
+    (void)state;
+    world_make_folder(folder);
+    for (size_t i = 0; i <= GROUPS_FOUND_MAX; i++)
+        write_group(folder, i, i == 1 || i == GROUPS_FOUND_MAX ? "deploy" : "other");
+    policy = world_load(folder);
+    world_remove(folder);
+    assert_false(asks_with_groups(policy, 0));
+    assert_false(asks_with_groups(policy, 1));
+    assert_true(asks_with_groups(policy, 2));
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -161,6 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pipeline_that_fits_is_found_and_no_other),
+        cmocka_unit_test(a_token_that_leads_to_too_many_pipelines_fits_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, tear_down);
