@@ -98,22 +98,28 @@ int process_ending_signal(int signals, int timeout_ms)
 }
 
 /* In the child, between fork and exec: async-signal-safe calls only. */
-static bool detach(void)
+static bool detach(pid_t parent)
 {
     int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+    /* It ends with us however we end. A set-group-id program would drop that, so it is none here.
+     */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0 || getppid() != parent)
+        return false;
     return nowhere >= 0 && setsid() >= 0 && dup2(nowhere, STDIN_FILENO) >= 0 &&
            dup2(nowhere, STDOUT_FILENO) >= 0 && dup2(nowhere, STDERR_FILENO) >= 0;
 }
 
 /* Likewise. */
-static void become(enum process_role role, char *const argv[], char **environment, int failures)
+static void become(enum process_role role, char *const argv[], char **environment, int failures,
+                   pid_t parent)
 {
     int why;
 
     (void)setrlimit(RLIMIT_CORE, &core_limit); /* as it was: cannot fail */
     environ = environment;
-    if ((role == PROCESS_COMMAND || detach()) &&
+    if ((role == PROCESS_COMMAND || detach(parent)) &&
         pthread_sigmask(SIG_SETMASK, &signal_mask, NULL) == 0)
         (void)execvp(argv[0], argv); /* returns only where it failed */
     why = errno;
@@ -148,6 +154,7 @@ bool process_start(enum process_role role, char *const argv[], char **environmen
                    int *exit_code, struct error *error)
 {
     int failures[2];
+    pid_t parent = getpid();
     pid_t started;
     int why;
 
@@ -157,7 +164,7 @@ bool process_start(enum process_role role, char *const argv[], char **environmen
     (void)fcntl(failures[1], F_SETFD, FD_CLOEXEC);
     started = fork();
     if (started == 0)
-        become(role, argv, environment, failures[1]);
+        become(role, argv, environment, failures[1], parent);
     why = started < 0 ? errno : 0;
     (void)close(failures[1]); /* nothing was written by us */
     if (started > 0)
