@@ -4,6 +4,7 @@ A fenced block of sh, yaml or json has a comment above it that says how it is tr
 
   <!-- tested: file NAME -->          written under NAME, for the blocks after it
   <!-- tested: broker NAME -->        the same, and `stagepassd --config NAME --check` accepts it
+  <!-- tested: issuers -->            `issuers` of a broker.yaml, for the policies after it
   <!-- tested: policy NAME -->        a policy file: checked, and its tests are run
   <!-- tested: stages -->             stages of a pipeline: checked
   <!-- tested: stage -->              what stands in a stage: checked
@@ -120,6 +121,7 @@ class Document:
         os.makedirs(self.folder)
         self.printed = None
         self.is_running = False
+        self.world = WORLD
         self.checked = 0
 
     def say(self, block, holds, detail=""):
@@ -166,12 +168,18 @@ class Document:
             os.remove(os.path.join(policies, "least.yaml"))
         self.say(block, result.returncode == (2 if block.is_refused else 0), self.printed)
 
+    def try_issuers(self, block):
+        """Checked with the policy that must follow."""
+        self.world = re.sub(r"(?ms)^issuers:.*?(?=^targets:)", lambda _: block.text, WORLD)
+        following = self.blocks[self.blocks.index(block) + 1:][:1]
+        self.say(block, bool(following) and following[0].kind == "policy" and self.world != WORLD)
+
     def try_policy(self, block, text=None):
         name = block.words[1] if len(block.words) > 1 else "policy.yaml"
         folder = os.path.join("checked", str(block.line))
         for sets in [b for b in self.blocks if b.kind == "sets"]:
             self.write(os.path.join(folder, "policies", "sets.yaml"), sets.text)
-        self.write(os.path.join(folder, "broker.yaml"), WORLD)
+        self.write(os.path.join(folder, "broker.yaml"), self.world)
         self.write(os.path.join(folder, "policies", name), block.text if text is None else text)
         folder = os.path.join(self.folder, folder)
         result = self.run(["stagepass", "policy", "check", "--config", "broker.yaml"], folder)
