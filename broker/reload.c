@@ -76,7 +76,8 @@ static bool fill(struct rules *rules, struct config *config, struct upstream *up
                        error) &&
            identity_new(&options, upstream, previous ? previous->identity : NULL, &rules->identity,
                         error) &&
-           fill_people(rules, config, upstream, previous, options.keys_folder, error) &&
+           fill_people(rules, config, upstream, previous, tools ? config->people_folder : NULL,
+                       error) &&
            (!tools || start_targets(config, tools, error));
 }
 

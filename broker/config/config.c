@@ -182,9 +182,12 @@ static void read_store(const struct config_reader *reader, const json_t *root)
                             "a PostgreSQL store is not supported by this version: name a folder");
     else
         reader->config->store = config_path(reader, text);
-    if (reader->config->store)
-        reader->config->issuers_folder =
-            file_join(reader->config->arena, reader->config->store, "issuers");
+    if (!reader->config->store)
+        return;
+    reader->config->issuers_folder =
+        file_join(reader->config->arena, reader->config->store, "issuers");
+    reader->config->people_folder =
+        file_join(reader->config->arena, reader->config->store, "people");
 }
 
 static void read_keys(const struct config_reader *reader, const json_t *root)
@@ -204,8 +207,8 @@ static void read_keys(const struct config_reader *reader, const json_t *root)
         (void)config_get_path(reader, map, "directory", &keys->directory);
         if (yaml_get_choice(&reader->yaml, map, "algorithm", algorithms, &choice))
             keys->issuer_algorithm = values[choice];
-        (void)yaml_get_duration_s(&reader->yaml, map, "rotate_every", 3 * DAY_S,
-                                  400 * DAY_S, &keys->rotate_every_s);
+        (void)yaml_get_duration_s(&reader->yaml, map, "rotate_every", 3 * DAY_S, 400 * DAY_S,
+                                  &keys->rotate_every_s);
     }
     if (!keys->directory && config->store)
         keys->directory = file_join(config->arena, config->store, "keys");

@@ -47,6 +47,7 @@ struct config {
     struct config_listen admin;
     const char *store;
     const char *issuers_folder; /* in the store: what is kept of issuers' keys */
+    const char *people_folder;  /* the same of the people's provider, which may be an issuer too */
     struct keys_options keys;
     struct str origin;
     struct config_limits limits;
