@@ -25,6 +25,7 @@
 #include "exchange/exchange.h"
 #include "exchange/rules.h"
 #include "http/http.h"
+#include "identity/dpop_nonce.h"
 #include "identity/identity.h"
 #include "keys/keys.h"
 #include "ledger/ledger.h"
@@ -47,6 +48,7 @@ struct broker {
     struct ledger *ledger;
     struct denials *denials;
     struct readings *readings;
+    struct dpop_nonces *nonces;
     struct rules_table *rules;
     struct exchange_service service;
     struct api api;
@@ -217,6 +219,8 @@ static bool start_ledger(struct broker *broker, struct diagnostics *diagnostics,
     broker->readings = readings_new();
     if (!broker->readings)
         return error_set(error, ERROR_MEMORY, "readings");
+    if (!dpop_nonces_new(config->broker, &broker->nonces, error))
+        return false;
     return record_start(broker, error) && record_policy(broker, broker->first_rules, error);
 }
 
@@ -280,6 +284,7 @@ static void wire(struct broker *broker)
     broker->api = (struct api){
         .service = &broker->service,
         .issuer = broker->config->issuer,
+        .nonces = broker->nonces,
         .algorithm = broker->config->keys.issuer_algorithm == KEY_RS256 ? "RS256" : "ES256",
         .readings = broker->readings,
         .not_ready = not_ready,
@@ -567,6 +572,7 @@ void broker_stop(struct broker *broker)
     ledger_close(broker->ledger);
     denials_free(broker->denials);
     readings_free(broker->readings);
+    dpop_nonces_free(broker->nonces);
     if (broker->rules)
         rules_put(broker->rules, broker->first_rules);
     rules_table_free(broker->rules);

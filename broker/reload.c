@@ -72,6 +72,7 @@ static bool fill(struct rules *rules, struct config *config, struct upstream *up
     rules->target_count = config->target_count;
     rules->default_ttl_s = config->limits.default_ttl_s;
     rules->leeway_s = config->limits.leeway_s;
+    rules->needs_dpop_nonce = config->needs_dpop_nonce;
     return policy_load(config->policy_directory, &config->world, diagnostics, &rules->policy,
                        error) &&
            identity_new(&options, upstream, previous ? previous->identity : NULL, &rules->identity,

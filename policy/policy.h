@@ -141,6 +141,13 @@ size_t policy_stage_count(const struct policy *policy);
 
 /* Deciding. */
 
+/** Keys that the sender of a request has proven to hold: bits. */
+enum policy_proof {
+    POLICY_PROOF_DPOP = 1 << 0, /* a DPoP proof came along */
+    POLICY_PROOF_MTLS = 1 << 1, /* a client certificate did */
+    POLICY_PROOF_KEY = 1 << 2,  /* the token itself names the key of that DPoP proof */
+};
+
 /** What is known of a request, all verified. */
 struct policy_facts {
     struct str issuer;
@@ -149,6 +156,7 @@ struct policy_facts {
     const struct claim_danger *const *dangers; /* that hold for the token */
     size_t danger_count;
     const struct address *address; /* of the request; NULL: unknown */
+    unsigned proofs;               /* enum policy_proof bits */
 };
 
 struct policy_request {
@@ -182,7 +190,8 @@ struct policy_decision {
  *
  * Where it fails with ERROR_CONDITION `decision` has the stage and the failed conditions' names (a
  * claim's name as written; those of `unless` too; that of a value which may not fill a hole; that
- * of a danger which no exact condition of the stage names). Where
+ * of a danger which no exact condition of the stage names; "proof" where the stage demands one and
+ * none of these came). Where
  * a stage was named that no fitting pipeline has, the only name is "stage", and `decision->stage`
  * is there for its pipeline and owner only. With ERROR_SCOPE and ERROR_TARGET too `decision` has
  * the stage. It never has grants after a failure.

@@ -47,6 +47,15 @@ static bool find_fitting(struct decider *decider)
 
 /* ---- which stage ---- */
 
+static bool proof_holds(const struct policy_stage_rule *stage, const struct policy_facts *facts,
+                        struct policy_failures *failures)
+{
+    if (stage->proofs == 0 || (stage->proofs & facts->proofs) != 0)
+        return true;
+    policy_failures_add(failures, STR("proof"));
+    return false;
+}
+
 static bool stage_holds(const struct policy_stage_rule *stage, const struct policy_facts *facts,
                         struct policy_failures *failures)
 {
@@ -55,6 +64,7 @@ static bool stage_holds(const struct policy_stage_rule *stage, const struct poli
     holds &= !policy_unless_holds(&stage->pipeline->unless, facts, failures);
     holds &= policy_when_holds(&stage->when, facts, failures);
     holds &= policy_dangers_are_named(stage, facts, failures);
+    holds &= proof_holds(stage, facts, failures);
     return holds & !policy_unless_holds(&stage->unless, facts, failures);
 }
 

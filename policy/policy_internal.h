@@ -120,6 +120,7 @@ struct policy_stage_rule {
     const struct policy_pipeline *pipeline;
     struct policy_clause when;
     struct policy_clause unless;
+    unsigned proofs;       /* enum policy_proof bits: one of them must be there; 0: none */
     const bool *has_holes; /* a grant each */
 };
 
@@ -137,7 +138,8 @@ struct policy_test_row {
     const json_t *claims;
     const struct policy_issuer *issuer;
     const struct address *address; /* NULL: unknown */
-    struct str stage;              /* as written; may be empty */
+    unsigned proofs;
+    struct str stage; /* as written; may be empty */
     bool is_allow;
     bool has_because;
     const struct str *because; /* sorted */
@@ -329,6 +331,9 @@ bool policy_is_name(struct str text, const char *set, size_t max);
 /** Read a pipeline document. Mistakes are reported. */
 void policy_pipeline_read(struct policy_loader *loader, const json_t *root, const char *path,
                           struct policy_pipeline *pipeline);
+
+/** Read `proof`: enum policy_proof bits; 0 where it is not written or wrong. */
+unsigned policy_proofs_read(const struct policy_loader *loader, const json_t *map);
 
 /** Read the stages of a pipeline. */
 void policy_stages_read(struct policy_loader *loader, const json_t *map,

@@ -63,6 +63,7 @@ static void read_stage(struct policy_loader *loader, const json_t *json,
     stage->shown.environment = read_name(loader, json, "environment");
     policy_clause_read(loader, json, "when", scope, &stage->when);
     policy_clause_read(loader, json, "unless", scope, &stage->unless);
+    stage->proofs = policy_proofs_read(loader, json);
     policy_captures_check(loader, json, stage);
     policy_grants_read(loader, json, stage);
 }

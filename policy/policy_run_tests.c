@@ -206,7 +206,9 @@ static bool find_dangers(const struct run *run, struct policy_facts *facts, stru
 static bool run_row(struct run *run, struct error *error)
 {
     struct policy_request request = { .stage = run->row->stage };
-    struct policy_facts facts = { .issuer = run->row->issuer->name, .address = run->row->address };
+    struct policy_facts facts = { .issuer = run->row->issuer->name,
+                                  .address = run->row->address,
+                                  .proofs = run->row->proofs };
     struct policy_decision *decision = arena_alloc(run->arena, sizeof(*decision));
     struct error denial = { 0 };
 

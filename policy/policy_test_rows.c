@@ -274,7 +274,8 @@ static bool can_fail(const struct policy_pipeline *pipeline, struct str name)
         return true;
     for (size_t i = 0; i < pipeline->stage_count; i++)
         if (has_condition(&pipeline->stages[i].when, name) ||
-            has_condition(&pipeline->stages[i].unless, name))
+            has_condition(&pipeline->stages[i].unless, name) ||
+            (pipeline->stages[i].proofs != 0 && str_eq(name, STR("proof"))))
             return true;
     return false;
 }
@@ -355,6 +356,7 @@ static void read_row(const struct row_reader *reader)
     read_issuer(reader);
     read_claims(reader);
     read_address(reader);
+    reader->row->proofs = policy_proofs_read(reader->loader, reader->json);
     read_stage(reader);
     read_expectation(reader);
     read_time(reader);

@@ -8,6 +8,7 @@
 #include "http/http.h"
 
 struct readings;
+struct dpop_nonces;
 
 /**
  * The endpoints: two route tables, and what their handlers work with.
@@ -17,7 +18,8 @@ struct readings;
  */
 struct api {
     const struct exchange_service *service;
-    struct str issuer;     /* our URL; its endpoints are named in discovery */
+    struct str issuer; /* our URL; its endpoints are named in discovery */
+    const struct dpop_nonces *nonces;
     const char *algorithm; /* that our tokens are signed with: "ES256", "RS256" */
     struct readings *readings;
     /** Why it is not ready, or NULL. Threads: any. */

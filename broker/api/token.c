@@ -1,4 +1,6 @@
 #include "api/api_internal.h"
+#include "base/base64.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -7,6 +9,7 @@
 #include "exchange/rules.h"
 #include "http/form.h"
 #include "identity/dpop.h"
+#include "identity/dpop_nonce.h"
 
 #define GRANT_EXCHANGE "urn:ietf:params:oauth:grant-type:token-exchange"
 #define TOKEN_TYPE(name) "urn:ietf:params:oauth:token-type:" name
@@ -136,32 +139,72 @@ static bool read_details(const struct form *form, struct arena *arena, struct ex
     return json_keep(arena, details, error);
 }
 
+static bool needs_nonce(const struct api *api, int64_t *leeway_s)
+{
+    struct rules *rules = rules_get(api->service->rules);
+    bool needs = rules->needs_dpop_nonce;
+
+    *leeway_s = rules->leeway_s;
+    rules_put(api->service->rules, rules);
+    return needs;
+}
+
 /* A proof's key binds what is issued (RFC 9449 5). */
-static bool read_proof(const struct http_request *request, const struct api *api,
-                       struct exchange_request *out, struct error *error)
+static bool read_dpop(const struct http_request *request, const struct api *api,
+                      struct exchange_request *out, struct error *error)
 {
     struct str proof;
     size_t count = http_header_get(request, "DPoP", &proof);
     struct dpop_options options = {
         .method = request->method,
         .now_s = clock_wall_s(),
+        .nonces = api->nonces,
     };
-    struct rules *rules;
-    char *thumbprint;
+    struct dpop_proof *checked;
 
     if (count == 0)
         return true;
     if (count > 1)
         return error_set(error, ERROR_DPOP, "%zu DPoP header fields", count);
-    thumbprint = arena_alloc(request->arena, 44);
+    checked = arena_alloc(request->arena, sizeof(*checked));
     options.url = arena_printf(request->arena, STR_FMT "/token", STR_ARG(api->issuer));
-    if (!thumbprint || !options.url.data)
+    if (!checked || !options.url.data)
         return error_set(error, ERROR_MEMORY, "proof");
-    rules = rules_get(api->service->rules);
-    options.leeway_s = rules->leeway_s;
-    rules_put(api->service->rules, rules);
-    out->thumbprint = thumbprint;
-    return dpop_check(proof, &options, request->arena, thumbprint, error);
+    options.needs_nonce = needs_nonce(api, &options.leeway_s);
+    out->proof.dpop = checked;
+    return dpop_check(proof, &options, request->arena, checked, error);
+}
+
+/* So does a client certificate that our authorities vouch for (RFC 8705 3). */
+static bool read_certificate(const struct http_request *request, struct exchange_request *out,
+                             struct error *error)
+{
+    OWNED(buf_release) struct buf text = { 0 };
+    uint8_t sha256[SHA256_LEN];
+
+    if (!http_client_certificate(request, sha256))
+        return true;
+    buf_init(&text, EXCHANGE_DIGEST_LEN);
+    buf_add_base64url(&text, (struct str){ (const char *)sha256, sizeof(sha256) });
+    if (buf_is_ok(&text))
+        out->proof.certificate = arena_copy(request->arena, buf_str(&text)).data;
+    return out->proof.certificate || error_set(error, ERROR_MEMORY, "certificate");
+}
+
+/* Whoever proves with DPoP always gets the nonce of the minute, for the next proof. */
+static void give_nonce(struct http_request *request, const struct api *api)
+{
+    struct str proof;
+    char *nonce;
+
+    if (http_header_get(request, "DPoP", &proof) == 0)
+        return;
+    nonce = arena_alloc(request->arena, DPOP_NONCE_LEN + 1);
+    if (!nonce)
+        return;
+    dpop_nonce_make(api->nonces, clock_wall_s(), nonce);
+    if (nonce[0] != '\0')
+        http_add_header(request, "DPoP-Nonce", str_from(nonce));
 }
 
 static bool read_request(struct http_request *request, const struct api *api,
@@ -175,7 +218,7 @@ static bool read_request(struct http_request *request, const struct api *api,
     return form_parse(request->body, parameters, request->arena, form, error) &&
            check_grant(form, error) && read_subject(form, out, error) &&
            read_wishes(form, out, error) && read_details(form, request->arena, out, error) &&
-           read_proof(request, api, out, error);
+           read_dpop(request, api, out, error) && read_certificate(request, out, error);
 }
 
 static void log_exchange(const struct http_request *request, const struct exchange *exchange,
@@ -227,8 +270,8 @@ static void log_news(const struct exchange *exchange)
     log_end(&line);
 }
 
-static enum progress answer_failure(struct http_request *request, const struct exchange *exchange,
-                                    const struct error *error)
+static enum progress answer_failure(struct http_request *request, const struct api *api,
+                                    const struct exchange *exchange, const struct error *error)
 {
     const struct error_kind *kind = error_kind(error->code);
     struct str decision = str_from(exchange ? exchange->decision_id : NULL);
@@ -245,15 +288,18 @@ static enum progress answer_failure(struct http_request *request, const struct e
     if (exchange && exchange->is_verified)
         log_news(exchange);
     log_exchange(request, exchange, outcomes[i].event, error);
+    give_nonce(request, api);
     return oauth_answer_error(request, error, decision, exchange);
 }
 
-static enum progress answer_success(struct http_request *request, struct exchange *exchange)
+static enum progress answer_success(struct http_request *request, const struct api *api,
+                                    struct exchange *exchange)
 {
     metric_add(METRIC_EXCHANGES_ISSUED, 1);
     metric_time(METRIC_TIMER_TOKEN, clock_monotonic_ns() - request->started_ns);
     log_news(exchange);
     log_exchange(request, exchange, "exchange.issued", NULL);
+    give_nonce(request, api);
     return http_answer_json(request, 200, json_incref(exchange->answer));
 }
 
@@ -266,11 +312,11 @@ enum progress token_post(struct http_request *request, void *context)
 
     if (!request->state) {
         if (!read_request(request, api, &wanted, &error))
-            return answer_failure(request, NULL, &error);
+            return answer_failure(request, api, NULL, &error);
         request->state = exchange_new(api->service, &wanted, http_waker(request), request->arena);
         if (!request->state) {
             (void)error_set(&error, ERROR_MEMORY, "exchange");
-            return answer_failure(request, NULL, &error);
+            return answer_failure(request, api, NULL, &error);
         }
     }
     /* Whoever was asked may be at work on the exchange: only its waker gives it back. */
@@ -281,6 +327,6 @@ enum progress token_post(struct http_request *request, void *context)
     progress = exchange_walk(request->state, &error);
     if (progress == PROGRESS_WAIT)
         return progress;
-    return progress == PROGRESS_DONE ? answer_success(request, request->state)
-                                     : answer_failure(request, request->state, &error);
+    return progress == PROGRESS_DONE ? answer_success(request, api, request->state)
+                                     : answer_failure(request, api, request->state, &error);
 }

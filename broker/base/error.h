@@ -41,8 +41,9 @@ enum error_code {
     ERROR_TOKEN_EXPIRED,
     ERROR_TOKEN_TOO_OLD,
     ERROR_TOKEN_AUDIENCE,
-    ERROR_DPOP,  /* invalid_dpop_proof */
-    ERROR_STAGE, /* several stages fit and none is named */
+    ERROR_DPOP,       /* invalid_dpop_proof */
+    ERROR_DPOP_NONCE, /* use_dpop_nonce: the answer has one */
+    ERROR_STAGE,      /* several stages fit and none is named */
 
     /* policy */
     ERROR_NO_PIPELINE, /* tell the caller nothing */

@@ -21,9 +21,9 @@ static const char *const listen_later[] = { "proxy", NULL };
 static const char *const ledger_later[] = { "witnesses", "keep", NULL };
 static const char *const nothing_later[] = { NULL };
 
-static const char *const top_names[] = { "issuer",  "broker", "listen",  "admin",  "store",
-                                         "keys",    "ledger", "limits",  "policy", "help",
-                                         "issuers", "people", "targets", NULL };
+static const char *const top_names[] = { "issuer", "broker",  "listen", "admin",   "store",
+                                         "keys",   "ledger",  "limits", "policy",  "help",
+                                         "dpop",   "issuers", "people", "targets", NULL };
 
 /* Where the file is; its own relative paths start there. */
 static struct str folder_of(struct str path)
@@ -265,6 +265,19 @@ static void read_limits(const struct config_reader *reader, const json_t *root)
     (void)yaml_get_int(&reader->yaml, map, "threads", 1, 64, &limits->threads);
 }
 
+static void read_dpop(const struct config_reader *reader, const json_t *root)
+{
+    static const char *const names[] = { "nonce", NULL };
+    static const char *const needs[] = { "optional", "required", NULL };
+    const json_t *map;
+    size_t choice;
+
+    if (yaml_get_map(&reader->yaml, root, "dpop", &map) &&
+        yaml_expect_map(&reader->yaml, map, names) &&
+        yaml_get_choice(&reader->yaml, map, "nonce", needs, &choice))
+        reader->config->needs_dpop_nonce = choice == 1;
+}
+
 static void read_policy(const struct config_reader *reader, const json_t *root)
 {
     static const char *const names[] = { "directory", NULL };
@@ -290,6 +303,7 @@ static void read_all(const struct config_reader *reader)
     read_keys(reader, root);
     read_ledger(reader, root);
     read_limits(reader, root);
+    read_dpop(reader, root);
     read_policy(reader, root);
     config_read_issuers(reader, root);
     config_read_people(reader, root);

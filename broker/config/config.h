@@ -51,6 +51,7 @@ struct config {
     struct keys_options keys;
     struct str origin;
     struct config_limits limits;
+    bool needs_dpop_nonce; /* `dpop: { nonce: required }` */
     const char *policy_directory;
     struct str help;
     struct issuer_options *issuers;

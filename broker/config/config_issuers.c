@@ -12,8 +12,8 @@
 #define MAX_AGE_MAX_S ((int64_t)24 * 3600)
 
 static const char *const issuer_names[] = {
-    "profile", "url", "audience", "only",      "algorithms", "max_age",        "claims",
-    "ids",     "ca",  "jwks",     "key_hosts", "allow_http", "allow_networks", NULL
+    "profile", "url",  "audience",  "only",       "algorithms",     "max_age", "claims",    "ids",
+    "ca",      "jwks", "key_hosts", "allow_http", "allow_networks", "bind",    "on_replay", NULL
 };
 
 static const struct {
@@ -232,6 +232,25 @@ static void check_binding(const struct config_reader *reader, const json_t *map,
             "take them too");
 }
 
+/* What comes along with its tokens, and what happens to one that comes again. */
+static void read_binding(const struct config_reader *reader, const json_t *map,
+                         struct issuer_options *issuer)
+{
+    static const char *const bindings[] = { "dpop", "mtls", NULL };
+    static const enum identity_binding values[] = { IDENTITY_BIND_DPOP, IDENTITY_BIND_MTLS };
+    static const char *const answers[] = { "refuse", "revoke", NULL };
+    size_t choice;
+
+    if (yaml_get_choice(&reader->yaml, map, "bind", bindings, &choice))
+        issuer->binding = values[choice];
+    if (yaml_get_choice(&reader->yaml, map, "on_replay", answers, &choice))
+        issuer->revokes_on_replay = choice == 1;
+    if (issuer->binding == IDENTITY_BIND_MTLS && !reader->config->listen.client_ca_file)
+        (void)yaml_complain(&reader->yaml, json_object_get(map, "bind"),
+                            "no client certificate is ever accepted: name 'client_ca' under "
+                            "'listen.tls'");
+}
+
 static void read_issuer(const struct config_reader *reader, const json_t *map,
                         struct issuer_options *issuer)
 {
@@ -250,6 +269,7 @@ static void read_issuer(const struct config_reader *reader, const json_t *map,
     read_claims(reader, map, issuer);
     read_only(reader, map, issuer);
     config_read_fetching(reader, map, issuer);
+    read_binding(reader, map, issuer);
     check_binding(reader, map, issuer); /* last: it looks at what the others read */
 }
 

@@ -27,7 +27,7 @@ static bool put_access_token(const struct exchange *exchange, json_t *answer)
            json_put(answer, "issued_token_type",
                     json_string("urn:ietf:params:oauth:token-type:jwt")) &&
            json_put(answer, "token_type",
-                    json_string(exchange->request.thumbprint ? "DPoP" : "Bearer")) &&
+                    json_string(exchange->request.proof.dpop ? "DPoP" : "Bearer")) &&
            json_put(answer, "expires_in", json_integer(mint->expires_s - exchange->now_s));
 }
 

@@ -8,7 +8,6 @@
 #include "base/json.h"
 #include "base/metrics.h"
 #include "base/secret.h"
-#include "exchange/denials.h"
 #include "exchange/exchange_internal.h"
 #include "exchange/rules.h"
 
@@ -40,7 +39,6 @@ static enum progress intent_enter(struct exchange *exchange, struct error *error
 static enum progress mint_enter(struct exchange *exchange, struct error *error);
 static enum progress outcome_enter(struct exchange *exchange, struct error *error);
 static enum progress answer_enter(struct exchange *exchange, struct error *error);
-static enum progress record_failure(struct exchange *exchange, struct error *error);
 
 static const struct room rooms[] = {
     { "identity", identity_enter, false }, { "policy", policy_enter, true },
@@ -100,7 +98,7 @@ enum progress exchange_walk(struct exchange *exchange, struct error *error)
         }
         exchange->is_failing = true;
     }
-    return exchange->is_failing ? record_failure(exchange, error) : PROGRESS_DONE;
+    return exchange->is_failing ? exchange_record_failure(exchange, error) : PROGRESS_DONE;
 }
 
 bool exchange_abandon(struct exchange *exchange)
@@ -114,18 +112,25 @@ bool exchange_has_begun(const struct exchange *exchange)
     return exchange->is_submitted || exchange->has_intent;
 }
 
+static const char *thumbprint_of(const struct exchange *exchange)
+{
+    return exchange->request.proof.dpop ? exchange->request.proof.dpop->thumbprint : NULL;
+}
+
 static enum progress identity_enter(struct exchange *exchange, struct error *error)
 {
     struct identity_input input = {
         .token = exchange->request.subject_token,
         .now_s = clock_wall_s(),
-        .thumbprint = exchange->request.thumbprint,
+        .thumbprint = thumbprint_of(exchange),
     };
     enum progress progress;
 
     exchange->now_s = input.now_s;
     progress = identity_verify(exchange->rules->identity, &input, exchange->arena, exchange->waker,
                                &exchange->identity_state, &exchange->token, error);
+    if (progress == PROGRESS_DONE && !exchange_check_binding(exchange, error))
+        return PROGRESS_FAILED;
     exchange->is_verified = progress == PROGRESS_DONE;
     return progress;
 }
@@ -180,6 +185,7 @@ static bool decide(struct exchange *exchange, struct policy_decision *decision, 
         .dangers = exchange->token.dangers,
         .danger_count = exchange->token.danger_count,
         .address = &exchange->request.address,
+        .proofs = exchange_proofs(exchange),
     };
 
     /* What was decided once is decided again under the stage's full name. */
@@ -254,7 +260,8 @@ static struct mint mint_common(struct exchange *exchange)
         .lease = { exchange->lease_id, ID_LEN },
         .run = ci_text(exchange, "run"),
         .repository = ci_text(exchange, "repository"),
-        .thumbprint = exchange->request.thumbprint,
+        .thumbprint = thumbprint_of(exchange),
+        .certificate = exchange->request.proof.certificate,
         .address = &exchange->request.address,
         .now_s = exchange->now_s,
         .arena = exchange->arena,
@@ -320,54 +327,9 @@ static enum progress lease_enter(struct exchange *exchange, struct error *error)
     return check_details(exchange, error) ? PROGRESS_DONE : PROGRESS_FAILED;
 }
 
-/* Queue one entry under the guards already set; the waker brings us back. */
-static enum progress submit(struct exchange *exchange, json_t *entry, json_t *private_part,
-                            struct error *error)
-{
-    struct ledger_append *append = &exchange->append;
-
-    append->entries[0] = entry;
-    append->private_parts[0] = private_part;
-    append->entry_count = 1;
-    append->waker = exchange->waker;
-    if (!ledger_submit(exchange->service->ledger, append, exchange->arena, error))
-        return PROGRESS_FAILED;
-    exchange->is_submitted = true;
-    return PROGRESS_WAIT;
-}
-
-static enum progress submit_lease(struct exchange *exchange, enum entry_type type,
-                                  const struct error *cause, struct error *error)
-{
-    JSON_OWNED json_t *entry = NULL;
-    JSON_OWNED json_t *private_part = NULL;
-
-    if (!record_lease(exchange, type, cause, &entry, &private_part, error))
-        return PROGRESS_FAILED;
-    return submit(exchange, entry, private_part, error);
-}
-
-static void guard_unused(struct exchange *exchange)
-{
-    struct store_guard *guard = &exchange->append.guards[0];
-
-    guard->kind = STORE_GUARD_MARK_ABSENT;
-    memcpy(guard->mark, exchange->token.mark, sizeof(guard->mark));
-    exchange->append.guard_count = 1;
-}
-
-static void guard_requested(struct exchange *exchange)
-{
-    struct store_guard *guard = &exchange->append.guards[0];
-
-    guard->kind = STORE_GUARD_LEASE;
-    memcpy(guard->lease_id, exchange->lease_id, sizeof(guard->lease_id));
-    guard->state = LEASE_REQUESTED;
-    guard->version = 1;
-    exchange->append.guard_count = 1;
-}
-
-/* What a commit came to. A guard that failed is a replay before the intent, and lost state after.
+/*
+ * What a commit came to. A guard that failed is a replay before the intent; after it somebody ended
+ * the lease.
  */
 static enum progress committed(struct exchange *exchange, struct error *error)
 {
@@ -376,10 +338,14 @@ static enum progress committed(struct exchange *exchange, struct error *error)
     exchange->is_submitted = false;
     if (append->is_committed)
         return PROGRESS_DONE;
-    if (append->failed_guard < append->guard_count && !exchange->has_intent)
-        (void)error_set(error, ERROR_TOKEN_USED, "the token was used before");
-    else
+    if (append->failed_guard >= append->guard_count)
         *error = append->error;
+    else if (!exchange->has_intent)
+        (void)exchange_guard_error(append->failed_guard, error);
+    else {
+        exchange->has_ended = true;
+        (void)error_set(error, ERROR_CONDITION, "the lease was ended while a target was asked");
+    }
     return PROGRESS_FAILED;
 }
 
@@ -390,8 +356,8 @@ static enum progress intent_enter(struct exchange *exchange, struct error *error
     if (!exchange->has_remote)
         return PROGRESS_DONE;
     if (!exchange->is_submitted) {
-        guard_unused(exchange);
-        return submit_lease(exchange, ENTRY_LEASE_REQUESTED, NULL, error);
+        exchange_guard_token(exchange);
+        return exchange_submit_lease(exchange, ENTRY_LEASE_REQUESTED, NULL, error);
     }
     progress = committed(exchange, error);
     if (progress == PROGRESS_DONE)
@@ -503,10 +469,10 @@ static enum progress outcome_enter(struct exchange *exchange, struct error *erro
         if (!still_allowed(exchange, error))
             return PROGRESS_FAILED;
         if (exchange->has_intent)
-            guard_requested(exchange);
+            exchange_guard_requested(exchange);
         else
-            guard_unused(exchange);
-        return submit_lease(exchange, ENTRY_CREDENTIAL_ISSUED, NULL, error);
+            exchange_guard_token(exchange);
+        return exchange_submit_lease(exchange, ENTRY_CREDENTIAL_ISSUED, NULL, error);
     }
     progress = committed(exchange, error);
     if (progress == PROGRESS_DONE) {
@@ -519,74 +485,4 @@ static enum progress outcome_enter(struct exchange *exchange, struct error *erro
 static enum progress answer_enter(struct exchange *exchange, struct error *error)
 {
     return answer_build(exchange, error) ? PROGRESS_DONE : PROGRESS_FAILED;
-}
-
-/* Whether a mint may have left something at its target that nobody was told of. */
-static bool has_unknown(const struct exchange *exchange)
-{
-    for (size_t i = 0; i < exchange->mint_count; i++)
-        if (exchange->mints[i].may_exist)
-            return true;
-    return false;
-}
-
-static enum progress submit_denial(struct exchange *exchange, struct error *error)
-{
-    JSON_OWNED json_t *entry = NULL;
-    JSON_OWNED json_t *private_part = NULL;
-    struct str stage = { 0 };
-    struct str key;
-
-    if (exchange->decision.stage)
-        stage = exchange->decision.stage->id;
-    key = arena_printf(exchange->arena, STR_FMT "\n" STR_FMT "\n" STR_FMT,
-                       STR_ARG(exchange->token.issuer->name), STR_ARG(exchange->token.subject),
-                       STR_ARG(stage));
-    if (!key.data || !record_denied(exchange, &exchange->failure, &entry, &private_part, error))
-        return PROGRESS_FAILED;
-    if (!denials_admit(exchange->service->denials, key, entry, exchange->now_s))
-        return PROGRESS_DONE;
-    exchange->append.guard_count = 0;
-    return submit(exchange, entry, private_part, error);
-}
-
-/*
- * Without a ledger there is nowhere to write it, without memory nothing to write it with. And who
- * is only told what to bring was refused nothing.
- */
-static bool is_recordable(const struct exchange *exchange)
-{
-    return exchange->failure.code != ERROR_LEDGER && exchange->failure.code != ERROR_MEMORY &&
-           !exchange->lacks_details;
-}
-
-/*
- * Record a failure, then tell it. Where even that cannot be written the answer is 503: what the
- * ledger does not know is not told as decided.
- */
-static enum progress record_failure(struct exchange *exchange, struct error *error)
-{
-    enum progress progress = PROGRESS_DONE;
-
-    if (!exchange->is_submitted) {
-        struct error recording = { 0 };
-
-        if (!is_recordable(exchange))
-            progress = PROGRESS_DONE;
-        else if (exchange->has_intent) {
-            guard_requested(exchange);
-            progress = submit_lease(exchange,
-                                    has_unknown(exchange) ? ENTRY_CREDENTIAL_UNKNOWN
-                                                          : ENTRY_CREDENTIAL_FAILED,
-                                    &exchange->failure, &recording);
-        } else
-            progress = submit_denial(exchange, &recording);
-        if (progress == PROGRESS_WAIT)
-            return progress;
-        if (progress == PROGRESS_FAILED)
-            exchange->failure = recording;
-    } else if (committed(exchange, &(struct error){ 0 }) == PROGRESS_FAILED)
-        exchange->failure = exchange->append.error;
-    *error = exchange->failure;
-    return PROGRESS_FAILED;
 }

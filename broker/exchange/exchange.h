@@ -13,6 +13,7 @@
 #include "base/network.h"
 #include "base/progress.h"
 #include "base/str.h"
+#include "identity/dpop.h"
 #include "identity/identity.h"
 #include "ledger/ledger.h"
 #include "policy/policy.h"
@@ -30,6 +31,15 @@ struct exchange_service {
     struct target_tools tools;
 };
 
+/** The characters of a SHA-256 in base64url. */
+#define EXCHANGE_DIGEST_LEN 43
+
+/** The keys that the sender of a request has proven to hold. */
+struct exchange_proof {
+    const struct dpop_proof *dpop; /* NULL: none */
+    const char *certificate;       /* SHA-256 of a verified one, in base64url; NULL: none */
+};
+
 #define EXCHANGE_REASON_MAX 256
 #define EXCHANGE_BINDINGS_MAX 8
 
@@ -41,8 +51,8 @@ struct exchange_request {
     struct str scope;    /* as it came */
     int64_t ttl_s;       /* 0: not asked */
     struct str reason;
-    const json_t *details;  /* `authorization_details`, an array, or NULL */
-    const char *thumbprint; /* of a proven key (DPoP), or NULL */
+    const json_t *details; /* `authorization_details`, an array, or NULL */
+    struct exchange_proof proof;
     struct address address;
 };
 
@@ -83,7 +93,11 @@ struct exchange {
     struct mint stage_token; /* the access token, where no audience asks for another */
     int64_t now_s;
     int64_t expires_s;
-    struct error failure; /* what is being recorded before it is answered */
+    struct error failure;  /* what is being recorded before it is answered */
+    struct replay *replay; /* what its token was used for before, where that is the failure */
+    bool is_counted;       /* the denial */
+    bool is_single;        /* it has an entry of its own */
+    bool has_ended;        /* somebody ended the lease while the targets were asked */
     struct ledger_append append;
     uint64_t entry_index;
     struct merkle_hash leaf_hash;

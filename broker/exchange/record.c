@@ -51,6 +51,26 @@ static bool is_personal_claim(const char *name, void *context)
     return claim && (claim->flags & CLAIM_PERSONAL);
 }
 
+/* Whose the token is from now on, and the proof that is used up with it: the fold reads both. */
+static bool put_holder(const struct exchange *exchange, json_t *object)
+{
+    const struct dpop_proof *dpop = exchange->request.proof.dpop;
+    uint8_t holder[STORE_HOLDER_LEN];
+    json_t *proof;
+
+    if (exchange_holder(&exchange->request.proof, holder) &&
+        !json_put(object, "holder",
+                  json_from_hex((struct str){ (const char *)holder, sizeof(holder) }, "")))
+        return false;
+    if (!dpop)
+        return true;
+    proof = json_object();
+    return json_put(object, "proof", proof) &&
+           json_put(proof, "mark",
+                    json_from_hex((struct str){ (const char *)dpop->mark, SHA256_LEN }, "")) &&
+           json_put(proof, "exp", json_integer(dpop->expires_s));
+}
+
 static bool put_token(const struct exchange *exchange, json_t *entry)
 {
     const struct verified_token *token = &exchange->token;
@@ -61,7 +81,7 @@ static bool put_token(const struct exchange *exchange, json_t *entry)
                     json_from_hex((struct str){ (const char *)token->mark, SHA256_LEN }, "")) &&
            json_put(object, "exp", json_integer(token->expires_s)) &&
            json_put(object, "iat", json_integer(token->issued_s)) &&
-           put_str(object, "kid", token->kid);
+           put_str(object, "kid", token->kid) && put_holder(exchange, object);
 }
 
 static bool is_kept_fact(const json_t *value)
@@ -96,6 +116,15 @@ static bool put_ci(const struct exchange *exchange, json_t *entry, json_t *priva
     return true;
 }
 
+static bool put_keys(const struct exchange *exchange, json_t *facts)
+{
+    const struct exchange_proof *proof = &exchange->request.proof;
+
+    return (!proof->dpop || json_put(facts, "jkt", json_string(proof->dpop->thumbprint))) &&
+           (!proof->certificate || json_put(facts, "x5t#S256", json_string(proof->certificate))) &&
+           (!exchange->token.is_key_bound || json_put(facts, "key_bound", json_true()));
+}
+
 static bool put_facts(const struct exchange *exchange, json_t *entry, json_t *private_part,
                       struct error *error)
 {
@@ -105,8 +134,7 @@ static bool put_facts(const struct exchange *exchange, json_t *entry, json_t *pr
 
     if (!json_put(entry, "facts", facts))
         return error_set(error, ERROR_MEMORY, "entry");
-    if (exchange->request.thumbprint &&
-        !json_put(facts, "jkt", json_string(exchange->request.thumbprint)))
+    if (!put_keys(exchange, facts))
         return error_set(error, ERROR_MEMORY, "entry");
     if (exchange->request.address.len == 0)
         return true;
@@ -205,7 +233,8 @@ bool record_denied(struct exchange *exchange, const struct error *cause, json_t 
 
     if (!begin(exchange, ENTRY_EXCHANGE_DENIED, entry, private_part, error))
         return false;
-    if (!json_put(*entry, "reason", json_string(reason)) || !put_failed(exchange, *entry))
+    if (!json_put(*entry, "reason", json_string(reason)) || !put_failed(exchange, *entry) ||
+        !replay_put_first(exchange->replay, *entry))
         return error_set(error, ERROR_MEMORY, "entry");
     return true;
 }
@@ -270,5 +299,21 @@ bool record_lease(struct exchange *exchange, enum entry_type type, const struct 
     if (cause && (!json_put(*entry, "code", json_string(error_kind(cause->code)->name)) ||
                   !json_put(*entry, "detail", json_from_str(str_from(cause->cause)))))
         return error_set(error, ERROR_MEMORY, "entry");
+    return true;
+}
+
+/* The digests of personal facts stay digests: copying them tells nobody more. */
+bool record_copy_opened(const json_t *opened, json_t *entry, struct error *error)
+{
+    static const char *const kept[] = {
+        "issuer", "subject", "pipeline", "stage", "kind", "environment", "tenant", "owner", "ci",
+    };
+
+    for (size_t i = 0; i < COUNT(kept); i++) {
+        json_t *value = json_object_get(opened, kept[i]);
+
+        if (value && !json_put(entry, kept[i], json_incref(value)))
+            return error_set(error, ERROR_MEMORY, "entry");
+    }
     return true;
 }

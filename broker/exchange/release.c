@@ -6,17 +6,13 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "exchange/exchange_internal.h"
 #include "keys/keys.h"
 
 static const char *const outcome_names[] = {
     [RELEASE_UNSAID] = NULL,
     [RELEASE_SUCCESS] = "success",
     [RELEASE_FAILURE] = "failure",
-};
-
-/* What the entry of the end takes over from the entry that opened the lease. */
-static const char *const kept_members[] = {
-    "issuer", "subject", "pipeline", "stage", "kind", "environment", "tenant", "owner", "ci",
 };
 
 struct release *release_new(const struct exchange_service *service, struct str token,
@@ -61,13 +57,7 @@ static bool copy_members(struct release *release, const struct store_lease *leas
                       error) ||
         !json_parse_object(text, limits, &opened, error))
         return false;
-    for (size_t i = 0; i < COUNT(kept_members); i++) {
-        json_t *value = json_object_get(opened, kept_members[i]);
-
-        if (value && !json_put(entry, kept_members[i], json_incref(value)))
-            return error_set(error, ERROR_MEMORY, "entry");
-    }
-    return true;
+    return record_copy_opened(opened, entry, error);
 }
 
 static enum progress end_lease(struct release *release, const struct store_lease *lease,

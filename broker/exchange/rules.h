@@ -30,6 +30,7 @@ struct rules {
     size_t target_count;
     int64_t default_ttl_s;
     int64_t leeway_s;
+    bool needs_dpop_nonce;
 
     void (*release)(void *owner); /* frees what all of the above points into */
     void *owner;

@@ -2,14 +2,16 @@
 
 #include <inttypes.h>
 
+#include "base/base64.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/secret.h"
+#include "identity/dpop_internal.h"
+#include "identity/dpop_nonce.h"
 #include "identity/token.h"
 #include "keys/verifier.h"
-#include "upstream/upstream.h"
 
-#define AGE_MAX_S 60
-#define ID_MAX 256
 #define ALGORITHMS ((unsigned)JOSE_ES256 | (unsigned)JOSE_EDDSA)
 /* As for a token's claims: sums with such a time stay far inside int64_t. */
 #define TIME_MAX_S INT64_C(253402300799)
@@ -42,105 +44,109 @@ static bool check_signature(const struct token_envelope *envelope, char thumbpri
     return jwk_thumbprint(jwk, thumbprint, &why) || fail(error, &why, "thumbprint");
 }
 
-/* `htu`: what RFC 3986 6.2.2 and 6.2.3 call equivalent, without query and fragment. */
-
-struct target {
-    bool is_https;
-    struct str host; /* without a default port */
-    struct str path;
-};
-
-static bool target_parse(struct str url, struct target *target)
-{
-    struct error ignored = { 0 };
-    struct str whole = str_slice(url, 0, str_find(url, '#'));
-    struct str default_port;
-    size_t scheme_len;
-
-    if (!upstream_url_check(whole, true, &ignored))
-        return false;
-    target->is_https = str_starts_with(whole, STR("https"));
-    scheme_len = target->is_https ? 8 : 7; /* with "://" */
-    target->host = upstream_url_host(whole);
-    target->path = str_slice(whole, scheme_len + target->host.len, whole.len);
-    target->path = str_slice(target->path, 0, str_find(target->path, '?'));
-    if (target->path.len == 0)
-        target->path = STR("/");
-    default_port = target->is_https ? STR(":443") : STR(":80");
-    if (str_ends_with(target->host, default_port))
-        target->host.len -= default_port.len;
-    return true;
-}
-
-/* Equal but for the case of the hex digits behind '%'. */
-static bool paths_are_equal(struct str a, struct str b)
-{
-    size_t escaped_count = 0; /* characters of an escape that are still to come */
-
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++) {
-        struct str left = str_slice(a, i, 1);
-        struct str right = str_slice(b, i, 1);
-
-        if (escaped_count > 0 ? !str_eq_ignore_case(left, right) : !str_eq(left, right))
-            return false;
-        if (escaped_count > 0)
-            escaped_count--;
-        else if (a.data[i] == '%')
-            escaped_count = 2;
-    }
-    return true;
-}
-
-static bool targets_are_equal(struct str a, struct str b)
-{
-    struct target left = { 0 };
-    struct target right = { 0 };
-
-    return target_parse(a, &left) && target_parse(b, &right) && left.is_https == right.is_https &&
-           str_eq_ignore_case(left.host, right.host) && paths_are_equal(left.path, right.path);
-}
-
-static bool check_time(const json_t *claims, const struct dpop_options *options,
+static bool check_time(const json_t *claims, const struct dpop_options *options, int64_t *issued_s,
                        struct error *error)
 {
-    int64_t issued_s = 0;
-
-    if (!json_get_time(claims, "iat", &issued_s) || issued_s < 0 || issued_s > TIME_MAX_S)
+    if (!json_get_time(claims, "iat", issued_s) || *issued_s < 0 || *issued_s > TIME_MAX_S)
         return error_set(error, ERROR_DPOP, "iat is missing, no number or out of range");
-    if (options->now_s - issued_s > AGE_MAX_S)
-        return error_set(error, ERROR_DPOP, "made %" PRId64 " s ago", options->now_s - issued_s);
-    if (issued_s - options->now_s > options->leeway_s)
+    if (options->now_s - *issued_s > DPOP_AGE_MAX_S)
+        return error_set(error, ERROR_DPOP, "made %" PRId64 " s ago", options->now_s - *issued_s);
+    if (*issued_s - options->now_s > options->leeway_s)
         return error_set(error, ERROR_DPOP, "iat is %" PRId64 " s ahead",
-                         issued_s - options->now_s);
+                         *issued_s - options->now_s);
+    return true;
+}
+
+/* A proof beside an access token is for that token alone. */
+static bool check_token_hash(const json_t *claims, struct str access_token, struct error *error)
+{
+    OWNED(buf_release) struct buf expected = { 0 };
+    uint8_t digest[SHA256_LEN];
+    struct str value;
+
+    if (access_token.len == 0)
+        return true;
+    sha256(access_token, digest);
+    buf_init(&expected, 64);
+    buf_add_base64url(&expected, (struct str){ (const char *)digest, sizeof(digest) });
+    if (!buf_is_ok(&expected))
+        return error_set(error, ERROR_MEMORY, "no memory for a token's hash");
+    if (!json_get_str(claims, "ath", &value) || !secret_eq(value, buf_str(&expected)))
+        return error_set(error, ERROR_DPOP, "ath is not the access token's hash");
+    return true;
+}
+
+/* One that is there must be ours: whoever put another in was promised more than we check. */
+static bool check_nonce(const json_t *claims, const struct dpop_options *options,
+                        struct error *error)
+{
+    struct str nonce;
+
+    if (options->nonces == NULL)
+        return true;
+    if (json_object_get(claims, "nonce") == NULL) {
+        if (options->needs_nonce)
+            return error_set(error, ERROR_DPOP_NONCE, "no nonce");
+        return true;
+    }
+    if (!json_get_str(claims, "nonce", &nonce) ||
+        !dpop_nonce_is_fresh(options->nonces, nonce, options->now_s))
+        return error_set(error, ERROR_DPOP_NONCE, "a nonce that is not ours, or stale");
+    return true;
+}
+
+/* Lengths in front keep the parts apart; no issuer's URL can be the first. */
+static bool mark_proof(struct dpop_proof *made, struct str id, struct error *error)
+{
+    OWNED(buf_release) struct buf named = { 0 };
+
+    buf_init(&named, (size_t)2 * DPOP_ID_MAX);
+    buf_add_sized(&named, STR("dpop"));
+    buf_add_sized(&named, str_from(made->thumbprint));
+    buf_add_sized(&named, id);
+    if (!buf_is_ok(&named))
+        return error_set(error, ERROR_MEMORY, "no memory for a mark");
+    sha256(buf_str(&named), made->mark);
     return true;
 }
 
 static bool check_claims(const json_t *claims, const struct dpop_options *options,
-                         struct error *error)
+                         struct arena *arena, struct dpop_proof *made, struct error *error)
 {
+    int64_t issued_s = 0;
+    struct str id;
     struct str value;
 
-    if (!json_get_str(claims, "jti", &value) || value.len == 0 || value.len > ID_MAX ||
-        str_has_control(value))
-        return error_set(error, ERROR_DPOP, "jti is no string of 1 to %d printable bytes", ID_MAX);
+    if (!json_get_str(claims, "jti", &id) || id.len == 0 || id.len > DPOP_ID_MAX ||
+        str_has_control(id))
+        return error_set(error, ERROR_DPOP, "jti is no string of 1 to %d printable bytes",
+                         DPOP_ID_MAX);
     if (!json_get_str(claims, "htm", &value) || !str_eq(value, options->method))
         return error_set(error, ERROR_DPOP, "htm is not the request's method");
-    if (!json_get_str(claims, "htu", &value) || !targets_are_equal(value, options->url))
+    if (!json_get_str(claims, "htu", &value) || !dpop_targets_are_equal(value, options->url, arena))
         return error_set(error, ERROR_DPOP, "htu is not this endpoint");
-    return check_time(claims, options, error);
+    if (!check_time(claims, options, &issued_s, error) ||
+        !check_token_hash(claims, options->access_token, error) ||
+        !check_nonce(claims, options, error))
+        return false;
+    made->expires_s = issued_s + DPOP_AGE_MAX_S + 1;
+    return mark_proof(made, id, error);
 }
 
 bool dpop_check(struct str proof, const struct dpop_options *options, struct arena *arena,
-                char thumbprint[44], struct error *error)
+                struct dpop_proof *checked, struct error *error)
 {
     struct token_envelope envelope = { 0 };
+    struct dpop_proof made = { 0 };
     const json_t *claims = NULL;
     struct error why = { 0 };
 
     if (!token_open(proof, "dpop+jwt", arena, &envelope, &why) ||
         !token_peek(&envelope, arena, &claims, &why))
         return fail(error, &why, "proof");
-    return check_signature(&envelope, thumbprint, error) && check_claims(claims, options, error);
+    if (!check_signature(&envelope, made.thumbprint, error) ||
+        !check_claims(claims, options, arena, &made, error))
+        return false;
+    *checked = made;
+    return true;
 }

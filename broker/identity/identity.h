@@ -47,6 +47,7 @@ struct issuer_options {
     unsigned algorithms; /* enum jose_algorithm bits; 0: the profile's */
     bool may_use_http;
     enum identity_binding binding;
+    bool revokes_on_replay; /* a token that comes again with another key ends its first lease */
     const char *typ; /* identity_verify_offline() only: the header's `typ`; NULL: absent or JWT */
 };
 

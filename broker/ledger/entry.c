@@ -65,14 +65,29 @@ static bool is_sha256(const json_t *value)
            str_is_made_of(str_slice(text, sizeof(SHA256_PREFIX) - 1, text.len), LOWER_HEX);
 }
 
-static bool is_token(const json_t *value)
+static bool is_hex(struct str text, size_t len)
+{
+    return text.len == len && str_is_made_of(text, LOWER_HEX);
+}
+
+/* A mark and until when it is one: a token's, or a proof's. */
+static bool is_mark(const json_t *value)
 {
     struct str mark = { 0 };
     int64_t exp = 0;
 
     return json_is_object(value) && json_get_str(value, "mark", &mark) &&
-           mark.len == SHA256_HEX_LEN && str_is_made_of(mark, LOWER_HEX) &&
-           json_get_time(value, "exp", &exp) && exp > 0;
+           is_hex(mark, SHA256_HEX_LEN) && json_get_time(value, "exp", &exp) && exp > 0;
+}
+
+static bool is_token(const json_t *value)
+{
+    const json_t *holder = json_object_get(value, "holder");
+    const json_t *proof = json_object_get(value, "proof");
+
+    return is_mark(value) && (proof == NULL || is_mark(proof)) &&
+           (holder == NULL ||
+            (json_is_string(holder) && is_hex(json_str(holder), (size_t)2 * STORE_HOLDER_LEN)));
 }
 
 enum member {
@@ -93,6 +108,7 @@ enum member {
     MEMBER_ENVIRONMENT,
     MEMBER_FACTS,
     MEMBER_FAILED,
+    MEMBER_FIRST,
     MEMBER_HANDLE,
     MEMBER_ISSUER,
     MEMBER_KEYS,
@@ -140,6 +156,7 @@ static const struct member_row members[MEMBER_END] = {
     [MEMBER_ENVIRONMENT] = { "environment", is_text },
     [MEMBER_FACTS] = { "facts", is_object },
     [MEMBER_FAILED] = { "failed", is_list },
+    [MEMBER_FIRST] = { "first", is_object },
     [MEMBER_HANDLE] = { "handle", is_sha256 },
     [MEMBER_ISSUER] = { "issuer", is_text },
     [MEMBER_KEYS] = { "keys", is_list },
@@ -201,7 +218,8 @@ static const struct type_row types[ENTRY_TYPE_COUNT] = {
     [ENTRY_KEYS_ROTATED] = { "keys.rotated", ALWAYS, ONE(KEYS) | ONE(PREVIOUS) | ONE(DETAIL), MARK_STAYS, 0 },
     [ENTRY_ISSUER_KEYS_CHANGED] = { "issuer.keys_changed",
         ALWAYS | ONE(ISSUER) | ONE(ADDED) | ONE(REMOVED), 0, MARK_STAYS, 0 },
-    [ENTRY_EXCHANGE_DENIED] = { "exchange.denied", ALWAYS | ONE(DECISION) | ONE(REASON), EXCHANGE, MARK_STAYS, 0 },
+    [ENTRY_EXCHANGE_DENIED] = { "exchange.denied", ALWAYS | ONE(DECISION) | ONE(REASON), EXCHANGE | ONE(FIRST),
+        MARK_STAYS, 0 },
     [ENTRY_LEASE_REQUESTED] = { "lease.requested",
         ALWAYS | ONE(DECISION) | ONE(LEASE) | ONE(LEASE_EXPIRES) | ONE(TOKEN) | ONE(STAGE) | ONE(POLICY),
         EXCHANGE, MARK_IS_SET, LEASE_REQUESTED },
@@ -373,24 +391,48 @@ bool entry_parse(struct str bytes, json_t **entry, struct error *error)
     return error_set(error, ERROR_INVALID, "an entry is not JSON as we write it: %s", cause.cause);
 }
 
-static bool fold_mark(const json_t *entry, const struct type_row *row, struct store_change *changes,
-                      size_t *change_count, struct error *error)
+/* A change of one mark; the lease is what tells an exchange's two entries from two exchanges. */
+static bool read_mark(const json_t *object, const json_t *entry, struct store_change *change)
+{
+    struct str mark = { 0 };
+    struct str holder = { 0 };
+    struct str lease = { 0 };
+    int64_t exp = 0;
+
+    if (!json_get_str(object, "mark", &mark) || !json_get_time(object, "exp", &exp) ||
+        !hex_decode(mark, change->mark))
+        return false;
+    if (json_get_str(object, "holder", &holder) && !hex_decode(holder, change->holder))
+        return false;
+    if (json_get_str(entry, "lease", &lease) && id_is_valid(lease))
+        memcpy(change->lease.id, lease.data, ID_LEN);
+    change->expires_s = exp > INT64_MAX - ENTRY_MARK_KEPT_S ? INT64_MAX : exp + ENTRY_MARK_KEPT_S;
+    return true;
+}
+
+/* The token's mark, and that of the proof it came with, which is used up however it ends. */
+static bool fold_marks(const json_t *entry, const struct type_row *row,
+                       struct store_change *changes, size_t *change_count, struct error *error)
 {
     const json_t *token = json_object_get(entry, "token");
+    const json_t *proof = json_object_get(token, "proof");
     struct store_change *change = &changes[*change_count];
-    struct str mark = { 0 };
-    int64_t exp = 0;
 
     if (row->mark == MARK_IS_SET_ALONE &&
         (token == NULL || json_object_get(entry, "lease") != NULL))
         return true;
     if (row->mark == MARK_STAYS || (row->mark == MARK_IS_FREED && token == NULL))
         return true;
-    if (token == NULL || !is_token(token) || !json_get_str(token, "mark", &mark) ||
-        !json_get_time(token, "exp", &exp) || !hex_decode(mark, change->mark))
+    if (token == NULL || !is_token(token) || !read_mark(token, entry, change))
         return error_set(error, ERROR_INVALID, "%s: no mark", row->name);
     change->kind = row->mark == MARK_IS_FREED ? STORE_FREE_MARK : STORE_SET_MARK;
-    change->expires_s = exp > INT64_MAX - ENTRY_MARK_KEPT_S ? INT64_MAX : exp + ENTRY_MARK_KEPT_S;
+    (*change_count)++;
+    if (proof == NULL || row->mark != MARK_IS_SET)
+        return true;
+    change++;
+    if (!read_mark(proof, entry, change))
+        return error_set(error, ERROR_INVALID, "%s: no mark of a proof", row->name);
+    change->kind = STORE_SET_MARK;
     (*change_count)++;
     return true;
 }
@@ -449,7 +491,7 @@ bool entry_fold_json(const json_t *entry, struct store_change *changes, size_t *
     *change_count = 0;
     memset(changes, 0, sizeof(*changes) * STORE_ENTRY_CHANGES_MAX);
     return find_type(entry, &type, error) &&
-           fold_mark(entry, &types[type], changes, change_count, error) &&
+           fold_marks(entry, &types[type], changes, change_count, error) &&
            fold_lease(entry, &types[type], changes, change_count, error);
 }
 

@@ -75,10 +75,12 @@ bool entry_put_claims(json_t *entry, const json_t *claims,
  * The one fold: which marks and leases follow from an entry. A `struct store_fold`'s function.
  *
  * A mark (`token.mark`, 64 digits of lower-case hex) is set by lease.requested and
- * credential.issued until `token.exp` and ENTRY_MARK_KEPT_S, and freed by credential.failed
- * (nothing released, nothing unknown); a credential.revoked of no lease sets that of the
- * credential, so that it is written once. A lease (`lease`) opens with lease.requested or
- * credential.issued, which carry `lease_expires` (RFC 3339), becomes findable by `handle`
+ * credential.issued until `token.exp` and ENTRY_MARK_KEPT_S, for `token.holder` (24 digits) where
+ * it was bound to a key, and freed by credential.failed (nothing released, nothing unknown); a
+ * credential.revoked of no lease sets that of the credential, so that it is written once. The mark
+ * of the proof that came along, `token.proof` with `mark` and `exp`, is set likewise, but stays. A
+ * lease (`lease`) opens with lease.requested or credential.issued, which carry `lease_expires` (RFC
+ * 3339), becomes findable by `handle`
  * ("sha256:" and 64 digits of hex), and then is released, revoked, failed or unknown. Leases follow
  * the life in ARCHITECTURE.md.
  */

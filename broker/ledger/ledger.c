@@ -295,6 +295,11 @@ bool ledger_lease_by_handle(struct ledger *ledger, const uint8_t handle_sha256[3
     return store_lease_by_handle(ledger->store, handle_sha256, lease);
 }
 
+bool ledger_mark(struct ledger *ledger, const uint8_t key[32], struct store_mark *mark)
+{
+    return store_mark(ledger->store, key, mark);
+}
+
 size_t ledger_live_lease_count(const struct ledger *ledger)
 {
     return store_live_lease_count(ledger->store);

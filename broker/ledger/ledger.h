@@ -89,6 +89,8 @@ bool ledger_append_now(struct ledger *ledger, struct ledger_append *append, stru
 bool ledger_lease_by_id(struct ledger *ledger, struct str id, struct store_lease *lease) MUST_USE;
 bool ledger_lease_by_handle(struct ledger *ledger, const uint8_t handle_sha256[32],
                             struct store_lease *lease) MUST_USE;
+/** A mark that is set and has not expired: whose it is, and by which entry. */
+bool ledger_mark(struct ledger *ledger, const uint8_t key[32], struct store_mark *mark) MUST_USE;
 size_t ledger_live_lease_count(const struct ledger *ledger);
 
 /** One durable entry's bytes, into the arena. One short read of a file: usually from the page

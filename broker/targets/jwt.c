@@ -1,7 +1,8 @@
 /*
  * Access tokens that we sign ourselves, for services that trust our key set.
  *
- * Source: RFC 9068 (profile), RFC 7800 3.1 and RFC 9449 6.1 (cnf.jkt)
+ * Source: RFC 9068 (profile), RFC 7800 3.1 and RFC 9449 6.1 (cnf.jkt),
+ *         RFC 8705 3.1 (cnf.x5t#S256)
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -203,6 +204,18 @@ static bool narrow(const struct mint *mint, const struct texts *granted, struct 
     return true;
 }
 
+/* Whoever uses the token must hold all of these. */
+static json_t *confirmation_new(const struct mint *mint)
+{
+    JSON_OWNED json_t *keys = json_object();
+
+    if (mint->thumbprint && !json_put(keys, "jkt", json_string(mint->thumbprint)))
+        return NULL;
+    if (mint->certificate && !json_put(keys, "x5t#S256", json_string(mint->certificate)))
+        return NULL;
+    return TAKE(keys);
+}
+
 /* The policy's claims first: ours replace whatever has their names. */
 static json_t *claims_new(const struct mint *mint, const struct jwt_grant *grant, struct str scope,
                           const char *jti)
@@ -220,8 +233,8 @@ static json_t *claims_new(const struct mint *mint, const struct jwt_grant *grant
 
     if (is_good && scope.len > 0)
         is_good = json_put(claims, "scope", json_from_str(scope));
-    if (is_good && mint->thumbprint)
-        is_good = json_put(claims, "cnf", json_pack("{s:s}", "jkt", mint->thumbprint));
+    if (is_good && (mint->thumbprint || mint->certificate))
+        is_good = json_put(claims, "cnf", confirmation_new(mint));
     return is_good ? TAKE(claims) : NULL;
 }
 

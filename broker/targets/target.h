@@ -55,6 +55,7 @@ struct mint {
     struct str repository;         /* ci.repository, or empty */
     struct str scope;              /* of a jwt grant, narrowed; empty: all of the grant's */
     const char *thumbprint;        /* of the proof key: binds tokens (cnf.jkt); NULL: none */
+    const char *certificate;       /* SHA-256 of the client's: binds them too (cnf.x5t#S256) */
     const struct address *address; /* of the request */
     int64_t now_s;
     int64_t ttl_s;

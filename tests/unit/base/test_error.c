@@ -62,6 +62,7 @@ static void the_oauth_answers_are_those_of_the_contract(void **state)
         { ERROR_TOKEN_TOO_OLD, "invalid_request", "token_too_old", 400, 3 },
         { ERROR_TOKEN_AUDIENCE, "invalid_request", "wrong_audience", 400, 3 },
         { ERROR_DPOP, "invalid_dpop_proof", NULL, 400, 3 },
+        { ERROR_DPOP_NONCE, "use_dpop_nonce", NULL, 400, 3 },
         { ERROR_STAGE, "invalid_request", NULL, 400, 3 },
         { ERROR_CONDITION, "access_denied", NULL, 403, 3 },
         { ERROR_GUARDRAIL, "access_denied", NULL, 403, 3 },

@@ -33,26 +33,26 @@ static struct str prove(const struct proof_key *key)
 }
 
 static bool check(struct str proof, struct str method, struct str url, int64_t now_s,
-                  char thumbprint[44])
+                  struct dpop_proof *checked)
 {
     struct dpop_options options = { .method = method, .url = url, .now_s = now_s, .leeway_s = 30 };
     struct error error = { 0 };
 
-    return dpop_check(proof, &options, arena, thumbprint, &error);
+    return dpop_check(proof, &options, arena, checked, &error);
 }
 
 static void the_broker_takes_our_proofs(void **state)
 {
     OWNED(proof_key_free) struct proof_key *key = NULL;
     struct error error = { 0 };
-    char first[44];
-    char second[44];
+    struct dpop_proof first = { 0 };
+    struct dpop_proof second = { 0 };
 
     (void)state;
     assert_true(proof_key_new(&key, &error));
-    assert_true(check(prove(key), STR("POST"), STR(URL), NOW_S, first));
-    assert_true(check(prove(key), STR("POST"), STR(URL), NOW_S, second));
-    assert_string_equal(first, second);
+    assert_true(check(prove(key), STR("POST"), STR(URL), NOW_S, &first));
+    assert_true(check(prove(key), STR("POST"), STR(URL), NOW_S, &second));
+    assert_string_equal(first.thumbprint, second.thumbprint);
 }
 
 static void each_proof_and_each_key_is_another(void **state)
@@ -60,31 +60,31 @@ static void each_proof_and_each_key_is_another(void **state)
     OWNED(proof_key_free) struct proof_key *key = NULL;
     OWNED(proof_key_free) struct proof_key *other = NULL;
     struct error error = { 0 };
-    char first[44];
-    char second[44];
+    struct dpop_proof first = { 0 };
+    struct dpop_proof second = { 0 };
 
     (void)state;
     assert_true(proof_key_new(&key, &error) && proof_key_new(&other, &error));
     assert_false(str_eq(prove(key), prove(key)));
-    assert_true(check(prove(key), STR("POST"), STR(URL), NOW_S, first));
-    assert_true(check(prove(other), STR("POST"), STR(URL), NOW_S, second));
-    assert_string_not_equal(first, second);
+    assert_true(check(prove(key), STR("POST"), STR(URL), NOW_S, &first));
+    assert_true(check(prove(other), STR("POST"), STR(URL), NOW_S, &second));
+    assert_string_not_equal(first.thumbprint, second.thumbprint);
 }
 
 static void a_proof_is_for_one_place_and_time(void **state)
 {
     OWNED(proof_key_free) struct proof_key *key = NULL;
     struct error error = { 0 };
-    char thumbprint[44];
+    struct dpop_proof checked = { 0 };
     struct str proof;
 
     (void)state;
     assert_true(proof_key_new(&key, &error));
     proof = prove(key);
-    assert_false(check(proof, STR("GET"), STR(URL), NOW_S, thumbprint));
-    assert_false(check(proof, STR("POST"), STR("https://other.example/token"), NOW_S, thumbprint));
-    assert_false(check(proof, STR("POST"), STR(URL), NOW_S + 3600, thumbprint));
-    assert_false(check(proof, STR("POST"), STR(URL), NOW_S - 3600, thumbprint));
+    assert_false(check(proof, STR("GET"), STR(URL), NOW_S, &checked));
+    assert_false(check(proof, STR("POST"), STR("https://other.example/token"), NOW_S, &checked));
+    assert_false(check(proof, STR("POST"), STR(URL), NOW_S + 3600, &checked));
+    assert_false(check(proof, STR("POST"), STR(URL), NOW_S - 3600, &checked));
 }
 
 /* Signatures whose r or s start with zeros are one in 128: they keep their length. */
@@ -93,7 +93,7 @@ static void a_thousand_proofs_verify(void **state)
     OWNED(proof_key_free) struct proof_key *key = NULL;
     struct error error = { 0 };
     struct proof_request request = { .method = "POST", .url = STR(URL), .now_s = NOW_S };
-    char thumbprint[44];
+    struct dpop_proof checked = { 0 };
 
     (void)state;
     assert_true(proof_key_new(&key, &error));
@@ -105,7 +105,7 @@ static void a_thousand_proofs_verify(void **state)
         struct str proof;
 
         assert_true(proof_key_prove(key, &request, own, &proof, &error));
-        assert_true(dpop_check(proof, &options, own, thumbprint, &error));
+        assert_true(dpop_check(proof, &options, own, &checked, &error));
     }
 }
 

@@ -72,23 +72,23 @@ static char *payload_with(const char *set)
     return text;
 }
 
-static bool check_text(const char *proof, char thumbprint[44], struct error *error)
+static bool check_text(const char *proof, struct dpop_proof *checked, struct error *error)
 {
     const struct dpop_options options = {
         .method = STR("POST"), .url = STR(URL), .now_s = NOW, .leeway_s = LEEWAY
     };
 
-    return dpop_check(str_from(proof), &options, peers.arena, thumbprint, error);
+    return dpop_check(str_from(proof), &options, peers.arena, checked, error);
 }
 
 static bool check(const struct signer *signer, const char *header, const char *payload,
                   struct error *error)
 {
     char *proof = signer_token(signer, header, payload);
-    char thumbprint[44] = { 0 };
-    bool is_good = check_text(proof, thumbprint, error);
+    struct dpop_proof checked = { 0 };
+    bool is_good = check_text(proof, &checked, error);
 
-    assert_true(!is_good || strlen(thumbprint) == 43);
+    assert_true(!is_good || strlen(checked.thumbprint) == 43);
     free(proof);
     return is_good;
 }
@@ -268,13 +268,14 @@ static void the_example_of_the_standard_is_accepted(void **state)
                                           .url = STR("https://server.example.com/token"),
                                           .now_s = 1562262616,
                                           .leeway_s = 0 };
-    char thumbprint[44] = { 0 };
+    struct dpop_proof checked = { 0 };
     struct error error = { 0 };
 
     (void)state;
-    if (!dpop_check(str_from(proof), &options, peers.arena, thumbprint, &error))
+    if (!dpop_check(str_from(proof), &options, peers.arena, &checked, &error))
         fail_msg("%s", error.cause);
-    assert_string_equal(thumbprint, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+    assert_int_equal(checked.expires_s, 1562262616 + DPOP_AGE_MAX_S + 1);
+    assert_string_equal(checked.thumbprint, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
 }
 
 static void texts_that_are_no_proof_are_refused(void **state)
@@ -283,10 +284,10 @@ static void texts_that_are_no_proof_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
-        char thumbprint[44] = { 0 };
+        struct dpop_proof checked = { 0 };
         struct error error = { 0 };
 
-        assert_false(check_text(texts[i], thumbprint, &error));
+        assert_false(check_text(texts[i], &checked, &error));
         assert_int_equal(error.code, ERROR_DPOP);
     }
 }

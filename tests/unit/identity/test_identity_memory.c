@@ -112,11 +112,11 @@ static bool try_proof(struct error *error)
                                           .url = STR("https://broker.example/"),
                                           .now_s = NOW };
     OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
-    char thumbprint[44] = { 0 };
+    struct dpop_proof checked = { 0 };
 
     if (arena == NULL)
         return error_set(error, ERROR_MEMORY, "arena");
-    return dpop_check(str_from(proof), &options, arena, thumbprint, error);
+    return dpop_check(str_from(proof), &options, arena, &checked, error);
 }
 
 /* `refusal`: what a call may say instead of ERROR_MEMORY where a library below cannot tell. */

@@ -162,6 +162,12 @@ static void malformed_members_are_refused(void **state)
         { "token", "{\"mark\":\"" MARK "\"}" },
         { "token", "{\"mark\":\"" MARK "\",\"exp\":0}" },
         { "token", "{\"mark\":\"0011\",\"exp\":1763805900}" },
+        { "token", "{\"mark\":\"" MARK "\",\"exp\":1763805900,\"holder\":\"0011\"}" },
+        { "token", "{\"mark\":\"" MARK "\",\"exp\":1763805900,\"holder\":7}" },
+        { "token",
+          "{\"mark\":\"" MARK "\",\"exp\":1763805900,\"holder\":\"00112233445566778899AABB\"}" },
+        { "token", "{\"mark\":\"" MARK "\",\"exp\":1763805900,\"proof\":\"" MARK "\"}" },
+        { "token", "{\"mark\":\"" MARK "\",\"exp\":1763805900,\"proof\":{\"exp\":1}}" },
         { "claims", "[]" },
         { "credentials", "{}" },
         { "policy", "\"v1\"" },
@@ -240,6 +246,30 @@ static void an_issued_credential_sets_its_mark_and_opens_a_lease(void **state)
     assert_memory_equal(changes[1].lease.handle_sha256, mark, sizeof(mark));
     assert_int_equal(changes[1].lease.state, LEASE_ISSUED);
     assert_int_equal(changes[1].lease.expires_s, 1795342500);
+}
+
+static void a_bound_token_marks_its_holder_and_its_proof(void **state)
+{
+    static const char token[] =
+        "{\"mark\":\"" MARK "\",\"exp\":1763805900,\"holder\":\"00112233445566778899aabb\","
+        "\"proof\":{\"mark\":\"" MARK "\",\"exp\":1763805700}}";
+    static const uint8_t holder[] = { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55,
+                                      0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb };
+    JSON_OWNED json_t *entry = parse(ISSUED);
+    struct store_change changes[STORE_ENTRY_CHANGES_MAX];
+    struct error error = { 0 };
+    size_t count = 0;
+
+    (void)state;
+    assert_true(json_put(entry, "token", json_loads(token, 0, NULL)));
+    assert_true(entry_check(entry, &error));
+    assert_true(entry_fold_json(entry, changes, &count, &error));
+    assert_int_equal(count, 3);
+    assert_memory_equal(changes[0].holder, holder, sizeof(holder));
+    assert_string_equal(changes[0].lease.id, ID);
+    assert_int_equal(changes[1].kind, STORE_SET_MARK);
+    assert_int_equal(changes[1].expires_s, 1763805700 + ENTRY_MARK_KEPT_S);
+    assert_int_equal(changes[2].kind, STORE_PUT_LEASE);
 }
 
 static void each_type_has_its_effect(void **state)
@@ -474,6 +504,7 @@ int main(void)
         cmocka_unit_test(what_is_no_entry_is_refused),
         cmocka_unit_test(an_entry_may_have_16_kib_and_no_more),
         cmocka_unit_test(an_issued_credential_sets_its_mark_and_opens_a_lease),
+        cmocka_unit_test(a_bound_token_marks_its_holder_and_its_proof),
         cmocka_unit_test(each_type_has_its_effect),
         cmocka_unit_test(what_names_no_lease_changes_none),
         cmocka_unit_test(entries_that_make_no_sense_stop_the_fold),
