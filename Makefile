@@ -24,16 +24,10 @@ tsan: tsan-configured
 	@cmake --build --preset tsan
 	@TSAN_OPTIONS=halt_on_error=1 ctest --test-dir build/tsan --no-tests=error --output-on-failure
 
-# FUZZ=name picks one target, SECONDS=n is how long each runs.
-FUZZ ?= *
-SECONDS ?= 60
-fuzz: fuzz-configured
-	@cmake --build --preset fuzz
-	@for target in build/fuzz/tests/fuzz/fuzz_$(FUZZ); do \
-		name=$${target##*/fuzz_}; mkdir -p build/corpus/$$name; \
-		$$target -max_total_time=$(SECONDS) -artifact_prefix=build/corpus/crash-$$name- \
-			build/corpus/$$name tests/fuzz/corpus/$$name || exit 1; \
-	done
+# FUZZ=name picks targets, MINUTES=n is how long each runs.
+MINUTES ?= 1
+fuzz:
+	@tests/run fuzz $(FUZZ) --minutes $(MINUTES)
 
 bench: all
 	@tests/bench/run

@@ -41,7 +41,7 @@ endfunction()
 
 # stagepass_fuzzer(<name> SOURCES <file>... [LIBRARIES <library>...])
 # Builds fuzz_<name>: with libFuzzer in the fuzz preset; otherwise with a main that replays
-# tests/fuzz/corpus/<name>, registered as fuzz/<name>, label `fuzz`.
+# tests/fuzz/corpus/<name>, registered as fuzz/<name>, label `fuzz`. The target `fuzzers` builds all.
 function(stagepass_fuzzer name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBRARIES")
   set(target fuzz_${name})
@@ -57,4 +57,5 @@ function(stagepass_fuzzer name)
   endif()
   set_target_properties(${target} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/fuzz")
+  add_dependencies(fuzzers ${target})
 endfunction()

@@ -15,9 +15,9 @@ static void check(const struct yaml_document *document, const json_t *value)
 
     assert(yaml_at(document, value).line > 0);
     assert(json_is_string(value) || json_is_object(value) || json_is_array(value));
-    json_array_foreach(value, i, member) check(document, member);
-    json_object_foreach(json_iterable(value), key, member)
-    {
+    json_array_foreach (value, i, member)
+        check(document, member);
+    json_object_foreach (json_iterable(value), key, member) {
         assert(yaml_at_key(document, value, key).line > 0);
         check(document, member);
     }
