@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                           .now_s = 1562262616 };
     OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
     OWNED(buf_release) struct buf proof = { 0 };
-    char thumbprint[44] = { 0 };
+    struct dpop_proof checked = { 0 };
     struct error error = { 0 };
 
     buf_init(&proof, TOKEN_MAX);
@@ -59,9 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         buf_add(&proof, (struct str){ (const char *)data, size });
     if (arena == NULL || !buf_is_ok(&proof))
         return 0;
-    if (!dpop_check(buf_str(&proof), &options, arena, thumbprint, &error))
+    if (!dpop_check(buf_str(&proof), &options, arena, &checked, &error))
         assert(error.code == ERROR_DPOP);
     else
-        assert(strlen(thumbprint) == 43);
+        assert(strlen(checked.thumbprint) == 43 && checked.expires_s >= options.now_s);
     return 0;
 }
