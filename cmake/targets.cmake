@@ -36,7 +36,7 @@ function(stagepass_test name)
     RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/${folder}")
   add_test(NAME ${folder}/${name} COMMAND test_${name}
            WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}")
-  set_tests_properties(${folder}/${name} PROPERTIES LABELS unit TIMEOUT 60)
+  set_tests_properties(${folder}/${name} PROPERTIES LABELS unit TIMEOUT 240)
 endfunction()
 
 # stagepass_fuzzer(<name> SOURCES <file>... [LIBRARIES <library>...])

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -340,13 +340,13 @@ static void hostile_files_end_quickly(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         OWNED(buf_release) struct buf buf = { 0 };
         struct str text = repeat(&buf, cases[i].piece, cases[i].count, cases[i].tail);
-        int64_t start_ns = clock_monotonic_ns();
+        clock_t start = clock(); /* CPU time: other programs do not count */
         struct run run;
 
         run_init(&run);
         assert_true(text.len <= YAML_BYTES_MAX);
         (void)run_parse(&run, text);
-        if (clock_monotonic_ns() - start_ns > INT64_C(3000000000))
+        if (clock() - start > 3 * CLOCKS_PER_SEC)
             fail_msg("%s took too long", cases[i].name);
         run_release(&run);
     }

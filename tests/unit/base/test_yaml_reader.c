@@ -1,6 +1,6 @@
 #include <string.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/network.h"
 #include "base/yaml.h"
@@ -381,7 +381,7 @@ static void a_file_of_mistakes_ends_quickly(void **state)
 {
     struct run run;
     OWNED(buf_release) struct buf text = { 0 };
-    int64_t start_ns = clock_monotonic_ns();
+    clock_t start = clock(); /* CPU time: other programs do not count */
 
     (void)state;
     buf_init(&text, YAML_BYTES_MAX);
@@ -391,7 +391,7 @@ static void a_file_of_mistakes_ends_quickly(void **state)
     assert_false(expect_keys(&run.reader, run.root));
     assert_int_equal(run.diagnostics.error_count, 100000);
     assert_int_equal(run.diagnostics.dropped_count, 100000 - DIAGNOSTICS_MAX);
-    assert_true(clock_monotonic_ns() - start_ns < INT64_C(5000000000));
+    assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
     run_release(&run);
 }
 
