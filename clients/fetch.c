@@ -39,7 +39,8 @@ static void keep(const struct upstream_response *response, void *context)
         return;
     fetching->answer->status = response->status;
     fetching->answer->body = arena_copy(fetching->arena, response->body);
-    if (!fetching->answer->body.data)
+    fetching->answer->dpop_nonce = arena_copy(fetching->arena, response->dpop_nonce);
+    if (!fetching->answer->body.data || !fetching->answer->dpop_nonce.data)
         (void)error_set(&fetching->error, ERROR_LIMIT, "no room for the answer");
 }
 

@@ -15,6 +15,7 @@ struct error;
 struct fetch_answer {
     int status;
     struct str body;
+    struct str dpop_nonce; /* or empty */
 };
 
 /**

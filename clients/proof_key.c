@@ -1,6 +1,7 @@
 #include "clients/proof_key.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -8,6 +9,7 @@
 
 #include "base/base64.h"
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/secret.h"
@@ -65,13 +67,37 @@ static void add_coordinate(const struct proof_key *key, size_t index, struct buf
     buf_add_base64url(out, (struct str){ start, COORDINATE_LEN });
 }
 
-static void add_header(const struct proof_key *key, struct buf *out)
+/* The members that RFC 7638 wants, in its order. */
+static void add_jwk(const struct proof_key *key, struct buf *out)
 {
-    buf_add_text(out, "{\"alg\":\"ES256\",\"jwk\":{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"");
+    buf_add_text(out, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"");
     add_coordinate(key, 0, out);
     buf_add_text(out, "\",\"y\":\"");
     add_coordinate(key, 1, out);
-    buf_add_text(out, "\"},\"typ\":\"dpop+jwt\"}");
+    buf_add_text(out, "\"}");
+}
+
+static void add_header(const struct proof_key *key, struct buf *out)
+{
+    buf_add_text(out, "{\"alg\":\"ES256\",\"jwk\":");
+    add_jwk(key, out);
+    buf_add_text(out, ",\"typ\":\"dpop+jwt\"}");
+}
+
+void proof_key_thumbprint(const struct proof_key *key, char thumbprint[44])
+{
+    OWNED(buf_release) struct buf jwk = { 0 };
+    OWNED(buf_release) struct buf text = { 0 };
+    uint8_t digest[SHA256_LEN];
+
+    buf_init(&jwk, PROOF_MAX);
+    buf_init(&text, 43);
+    add_jwk(key, &jwk);
+    sha256(buf_str(&jwk), digest);
+    buf_add_base64url(&text, (struct str){ (const char *)digest, sizeof(digest) });
+    memset(thumbprint, 0, 44);
+    if (buf_is_ok(&jwk) && buf_is_ok(&text)) /* without memory: an empty one, which fits no key */
+        memcpy(thumbprint, text.data, text.len);
 }
 
 static bool add_payload(const struct proof_request *request, struct buf *out, struct error *error)
@@ -84,6 +110,10 @@ static bool add_payload(const struct proof_request *request, struct buf *out, st
     buf_add_json_text(out, request->url);
     buf_printf(out, "\",\"iat\":%lld,\"jti\":\"", (long long)request->now_s);
     buf_add_base64url(out, (struct str){ (const char *)id, sizeof(id) });
+    if (request->nonce.len > 0) {
+        buf_add_text(out, "\",\"nonce\":\"");
+        buf_add_json_text(out, request->nonce);
+    }
     buf_add_text(out, "\"}");
     return true;
 }

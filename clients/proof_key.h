@@ -21,11 +21,15 @@ void proof_key_free(struct proof_key *key);
 
 OWNED_POINTER(proof_key_free, struct proof_key)
 
+/** The RFC 7638 thumbprint of the key, ended by a NUL. */
+void proof_key_thumbprint(const struct proof_key *key, char thumbprint[44]);
+
 /** The one request that a proof is for. */
 struct proof_request {
     const char *method;
     struct str url; /* without query */
     int64_t now_s;
+    struct str nonce; /* that the broker gave; empty: none */
 };
 
 /**

@@ -12,6 +12,7 @@
 #include "clients/process.h"
 #include "clients/proof_key.h"
 #include "clients/report.h"
+#include "identity/identity.h"
 #include "upstream/upstream.h"
 
 #define SESSION_ARENA_MAX ((size_t)8 * 1024 * 1024)
@@ -48,7 +49,7 @@ const struct option_row session_option_rows[SESSION_OPTION_COUNT] = {
     { .name = "audience",
       .kind = OPTION_TEXT,
       .value = "TEXT",
-      .help = "What GitHub's token is to be for; else the broker's URL",
+      .help = "What GitHub's token is to be for; else the broker's URL, with our key behind it",
       .offset = OFFSET(audience) },
     { .name = "stage",
       .kind = OPTION_TEXT,
@@ -84,7 +85,33 @@ const struct option_row session_option_rows[SESSION_OPTION_COUNT] = {
       .kind = OPTION_FLAG,
       .help = "Do not bind the tokens to a key that only this process has (RFC 9449)",
       .offset = OFFSET(has_no_proof) },
+    { .name = "plain-audience",
+      .kind = OPTION_FLAG,
+      .help = "Do not ask GitHub for a token that is good beside that key only",
+      .offset = OFFSET(has_plain_audience) },
+    { .name = "client-certificate",
+      .kind = OPTION_TEXT,
+      .value = "FILE",
+      .environment = "STAGEPASS_CLIENT_CERTIFICATE",
+      .help = "A certificate (PEM) to show to the broker, which binds the tokens to it (RFC 8705)",
+      .offset = OFFSET(certificate_file) },
+    { .name = "client-key",
+      .kind = OPTION_TEXT,
+      .value = "FILE",
+      .environment = "STAGEPASS_CLIENT_KEY",
+      .help = "Its key (PEM, without a passphrase)",
+      .offset = OFFSET(key_file) },
 };
+
+static bool show_certificate(struct session *session, const struct session_options *options,
+                             struct error *error)
+{
+    if (!options->certificate_file != !options->key_file)
+        return error_set(error, ERROR_USAGE, "--client-certificate and --client-key go together");
+    session->broker.peer.certificate_file = options->certificate_file;
+    session->broker.peer.key_file = options->key_file;
+    return true;
+}
 
 bool session_open(struct session *session, const struct session_options *options,
                   struct error *error)
@@ -95,6 +122,7 @@ bool session_open(struct session *session, const struct session_options *options
     return upstream_start(&session->upstream, error) &&
            broker_init(&session->broker, options->broker, options->ca_file, session->upstream,
                        session->arena, error) &&
+           show_certificate(session, options, error) &&
            (options->has_no_proof || proof_key_new(&session->proof_key, error));
 }
 
@@ -107,15 +135,33 @@ void session_close(struct session *session)
     *session = (struct session){ .signals = -1 };
 }
 
+/* The broker, and behind it our key: whoever copies such a token cannot use it. */
+static const char *token_audience(const struct session *session,
+                                  const struct session_options *options)
+{
+    char thumbprint[44];
+
+    if (options->audience)
+        return options->audience;
+    if (!session->proof_key || options->has_plain_audience)
+        return session->broker.url.data;
+    proof_key_thumbprint(session->proof_key, thumbprint);
+    return arena_printf(session->arena, STR_FMT IDENTITY_KEY_AUDIENCE "%s",
+                        STR_ARG(session->broker.url), thumbprint)
+        .data;
+}
+
 bool session_identify(struct session *session, const struct session_options *options,
                       struct error *error)
 {
     struct id_token_options wanted = {
         .file = options->token_file,
-        .audience = options->audience ? options->audience : session->broker.url.data,
+        .audience = token_audience(session, options),
         .upstream = session->upstream,
     };
 
+    if (!wanted.audience)
+        return error_set(error, ERROR_MEMORY, "no memory for an audience");
     return id_token_get(&wanted, session->arena, &session->subject_token, error);
 }
 
@@ -211,6 +257,7 @@ static bool build_proof(const struct session *session, const char **header, stru
         .method = "POST",
         .url = broker_path(&session->broker, "/token", session->arena),
         .now_s = clock_wall_s(),
+        .nonce = session->dpop_nonce,
     };
     struct str proof;
     struct str line;
@@ -242,6 +289,27 @@ static bool send_once(struct session *session, const struct session_options *opt
     return broker_send(&session->broker, &post, session->arena, answer, error);
 }
 
+/* Once: a broker that wants another nonce each time is none. */
+static bool send_with_nonce(struct session *session, const struct session_options *options,
+                            const struct option_list *ssh_grants, struct fetch_answer *answer,
+                            struct error *error)
+{
+    struct refusal refusal = { 0 };
+
+    if (!send_once(session, options, ssh_grants, answer, error))
+        return false;
+    session->dpop_nonce = answer->dpop_nonce;
+    if (answer->status != 400 || answer->dpop_nonce.len == 0)
+        return true;
+    refusal_read(answer->status, answer->body, session->arena, &refusal);
+    if (!str_eq(refusal.code, STR("use_dpop_nonce")))
+        return true;
+    if (!send_once(session, options, ssh_grants, answer, error))
+        return false;
+    session->dpop_nonce = answer->dpop_nonce;
+    return true;
+}
+
 static bool is_busy(int status)
 {
     return status == 429 || status == 503;
@@ -257,7 +325,7 @@ static bool send_patiently(struct session *session, const struct session_options
     int pause_ms = FIRST_PAUSE_MS;
 
     for (;;) {
-        if (!send_once(session, options, ssh_grants, answer, error))
+        if (!send_with_nonce(session, options, ssh_grants, answer, error))
             return false;
         if (!is_busy(answer->status) || clock_monotonic_ms() + pause_ms > last_ms)
             return true;

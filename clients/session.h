@@ -28,9 +28,12 @@ struct session_options {
     int64_t ttl_s;
     int64_t wait_s;
     bool has_no_proof;
+    bool has_plain_audience;
+    const char *certificate_file;
+    const char *key_file;
 };
 
-#define SESSION_OPTION_COUNT 11
+#define SESSION_OPTION_COUNT 14
 extern const struct option_row session_option_rows[SESSION_OPTION_COUNT];
 
 /** How long a busy broker is waited for, unless --wait says it. */
@@ -48,6 +51,7 @@ struct session {
     struct upstream *upstream;
     struct broker broker;
     struct proof_key *proof_key; /* NULL: unbound */
+    struct str dpop_nonce;       /* that the broker gave last; empty: none yet */
     struct ssh_key ssh_key;      /* made when a grant needs it */
     int signals;                 /* as process_catch_signals() gave it, or -1 */
 

@@ -151,11 +151,28 @@ static void take_lifetime(struct transfer *transfer, struct str value)
         transfer->max_age_s = max_age_s;
 }
 
+/* Only what a proof may hold as it is (RFC 9449 8.1). */
+static void take_nonce(struct transfer *transfer, struct str value)
+{
+    struct str nonce = str_trim(value);
+
+    if (nonce.len > sizeof(transfer->dpop_nonce))
+        return;
+    for (size_t i = 0; i < nonce.len; i++)
+        if (nonce.data[i] < '!' || nonce.data[i] > '~' || nonce.data[i] == '"' ||
+            nonce.data[i] == '\\')
+            return;
+    if (nonce.len > 0)
+        memcpy(transfer->dpop_nonce, nonce.data, nonce.len);
+    transfer->dpop_nonce_len = nonce.len;
+}
+
 /* What an interim answer said counts no more. */
 static void begin_answer(struct transfer *transfer)
 {
     transfer->max_age_s = -1;
     transfer->announced_len = -1;
+    transfer->dpop_nonce_len = 0;
 }
 
 static size_t take_head(char *data, size_t size, size_t count, void *context)
@@ -176,6 +193,8 @@ static size_t take_head(char *data, size_t size, size_t count, void *context)
         return line.len;
     if (str_eq_ignore_case(name, STR("Cache-Control")))
         take_lifetime(transfer, value);
+    if (str_eq_ignore_case(name, STR("DPoP-Nonce")))
+        take_nonce(transfer, value);
     if (str_eq_ignore_case(name, STR("Content-Length")) && !take_length(transfer, value))
         return 0;
     return line.len;
@@ -215,6 +234,10 @@ static bool set_tls(CURL *easy, const struct transfer *transfer)
         !SET(easy, CURLOPT_SSL_VERIFYPEER, 1L) || !SET(easy, CURLOPT_SSL_VERIFYHOST, 2L) ||
         !SET(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) ||
         !SET(easy, CURLOPT_SSL_CIPHER_LIST, CIPHERS) || !SET(easy, CURLOPT_CA_CACHE_TIMEOUT, 60L))
+        return false;
+    if (transfer->peer.certificate_file != NULL &&
+        (!SET(easy, CURLOPT_SSLCERT, transfer->peer.certificate_file) ||
+         !SET(easy, CURLOPT_SSLKEY, transfer->peer.key_file)))
         return false;
     if (transfer->peer.ca_file == NULL)
         return true;
@@ -370,7 +393,10 @@ static void explain(struct transfer *transfer, CURLcode code, struct error *erro
 
 void transfer_finish(struct transfer *transfer, CURLcode code)
 {
-    struct upstream_response response = { .max_age_s = transfer->max_age_s };
+    struct upstream_response response = {
+        .max_age_s = transfer->max_age_s,
+        .dpop_nonce = { transfer->dpop_nonce, transfer->dpop_nonce_len },
+    };
     const char *content_type = NULL;
     long status = 0;
 

@@ -10,6 +10,9 @@
 #include "base/macros.h"
 #include "upstream/upstream.h"
 
+/** A longer nonce than this counts as none. */
+#define TRANSFER_NONCE_MAX 256
+
 /**
  * One request on its way: curl's handle, what it sends, what came back, and whether it left.
  *
@@ -37,6 +40,8 @@ struct transfer {
     size_t head_bytes;
     int64_t announced_len; /* Content-Length; -1 where none came yet */
     int64_t max_age_s;
+    char dpop_nonce[TRANSFER_NONCE_MAX]; /* its first dpop_nonce_len bytes */
+    size_t dpop_nonce_len;
 
     upstream_done done;
     void *context;

@@ -27,6 +27,8 @@ struct upstream;
 /** What is known of a peer; all pointers outlive the request. */
 struct upstream_peer {
     const char *ca_file;            /* NULL: the system's */
+    const char *certificate_file;   /* our own, PEM; NULL: we show none */
+    const char *key_file;           /* of that certificate */
     const struct network *networks; /* allowed although they are not public */
     size_t network_count;
     bool may_use_http; /* http:// to a loopback address */
@@ -44,6 +46,7 @@ struct upstream_response {
     int status;
     struct str body;         /* valid during the callback only */
     struct str content_type; /* likewise; empty where there is none */
+    struct str dpop_nonce;   /* likewise: RFC 9449 8 */
     int64_t max_age_s;       /* Cache-Control's; -1 where there is none */
     struct error error;      /* unless UPSTREAM_ANSWERED: ERROR_UNREACHABLE or ERROR_LIMIT */
 };
