@@ -30,41 +30,117 @@ function problem(status, title, detail) {
     };
 }
 
-export const ISSUED = { status: 200, isIssued: true, log: "event=exchange\\.issued ", isDecided: true };
+export const ISSUED = {
+    status: 200,
+    isIssued: true,
+    log: "event=exchange\\.issued ",
+    isDecided: true,
+};
 
-export const UNACCEPTABLE = oauth(400, "invalid_request", "the subject token is not acceptable",
-    "exchange.refused", "token");
-export const EXPIRED = oauth(400, "invalid_request", "the subject token has expired",
-    "exchange.refused", "token_expired", { reason: "token_expired" });
-export const TOO_OLD = oauth(400, "invalid_request", "the subject token was issued too long ago",
-    "exchange.refused", "token_too_old", { reason: "token_too_old" });
-export const WRONG_AUDIENCE = oauth(400, "invalid_request",
-    "the subject token is for another audience", "exchange.refused", "token_audience",
-    { reason: "wrong_audience" });
-export const USED = oauth(400, "invalid_request", "the subject token was used before",
-    "exchange.denied", "token_used", { reason: "token_used" });
-export const DENIED = oauth(403, "access_denied", "the policy does not allow this",
-    "exchange.denied", "no_pipeline");
-export const NO_KEYS = oauth(503, "temporarily_unavailable",
-    "the keys of the issuer are not available: nothing was released", "exchange.unavailable",
-    "keys_unavailable");
-export const NO_SUCH_GRANT = oauth(400, "invalid_scope", "the stage does not have such a grant",
-    "exchange.refused", "scope");
-export const NO_SUCH_AUDIENCE = oauth(400, "invalid_target",
-    "the stage does not have such an audience", "exchange.refused", "target");
+export const UNACCEPTABLE = oauth(
+    400,
+    "invalid_request",
+    "the subject token is not acceptable",
+    "exchange.refused",
+    "token",
+);
+export const EXPIRED = oauth(
+    400,
+    "invalid_request",
+    "the subject token has expired",
+    "exchange.refused",
+    "token_expired",
+    { reason: "token_expired" },
+);
+export const TOO_OLD = oauth(
+    400,
+    "invalid_request",
+    "the subject token was issued too long ago",
+    "exchange.refused",
+    "token_too_old",
+    { reason: "token_too_old" },
+);
+export const WRONG_AUDIENCE = oauth(
+    400,
+    "invalid_request",
+    "the subject token is for another audience",
+    "exchange.refused",
+    "token_audience",
+    { reason: "wrong_audience" },
+);
+export const USED = oauth(
+    400,
+    "invalid_request",
+    "the subject token was used before",
+    "exchange.denied",
+    "token_used",
+    { reason: "token_used" },
+);
+export const DENIED = oauth(
+    403,
+    "access_denied",
+    "the policy does not allow this",
+    "exchange.denied",
+    "no_pipeline",
+);
+export const NO_KEYS = oauth(
+    503,
+    "temporarily_unavailable",
+    "the keys of the issuer are not available: nothing was released",
+    "exchange.unavailable",
+    "keys_unavailable",
+);
+export const NO_SUCH_GRANT = oauth(
+    400,
+    "invalid_scope",
+    "the stage does not have such a grant",
+    "exchange.refused",
+    "scope",
+);
+export const NO_SUCH_AUDIENCE = oauth(
+    400,
+    "invalid_target",
+    "the stage does not have such an audience",
+    "exchange.refused",
+    "target",
+);
 
-export const MALFORMED = beforeDecision(400, "invalid_request", "the request is malformed",
-    "request");
-export const MALFORMED_SCOPE = beforeDecision(400, "invalid_scope",
-    "the stage does not have such a grant", "scope");
-export const MALFORMED_AUDIENCE = beforeDecision(400, "invalid_target",
-    "the stage does not have such an audience", "target");
-export const MALFORMED_DETAILS = beforeDecision(400, "invalid_authorization_details",
-    "the authorization details are missing or not acceptable", "details");
-export const OTHER_GRANT_TYPE = beforeDecision(400, "unsupported_grant_type",
-    "the grant type is not supported", "grant_type");
-export const BAD_PROOF = beforeDecision(400, "invalid_dpop_proof",
-    "the DPoP proof is not acceptable", "dpop");
+export const MALFORMED = beforeDecision(
+    400,
+    "invalid_request",
+    "the request is malformed",
+    "request",
+);
+export const MALFORMED_SCOPE = beforeDecision(
+    400,
+    "invalid_scope",
+    "the stage does not have such a grant",
+    "scope",
+);
+export const MALFORMED_AUDIENCE = beforeDecision(
+    400,
+    "invalid_target",
+    "the stage does not have such an audience",
+    "target",
+);
+export const MALFORMED_DETAILS = beforeDecision(
+    400,
+    "invalid_authorization_details",
+    "the authorization details are missing or not acceptable",
+    "details",
+);
+export const OTHER_GRANT_TYPE = beforeDecision(
+    400,
+    "unsupported_grant_type",
+    "the grant type is not supported",
+    "grant_type",
+);
+export const BAD_PROOF = beforeDecision(
+    400,
+    "invalid_dpop_proof",
+    "the DPoP proof is not acceptable",
+    "dpop",
+);
 
 export const BAD_REQUEST = problem(400, "Bad Request", "the request is malformed");
 export const NOT_FOUND = problem(404, "Not Found", "there is nothing here");
@@ -72,8 +148,11 @@ export const BAD_METHOD = problem(405, "Method Not Allowed", "the method is not 
 export const BODY_TOO_LARGE = problem(413, "Content Too Large", "the body is too large");
 export const TARGET_TOO_LONG = problem(414, "URI Too Long", "the request target is too long");
 export const BAD_TYPE = problem(415, "Unsupported Media Type", "the media type is not supported");
-export const HEAD_TOO_LARGE = problem(431, "Request Header Fields Too Large",
-    "the header fields are too large");
+export const HEAD_TOO_LARGE = problem(
+    431,
+    "Request Header Fields Too Large",
+    "the header fields are too large",
+);
 
 /** The HTTP library's own page: it refuses, and closes, before anything of ours is asked. */
 function library(status) {

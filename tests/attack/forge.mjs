@@ -36,28 +36,35 @@ const KINDS = {
 export function makeKey(algorithm, members = {}, pair = KINDS[algorithm]()) {
     const jwk = pair.publicKey.export({ format: "jwk" });
     const kid = members.kid ?? crypto.randomUUID();
-    return { ...pair, algorithm, kid, jwk: { ...jwk, kid, alg: algorithm, use: "sig", ...members } };
+    return {
+        ...pair,
+        algorithm,
+        kid,
+        jwk: { ...jwk, kid, alg: algorithm, use: "sig", ...members },
+    };
 }
 
 /** The signature of raw bytes, without any look at what they say. */
 export function sign(algorithm, key, input) {
     const hash = `sha${algorithm.slice(2)}`;
     switch (algorithm.slice(0, 2)) {
-    case "RS":
-        return crypto.sign(hash, input, key);
-    case "PS":
-        return crypto.sign(hash, input, {
-            key,
-            padding: crypto.constants.RSA_PKCS1_PSS_PADDING,
-            saltLength: crypto.constants.RSA_PSS_SALTLEN_DIGEST,
-        });
-    case "ES":
-        return crypto.sign(algorithm === "ES256K" ? "sha256" : hash, input,
-            { key, dsaEncoding: "ieee-p1363" });
-    case "HS":
-        return crypto.createHmac(hash, key).update(input).digest();
-    default:
-        return crypto.sign(null, input, key);
+        case "RS":
+            return crypto.sign(hash, input, key);
+        case "PS":
+            return crypto.sign(hash, input, {
+                key,
+                padding: crypto.constants.RSA_PKCS1_PSS_PADDING,
+                saltLength: crypto.constants.RSA_PSS_SALTLEN_DIGEST,
+            });
+        case "ES":
+            return crypto.sign(algorithm === "ES256K" ? "sha256" : hash, input, {
+                key,
+                dsaEncoding: "ieee-p1363",
+            });
+        case "HS":
+            return crypto.createHmac(hash, key).update(input).digest();
+        default:
+            return crypto.sign(null, input, key);
     }
 }
 
@@ -85,12 +92,18 @@ export async function token(issuer, options = {}) {
     const header = { alg: algorithm, typ: "JWT", kid: key.kid, ...options.header };
     const claims = { ...honestClaims(issuer), ...options.claims };
     const payload = text(options.rawPayload, JSON.stringify(claims));
-    const isPlain = options.rawHeader === undefined && options.signature === undefined &&
-        header.alg === algorithm && header.crit === undefined && header.b64 === undefined &&
-        ["RS256", "ES256", "EdDSA"].includes(algorithm) && key.privateKey !== undefined;
+    const isPlain =
+        options.rawHeader === undefined &&
+        options.signature === undefined &&
+        header.alg === algorithm &&
+        header.crit === undefined &&
+        header.b64 === undefined &&
+        ["RS256", "ES256", "EdDSA"].includes(algorithm) &&
+        key.privateKey !== undefined;
 
     if (isPlain)
-        return new jose.CompactSign(payload).setProtectedHeader(JSON.parse(JSON.stringify(header)))
+        return new jose.CompactSign(payload)
+            .setProtectedHeader(JSON.parse(JSON.stringify(header)))
             .sign(key.privateKey);
     const headerText = text(options.rawHeader, JSON.stringify(header));
     const input = `${base64url(headerText)}.${base64url(payload)}`;
@@ -101,7 +114,6 @@ export async function token(issuer, options = {}) {
 
 /** Bytes of a replacement: none, a text, bytes, or a function of the right text. */
 function text(replacement, right) {
-    if (replacement === undefined)
-        return Buffer.from(right);
+    if (replacement === undefined) return Buffer.from(right);
     return Buffer.from(typeof replacement === "function" ? replacement(right) : replacement);
 }

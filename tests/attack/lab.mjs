@@ -27,10 +27,8 @@ async function until(what, limitMs, probe) {
     const end = Date.now() + limitMs;
     for (;;) {
         const found = await probe();
-        if (found)
-            return found;
-        if (Date.now() > end)
-            throw new Error(`${what}: not within ${limitMs} ms`);
+        if (found) return found;
+        if (Date.now() > end) throw new Error(`${what}: not within ${limitMs} ms`);
         await sleep(5);
     }
 }
@@ -71,16 +69,23 @@ export class Lab {
     }
 
     /**
-     * An issuer. `key` signs its tokens; `keys` is its key set (an array of JWKs, or a function that
-     * answers the request); `discovery` changes members of its discovery document (or answers the
-     * request); `settings` are added to its part of broker.yaml.
+     * An issuer. `key` signs its tokens; `keys` is its key set (an array of JWKs, or a function
+     * that answers the request); `discovery` changes members of its discovery document (or answers
+     * the request); `settings` are added to its part of broker.yaml.
      */
     addIssuer(name, definition) {
         const made = definition(this);
         const url = `http://127.0.0.1:${this.issuerPort}/${name}`;
         const key = made.key ?? makeKey("ES256");
-        this.issuers.set(name, { name, url, audience: AUDIENCE, keys: [key.jwk], requests: [],
-            ...made, key });
+        this.issuers.set(name, {
+            name,
+            url,
+            audience: AUDIENCE,
+            keys: [key.jwk],
+            requests: [],
+            ...made,
+            key,
+        });
     }
 
     serve(query, answer) {
@@ -93,12 +98,10 @@ export class Lab {
         issuer.requests.push(rest);
         const isDiscovery = rest === "/.well-known/openid-configuration";
         const wanted = isDiscovery ? issuer.discovery : issuer.keys;
-        if (typeof wanted === "function")
-            wanted(query, answer, issuer, this);
+        if (typeof wanted === "function") wanted(query, answer, issuer, this);
         else if (isDiscovery)
             sendJson(answer, { issuer: issuer.url, jwks_uri: `${issuer.url}/jwks`, ...wanted });
-        else
-            sendJson(answer, { keys: wanted });
+        else sendJson(answer, { keys: wanted });
     }
 
     writeConfiguration() {
@@ -106,52 +109,69 @@ export class Lab {
         const issuers = {};
         for (const issuer of this.issuers.values()) {
             issuers[issuer.name] = {
-                profile: "generic", url: issuer.url, audience: issuer.audience,
-                allow_http: "true", allow_networks: ["127.0.0.0/8"],
-                claims: { project: "string" }, ids: ["project"], ...issuer.settings,
+                profile: "generic",
+                url: issuer.url,
+                audience: issuer.audience,
+                allow_http: "true",
+                allow_networks: ["127.0.0.0/8"],
+                claims: { project: "string" },
+                ids: ["project"],
+                ...issuer.settings,
             };
             this.writePolicy(issuer);
         }
         // JSON is YAML: what the broker reads is a broker.yaml in flow style.
-        fs.writeFileSync(this.file("broker.yaml"), JSON.stringify({
-            issuer: AUDIENCE,
-            listen: { address: "127.0.0.1", port: "0" },
-            admin: { address: "127.0.0.1", port: "0" },
-            store: "store",
-            policy: { directory: "policies" },
-            issuers,
-        }));
+        fs.writeFileSync(
+            this.file("broker.yaml"),
+            JSON.stringify({
+                issuer: AUDIENCE,
+                listen: { address: "127.0.0.1", port: "0" },
+                admin: { address: "127.0.0.1", port: "0" },
+                store: "store",
+                policy: { directory: "policies" },
+                issuers,
+            }),
+        );
     }
 
     writePolicy(issuer) {
         const identity = { issuer: issuer.name, ...(issuer.identity ?? { project: "p1" }) };
-        fs.writeFileSync(this.file("policies", `${issuer.name}.yaml`), JSON.stringify({
-            pipeline: `attack/${issuer.name}`,
-            owner: "attack@acme.example",
-            identity,
-            stages: {
-                build: {
-                    kind: "build",
-                    grants: {
-                        files: {
-                            jwt: { audience: "https://files.acme.example", scope: ["read", "write"] },
-                            ttl: "10m",
+        fs.writeFileSync(
+            this.file("policies", `${issuer.name}.yaml`),
+            JSON.stringify({
+                pipeline: `attack/${issuer.name}`,
+                owner: "attack@acme.example",
+                identity,
+                stages: {
+                    build: {
+                        kind: "build",
+                        grants: {
+                            files: {
+                                jwt: {
+                                    audience: "https://files.acme.example",
+                                    scope: ["read", "write"],
+                                },
+                                ttl: "10m",
+                            },
                         },
                     },
                 },
-            },
-        }));
+            }),
+        );
     }
 
     async startBroker() {
         const log = fs.openSync(this.file("broker.log"), "a");
         const from = this.logSize();
-        this.broker = spawn(path.join(PROGRAMS, "stagepassd"),
+        this.broker = spawn(
+            path.join(PROGRAMS, "stagepassd"),
             ["--config", this.file("broker.yaml"), "--log-level", "debug"],
-            { stdio: ["ignore", log, log] });
+            { stdio: ["ignore", log, log] },
+        );
         fs.closeSync(log);
-        this.exit = new Promise((resolve) => this.broker.once("exit",
-            (code, signal) => resolve(signal ?? code)));
+        this.exit = new Promise((resolve) =>
+            this.broker.once("exit", (code, signal) => resolve(signal ?? code)),
+        );
         const ready = await until(`broker (see ${this.file("broker.log")})`, START_MS, () => {
             if (this.broker.exitCode !== null)
                 throw new Error(`the broker does not start:\n${this.log(from)}`);
@@ -167,7 +187,9 @@ export class Lab {
     }
 
     logSize() {
-        return fs.existsSync(this.file("broker.log")) ? fs.statSync(this.file("broker.log")).size : 0;
+        return fs.existsSync(this.file("broker.log"))
+            ? fs.statSync(this.file("broker.log")).size
+            : 0;
     }
 
     log(from = 0) {
@@ -181,7 +203,9 @@ export class Lab {
     /** The lines since `from` that fit, once there is one; none where none comes. */
     async logged(from, pattern) {
         const find = () => {
-            const found = this.log(from).split("\n").filter((line) => pattern.test(line));
+            const found = this.log(from)
+                .split("\n")
+                .filter((line) => pattern.test(line));
             return found.length > 0 ? found : null;
         };
         return until("log", LOG_MS, find).catch(() => []);
@@ -189,8 +213,12 @@ export class Lab {
 
     /** POST /token with these bytes as the body, on a connection of its own. */
     async post(body, headers = [], target = "/token") {
-        const all = [["Host", `127.0.0.1:${this.port}`], ["Connection", "close"],
-            ["Content-Type", "application/x-www-form-urlencoded"], ...headers];
+        const all = [
+            ["Host", `127.0.0.1:${this.port}`],
+            ["Connection", "close"],
+            ["Content-Type", "application/x-www-form-urlencoded"],
+            ...headers,
+        ];
         return converse(this.port, [request("POST", target, all, body)]);
     }
 
@@ -203,30 +231,43 @@ export class Lab {
     /** Exchange a token; `fields` are added to the form as they are. */
     async exchange(token, fields = {}, headers = []) {
         this.sent.push(token);
-        const form = new URLSearchParams({ grant_type: EXCHANGE, subject_token: token,
-            subject_token_type: JWT, ...fields });
+        const form = new URLSearchParams({
+            grant_type: EXCHANGE,
+            subject_token: token,
+            subject_token_type: JWT,
+            ...fields,
+        });
         return this.post(form.toString(), headers);
     }
 
     async advanceClock(seconds) {
         const body = `advance=${seconds}`;
-        const headers = [["Host", "127.0.0.1"], ["Connection", "close"],
-            ["Content-Type", "application/x-www-form-urlencoded"]];
+        const headers = [
+            ["Host", "127.0.0.1"],
+            ["Connection", "close"],
+            ["Content-Type", "application/x-www-form-urlencoded"],
+        ];
         await converse(this.adminPort, [request("POST", "/test/clock", headers, body)]);
     }
 
     async isAlive() {
-        const { answers } = await converse(this.adminPort,
-            [request("GET", "/livez", [["Host", "127.0.0.1"]])]);
+        const { answers } = await converse(this.adminPort, [
+            request("GET", "/livez", [["Host", "127.0.0.1"]]),
+        ]);
         return answers[0]?.status === 200;
     }
 
     /** The ledger's entries of a type, read by the client from the store. */
     entries(type) {
-        const text = execFileSync(path.join(PROGRAMS, "stagepass"),
+        const text = execFileSync(
+            path.join(PROGRAMS, "stagepass"),
             ["audit", "tail", "--ledger", this.file("store"), "--output", "json", "-n", "100000"],
-            { maxBuffer: 1 << 28 }).toString();
-        return text.split("\n").filter(Boolean).map((line) => JSON.parse(line).entry)
+            { maxBuffer: 1 << 28 },
+        ).toString();
+        return text
+            .split("\n")
+            .filter(Boolean)
+            .map((line) => JSON.parse(line).entry)
             .filter((entry) => entry.type === type);
     }
 

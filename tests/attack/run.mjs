@@ -6,14 +6,22 @@
 //   answer  one of answers.mjs (or a list of them: answers on one connection)
 //   cause   what the log's line says besides: a text it holds, or a pattern
 //   closes  whether the broker closes the connection afterwards; not checked where it is undefined
-// Every row is held against the whole answer (but decision_id), its fixed header fields, the log, and
-// the canary. Rows of one part run side by side where it says so (`concurrency`).
+// Every row is held against the whole answer (but decision_id), its fixed header fields, the log,
+// and the canary. Rows of one part run side by side where it says so (`concurrency`).
 
 import { Lab } from "./lab.mjs";
 import { header } from "./wire.mjs";
 
-const ISSUED_MEMBERS = ["access_token", "credentials", "expires_in", "issued_token_type", "lease",
-    "ledger", "scope", "token_type"];
+const ISSUED_MEMBERS = [
+    "access_token",
+    "credentials",
+    "expires_in",
+    "issued_token_type",
+    "lease",
+    "ledger",
+    "scope",
+    "token_type",
+];
 const FORBIDDEN_FIELDS = ["server", "access-control-allow-origin", "set-cookie", "location"];
 
 let failures = 0;
@@ -30,35 +38,36 @@ function isEqual(a, b) {
 }
 
 function sorted(value) {
-    if (value === null || typeof value !== "object" || Array.isArray(value))
-        return value;
-    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([name, member]) => [name, sorted(member)]));
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+    return Object.fromEntries(
+        Object.entries(value)
+            .sort(([a], [b]) => (a < b ? -1 : 1))
+            .map(([name, member]) => [name, sorted(member)]),
+    );
 }
 
 function checkHeaders(answer, type) {
     const problems = [];
-    const expected = [["content-type", type], ["cache-control", "no-store"],
-        ["x-content-type-options", "nosniff"]];
-    if (answer.status === 503)
-        expected.push(["retry-after", "2"]);
+    const expected = [
+        ["content-type", type],
+        ["cache-control", "no-store"],
+        ["x-content-type-options", "nosniff"],
+    ];
+    if (answer.status === 503) expected.push(["retry-after", "2"]);
     for (const [name, value] of expected) {
         const values = header(answer, name);
         if (values.length !== 1 || values[0] !== value)
             problems.push(`${name}: ${JSON.stringify(values)}, expected ${value}`);
     }
     for (const name of FORBIDDEN_FIELDS)
-        if (header(answer, name).length > 0)
-            problems.push(`an answer has no ${name}`);
+        if (header(answer, name).length > 0) problems.push(`an answer has no ${name}`);
     return problems;
 }
 
 /** Problems of one answer, and its decision's id. */
 function checkAnswer(got, expected) {
-    if (got === undefined)
-        return { problems: [`no answer, expected status ${expected.status}`] };
-    if (expected.isLibrary)
-        return { problems: checkLibrary(got, expected.status) };
+    if (got === undefined) return { problems: [`no answer, expected status ${expected.status}`] };
+    if (expected.isLibrary) return { problems: checkLibrary(got, expected.status) };
     let body = null;
     try {
         body = JSON.parse(got.body);
@@ -69,8 +78,7 @@ function checkAnswer(got, expected) {
     const problems = checkHeaders(got, expected.type ?? "application/json");
     if (got.status !== expected.status)
         problems.push(`status ${got.status}, expected ${expected.status}: ${got.body}`);
-    else if (expected.isIssued)
-        problems.push(...checkIssued(body));
+    else if (expected.isIssued) problems.push(...checkIssued(body));
     else if (!isEqual(rest, expected.body))
         problems.push(`body ${JSON.stringify(rest)}\nexpected ${JSON.stringify(expected.body)}`);
     if (!expected.isIssued && /^[0-9A-Z]{26}$/.test(decision ?? "") !== expected.isDecided)
@@ -80,7 +88,8 @@ function checkAnswer(got, expected) {
 
 /** The library's pages are fixed texts; their words change with its versions. */
 function checkLibrary(got, status) {
-    const isFixed = /^<html><head><title>[ -~]*<\/body><\/html>$/.test(got.body) && got.body.length < 500;
+    const isFixed =
+        /^<html><head><title>[ -~]*<\/body><\/html>$/.test(got.body) && got.body.length < 500;
     const isBare = FORBIDDEN_FIELDS.every((name) => header(got, name).length === 0);
     return got.status === status && isFixed && isBare ? [] : [`status ${got.status}: ${got.body}`];
 }
@@ -96,7 +105,7 @@ function checkIssued(body) {
     return problems;
 }
 
-/** The line of the log that belongs to an answer: its decision's, or its lease's, else the newest. */
+/** The log's line of an answer: its decision's, or its lease's, else the first that fits. */
 async function checkLog(lab, from, row, expected, decision) {
     const event = new RegExp(expected.log ?? ".");
     const own = decision === undefined ? event : new RegExp(`event=exchange\\..*${decision}`);
@@ -120,19 +129,19 @@ async function runRow(lab, row) {
         const { problems: found, decision } = checkAnswer(result.answers[i], each);
         problems.push(...found);
         lab.issuedCount += result.answers[i]?.status === 200 && each.isIssued ? 1 : 0;
-        problems.push(...await checkLog(lab, from, row, each, decision));
+        problems.push(...(await checkLog(lab, from, row, each, decision)));
     }
     if (expected.length === 0 && row.cause !== undefined)
-        problems.push(...await checkLog(lab, from, row, {}, undefined));
+        problems.push(...(await checkLog(lab, from, row, {}, undefined)));
     if (result.answers.length > expected.length || result.rest.length > 0)
-        problems.push(`more than expected: ${JSON.stringify(result.answers.slice(expected.length))} ` +
-            result.rest.toString("latin1"));
+        problems.push(
+            `more than expected: ${JSON.stringify(result.answers.slice(expected.length))} ` +
+                result.rest.toString("latin1"),
+        );
     if (row.closes !== undefined && row.closes !== result.isClosed)
         problems.push(row.closes ? "the connection stays open" : "the connection is closed");
-    if (row.after !== undefined)
-        problems.push(...await row.after(lab, result));
-    if (lab.canaryVisits.length > 0)
-        problems.push("somebody spoke to the canary");
+    if (row.after !== undefined) problems.push(...(await row.after(lab, result)));
+    if (lab.canaryVisits.length > 0) problems.push("somebody spoke to the canary");
     return problems;
 }
 
@@ -146,7 +155,7 @@ async function runAll(lab, part, rows) {
 }
 
 async function checkEnd(lab, isWhole) {
-    report("the broker still lives", await lab.isAlive() ? [] : [lab.log().slice(-3000)]);
+    report("the broker still lives", (await lab.isAlive()) ? [] : [lab.log().slice(-3000)]);
     const exit = await lab.stopBroker();
     report("it ends as it should", exit === 0 ? [] : [`exit ${exit}`, lab.log().slice(-3000)]);
     const sanitizer = /.*(Sanitizer|runtime error:)[^]*/.exec(lab.log());
@@ -154,8 +163,10 @@ async function checkEnd(lab, isWhole) {
     report("no part of a token is in the log", lab.leaks());
     report("nobody spoke to the canary", lab.canaryVisits);
     const issued = isWhole ? lab.entries("credential.issued").length : lab.issuedCount;
-    report("the ledger has what was issued, and no more",
-        issued === lab.issuedCount ? [] : [`${issued} entries, ${lab.issuedCount} answers`]);
+    report(
+        "the ledger has what was issued, and no more",
+        issued === lab.issuedCount ? [] : [`${issued} entries, ${lab.issuedCount} answers`],
+    );
 }
 
 async function main(name, filter = "") {
