@@ -90,6 +90,13 @@ export const NO_KEYS = oauth(
     "exchange.unavailable",
     "keys_unavailable",
 );
+export const PROOF_USED = oauth(
+    400,
+    "invalid_dpop_proof",
+    "the DPoP proof is not acceptable",
+    "exchange.refused",
+    "dpop",
+);
 export const NO_SUCH_GRANT = oauth(
     400,
     "invalid_scope",

@@ -2,7 +2,7 @@
 
 import crypto from "node:crypto";
 
-import { BAD_PROOF, HEAD_TOO_LARGE, ISSUED } from "../answers.mjs";
+import { BAD_PROOF, HEAD_TOO_LARGE, ISSUED, PROOF_USED } from "../answers.mjs";
 import { base64url, decode, jose, makeKey, now, sign, token } from "../forge.mjs";
 import { AUDIENCE, EXCHANGE, JWT } from "../lab.mjs";
 
@@ -65,6 +65,14 @@ function proofRow(name, options, answer = BAD_PROOF, cause = "") {
     };
 }
 
+let shown = null;
+
+/** The proof of an earlier row: one at a time, in order. */
+async function shownBefore() {
+    shown ??= await proof();
+    return shown;
+}
+
 const STRANGER = makeKey("ES256");
 const OF_RSA = makeKey("RS256");
 const SECRET = { secret: "x", algorithm: "HS256", jwk: { kty: "oct", k: "eA" } };
@@ -72,6 +80,8 @@ const SECRET = { secret: "x", algorithm: "HS256", jwk: { kty: "oct", k: "eA" } }
 const proofs = [
     proofRow("as it should be", {}, ISSUED),
     proofRow("EdDSA", { key: makeKey("EdDSA") }, ISSUED),
+    proofRow("shown once", shownBefore, ISSUED),
+    proofRow("shown again with another token", shownBefore, PROOF_USED),
     proofRow("two", async () => [await proof(), await proof()], BAD_PROOF, "2 DPoP header fields"),
     proofRow("empty", () => "", BAD_PROOF),
     proofRow("a word", () => "x", BAD_PROOF, "three segments"),
@@ -169,7 +179,6 @@ const proofs = [
         "/token",
         `${AUDIENCE}/token/`,
         `${AUDIENCE}//token`,
-        `${AUDIENCE}/x/../token`,
         `${AUDIENCE}/TOKEN`,
         AUDIENCE.replace("https", "http") + "/token",
         `${AUDIENCE}:444/token`,
@@ -181,6 +190,7 @@ const proofs = [
         undefined,
     ].map((htu) => proofRow(`htu ${JSON.stringify(htu)}`, { claims: { htu } }, BAD_PROOF, "htu")),
     ...[
+        `${AUDIENCE}/x/../token`,
         `${AUDIENCE}:443/token`,
         `${AUDIENCE}/token?x`,
         `${AUDIENCE.toUpperCase().replace("HTTPS", "https")}/token`,
