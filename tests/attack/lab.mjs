@@ -47,6 +47,9 @@ export class Lab {
         this.sent = [];
         this.issuedCount = 0;
         this.canaryVisits = [];
+        // However this ends, nothing is left behind.
+        process.once("exit", () => this.clean());
+        for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
     }
 
     file(...names) {
@@ -278,11 +281,8 @@ export class Lab {
         return parts.filter((part) => part.length >= 40 && log.includes(part));
     }
 
-    async end() {
+    clean() {
         this.broker?.kill("SIGKILL");
-        this.server?.closeAllConnections();
-        this.server?.close();
-        this.canary?.close();
         fs.rmSync(this.folder, { recursive: true, force: true });
     }
 }

@@ -180,7 +180,6 @@ async function main(name, filter = "") {
     } catch (error) {
         report(`${name}: the table runs to its end`, [error.stack]);
     }
-    await lab.end();
     process.exit(failures === 0 ? 0 : 1);
 }
 
