@@ -173,6 +173,11 @@ static bool start_upstream(struct broker *broker, struct error *error)
 static bool start_rules(struct broker *broker, struct diagnostics *diagnostics, struct error *error)
 {
     struct config *config;
+    struct rules_sources sources = {
+        .upstream = broker->upstream,
+        .tools = &broker->service.tools,
+        .diagnostics = diagnostics,
+    };
     struct rules *rules;
 
     if (!config_load(broker->config_path, diagnostics, &config, error))
@@ -186,8 +191,7 @@ static bool start_rules(struct broker *broker, struct diagnostics *diagnostics, 
         .upstream = broker->upstream,
         .issuer = config->issuer,
     };
-    if (!rules_load(config, broker->upstream, NULL, &broker->service.tools, diagnostics, &rules,
-                    error))
+    if (!rules_load(config, &sources, &rules, error))
         return false;
     broker->rules = rules_table_new(rules);
     if (!broker->rules) {
@@ -314,6 +318,7 @@ bool broker_start(const char *config_path, struct diagnostics *diagnostics, stru
 
 bool broker_check(const char *config_path, struct diagnostics *diagnostics, struct error *error)
 {
+    struct rules_sources sources = { .diagnostics = diagnostics };
     struct upstream *upstream = NULL;
     struct rules *rules = NULL;
     struct config *config;
@@ -325,7 +330,8 @@ bool broker_check(const char *config_path, struct diagnostics *diagnostics, stru
         config_free(config);
         return false;
     }
-    is_good = rules_load(config, upstream, NULL, NULL, diagnostics, &rules, error);
+    sources.upstream = upstream;
+    is_good = rules_load(config, &sources, &rules, error);
     rules_discard(rules);
     upstream_stop(upstream);
     return is_good;
@@ -342,6 +348,12 @@ static bool is_same_place(const struct config *a, const struct config *b)
 static bool load_again(struct broker *broker, struct diagnostics *diagnostics, struct error *error)
 {
     struct rules *previous = rules_get(broker->rules);
+    struct rules_sources sources = {
+        .upstream = broker->upstream,
+        .previous = previous,
+        .tools = &broker->service.tools,
+        .diagnostics = diagnostics,
+    };
     struct rules *rules = NULL;
     struct config *config;
     bool is_good;
@@ -352,10 +364,9 @@ static bool load_again(struct broker *broker, struct diagnostics *diagnostics, s
         is_good = error_set(error, ERROR_CONFIG,
                             "issuer, listen, store, keys and ledger change by a restart only");
     } else if (is_good)
-        is_good = rules_load(config, broker->upstream, previous, &broker->service.tools,
-                             diagnostics, &rules, error);
+        is_good = rules_load(config, &sources, &rules, error);
     rules_put(broker->rules, previous);
-    if (!is_good)
+    if (!is_good || !rules)
         return false;
     /* The entry comes first: no policy decides that the ledger does not know. */
     if (!record_policy(broker, rules, error)) {

@@ -39,51 +39,57 @@ static bool start_targets(struct config *config, const struct target_tools *tool
 }
 
 /* People's provider, an identity of its own. */
-static bool fill_people(struct rules *rules, const struct config *config, struct upstream *upstream,
-                        const struct rules *previous, const char *keys_folder, struct error *error)
+static bool fill_people(struct rules *rules, const struct config *config,
+                        const struct rules_sources *sources, struct error *error)
 {
+    const struct rules *previous = sources->previous;
     struct identity_options options = {
         .issuer_count = 1,
         .leeway_s = config->limits.leeway_s,
-        .keys_folder = keys_folder,
+        .keys_folder = sources->tools ? config->people_folder : NULL,
     };
 
     if (!config->people)
         return true;
     options.issuers = &config->people->issuer;
     rules->people = config->people;
-    return identity_new(&options, upstream, previous ? previous->people_identity : NULL,
+    return identity_new(&options, sources->upstream, previous ? previous->people_identity : NULL,
                         &rules->people_identity, error);
 }
 
-static bool fill(struct rules *rules, struct config *config, struct upstream *upstream,
-                 const struct rules *previous, const struct target_tools *tools,
-                 struct diagnostics *diagnostics, struct error *error)
+static bool fill_identity(struct rules *rules, const struct config *config,
+                          const struct rules_sources *sources, struct error *error)
 {
+    const struct rules *previous = sources->previous;
     struct identity_options options = {
         .issuers = config->issuers,
         .issuer_count = config->issuer_count,
         .leeway_s = config->limits.leeway_s,
-        .keys_folder = tools ? config->issuers_folder : NULL, /* a check believes nothing */
+        .keys_folder =
+            sources->tools ? config->issuers_folder : NULL, /* a check believes nothing */
     };
 
+    return identity_new(&options, sources->upstream, previous ? previous->identity : NULL,
+                        &rules->identity, error);
+}
+
+static bool fill(struct rules *rules, struct config *config, const struct rules_sources *sources,
+                 struct error *error)
+{
     rules->help = config->help;
     rules->targets = config->targets;
     rules->target_count = config->target_count;
     rules->default_ttl_s = config->limits.default_ttl_s;
     rules->leeway_s = config->limits.leeway_s;
     rules->needs_dpop_nonce = config->needs_dpop_nonce;
-    return policy_load(config->policy_directory, &config->world, diagnostics, &rules->policy,
-                       error) &&
-           identity_new(&options, upstream, previous ? previous->identity : NULL, &rules->identity,
-                        error) &&
-           fill_people(rules, config, upstream, previous, tools ? config->people_folder : NULL,
-                       error) &&
-           (!tools || start_targets(config, tools, error));
+    return policy_load(config->policy_directory, &config->world, sources->diagnostics,
+                       &rules->policy, error) &&
+           fill_identity(rules, config, sources, error) &&
+           fill_people(rules, config, sources, error) &&
+           (!sources->tools || start_targets(config, sources->tools, error));
 }
 
-bool rules_load(struct config *take_config, struct upstream *upstream, const struct rules *previous,
-                const struct target_tools *tools, struct diagnostics *diagnostics,
+bool rules_load(struct config *take_config, const struct rules_sources *sources,
                 struct rules **rules, struct error *error)
 {
     struct rules *loaded = calloc(1, sizeof(*loaded));
@@ -94,7 +100,7 @@ bool rules_load(struct config *take_config, struct upstream *upstream, const str
     }
     loaded->release = free_config;
     loaded->owner = take_config;
-    if (!fill(loaded, take_config, upstream, previous, tools, diagnostics, error)) {
+    if (!fill(loaded, take_config, sources, error)) {
         rules_discard(loaded);
         return false;
     }
