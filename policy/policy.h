@@ -70,6 +70,7 @@ struct policy_grant_kind {
 struct policy_world {
     const struct policy_issuer *issuers;
     size_t issuer_count;
+    const struct policy_issuer *people; /* whose tokens may only be an actor's; NULL: none */
     const struct claim_table *ci_facts;
     const struct policy_target *targets;
     size_t target_count;
@@ -157,6 +158,7 @@ struct policy_facts {
     size_t danger_count;
     const struct address *address; /* of the request; NULL: unknown */
     unsigned proofs;               /* enum policy_proof bits */
+    const json_t *actor; /* {"issuer": NAME, "claims": {}}: who acts for the job; NULL: nobody */
 };
 
 struct policy_request {

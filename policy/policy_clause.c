@@ -20,6 +20,13 @@ bool policy_map_read(struct policy_loader *loader, const json_t *json,
     json_object_foreach (json_iterable(json), name, value) {
         if (is_identity && str_eq(str_from(name), STR("issuer")))
             continue;
+        if (is_identity && policy_actor_is_name(str_from(name))) {
+            is_good = yaml_complain_key(&loader->reader, json, name, STR(""),
+                                        "'%s' stands in 'when' and 'unless': an identity is the "
+                                        "job's own",
+                                        name);
+            continue;
+        }
         if (policy_condition_read(loader, json, name, scope, &conditions[map->count]))
             map->count++;
         else
@@ -176,7 +183,8 @@ static enum identity_strength condition_strength(const struct policy_loader *loa
         return NAMES_NOBODY;
     if (condition->source == POLICY_SOURCE_CI)
         return strength_of(policy_claim_find(loader->world, scope, condition->name)->flags);
-    if (condition->source == POLICY_SOURCE_ADDRESS || condition->key == NULL)
+    if ((condition->source != POLICY_SOURCE_CLAIM && condition->source != POLICY_SOURCE_POINTER) ||
+        condition->key == NULL)
         return NAMES_NOBODY;
     for (size_t i = 0; i < scope->issuer_count; i++) {
         enum identity_strength strength =

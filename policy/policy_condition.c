@@ -167,6 +167,14 @@ static bool read_name(struct policy_loader *loader, const json_t *map, const cha
         condition->type = POLICY_ADDRESS;
         return true;
     }
+    if (policy_actor_is_name(condition->name)) {
+        enum claim_type type;
+
+        if (!policy_actor_read(loader, map, name, condition, &type))
+            return false;
+        set_type(condition, type);
+        return true;
+    }
     claim = policy_claim_find(loader->world, scope, condition->name);
     if (name[0] == '/')
         return read_pointer(loader, map, name, condition) && type_pointer(claim, condition);

@@ -91,7 +91,11 @@ static enum presence read_value(const struct policy_condition *condition,
         return facts->address != NULL && facts->address->len > 0 ? PRESENT : CANNOT_SAY;
     if (is_fact && facts->ci == NULL)
         return CANNOT_SAY;
-    if (condition->source == POLICY_SOURCE_POINTER)
+    if (condition->source == POLICY_SOURCE_ACTOR_ISSUER)
+        *value = json_object_get(facts->actor, "issuer");
+    else if (condition->source == POLICY_SOURCE_ACTOR)
+        *value = json_object_get(json_object_get(facts->actor, "claims"), condition->key);
+    else if (condition->source == POLICY_SOURCE_POINTER)
         *value = follow_pointer(facts->claims, condition->path);
     else
         *value = json_object_get(is_fact ? facts->ci : facts->claims, condition->key);

@@ -43,6 +43,8 @@ enum policy_source {
     POLICY_SOURCE_POINTER, /* RFC 6901, into the claims */
     POLICY_SOURCE_CI,
     POLICY_SOURCE_ADDRESS,
+    POLICY_SOURCE_ACTOR,        /* claims of who acts for the job */
+    POLICY_SOURCE_ACTOR_ISSUER, /* their issuer's name */
 };
 
 /** What a condition's value must be for its operators to read it. */
@@ -306,6 +308,16 @@ bool policy_map_read(struct policy_loader *loader, const json_t *json,
 /** Read one condition. Mistakes are reported. */
 bool policy_condition_read(struct policy_loader *loader, const json_t *map, const char *name,
                            const struct policy_scope *scope, struct policy_condition *condition);
+
+/** Whether a condition's name is one of `actor.*`. */
+bool policy_actor_is_name(struct str name);
+
+/**
+ * Read the name of a condition on who acts for the job: `actor.issuer`, or a claim of the issuers
+ * that stand beside it in `map`. `*type` is the claim's. Mistakes are reported.
+ */
+bool policy_actor_read(struct policy_loader *loader, const json_t *map, const char *name,
+                       struct policy_condition *condition, enum claim_type *type);
 
 /** The row of a claim that every issuer of the scope has, or NULL; `ci.*` facts too. */
 const struct claim *policy_claim_find(const struct policy_world *world,

@@ -54,8 +54,6 @@ static bool check_grant(const struct form *form, struct error *error)
         return error_set(error, ERROR_REQUEST, "no grant_type");
     if (!str_eq(value, STR(GRANT_EXCHANGE)))
         return error_set(error, ERROR_GRANT_TYPE, "another grant_type");
-    if (form_get(form, "actor_token", &value) || form_get(form, "actor_token_type", &value))
-        return error_set(error, ERROR_REQUEST, "actor_token is not taken by this version");
     if (form_get(form, "requested_token_type", &value) && !str_eq(value, STR(TOKEN_TYPE("jwt"))) &&
         !str_eq(value, STR(TOKEN_TYPE("access_token"))))
         return error_set(error, ERROR_REQUEST, "another requested_token_type");
@@ -73,6 +71,23 @@ static bool read_subject(const struct form *form, struct exchange_request *out, 
     if (!form_get(form, "subject_token_type", &type) ||
         (!str_eq(type, STR(TOKEN_TYPE("jwt"))) && !str_eq(type, STR(TOKEN_TYPE("id_token")))))
         return error_set(error, ERROR_REQUEST, "subject_token_type is neither jwt nor id_token");
+    return true;
+}
+
+/* The type is there if and only if the token is (RFC 8693 2.1). */
+static bool read_actor(const struct form *form, struct exchange_request *out, struct error *error)
+{
+    struct str type;
+    bool has_token = form_get(form, "actor_token", &out->actor_token);
+    bool has_type = form_get(form, "actor_token_type", &type);
+
+    if (has_token != has_type)
+        return error_set(error, ERROR_REQUEST, "one of actor_token and actor_token_type");
+    if (has_token && !str_eq(type, STR(TOKEN_TYPE("jwt"))) &&
+        !str_eq(type, STR(TOKEN_TYPE("id_token"))))
+        return error_set(error, ERROR_REQUEST, "actor_token_type is neither jwt nor id_token");
+    if (has_token)
+        out->actor_token = str_trim(out->actor_token);
     return true;
 }
 
@@ -217,8 +232,9 @@ static bool read_request(struct http_request *request, const struct api *api,
     out->address = request->peer;
     return form_parse(request->body, parameters, request->arena, form, error) &&
            check_grant(form, error) && read_subject(form, out, error) &&
-           read_wishes(form, out, error) && read_details(form, request->arena, out, error) &&
-           read_dpop(request, api, out, error) && read_certificate(request, out, error);
+           read_actor(form, out, error) && read_wishes(form, out, error) &&
+           read_details(form, request->arena, out, error) && read_dpop(request, api, out, error) &&
+           read_certificate(request, out, error);
 }
 
 static void log_exchange(const struct http_request *request, const struct exchange *exchange,

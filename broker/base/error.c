@@ -55,6 +55,7 @@ static const struct error_kind kinds[] = {
     { ERROR_TOKEN_EXPIRED,   "token_expired",     BAD_REQUEST, "token_expired", 400, EXIT_REFUSED, "the subject token has expired" },
     { ERROR_TOKEN_TOO_OLD,   "token_too_old",     BAD_REQUEST, "token_too_old", 400, EXIT_REFUSED, "the subject token was issued too long ago" },
     { ERROR_TOKEN_AUDIENCE,  "token_audience",    BAD_REQUEST, "wrong_audience", 400, EXIT_REFUSED, "the subject token is for another audience" },
+    { ERROR_ACTOR,           "actor",             BAD_REQUEST, NULL, 400, EXIT_REFUSED, "the actor token is not acceptable" },
     { ERROR_DPOP,            "dpop",              "invalid_dpop_proof", NULL, 400, EXIT_REFUSED, "the DPoP proof is not acceptable" },
     { ERROR_DPOP_NONCE,      "dpop_nonce",        "use_dpop_nonce", NULL, 400, EXIT_REFUSED, "the DPoP proof needs the nonce of this answer" },
     { ERROR_STAGE,           "stage",             BAD_REQUEST, NULL, 400, EXIT_REFUSED, "several stages fit: name one" },

@@ -41,6 +41,7 @@ enum error_code {
     ERROR_TOKEN_EXPIRED,
     ERROR_TOKEN_TOO_OLD,
     ERROR_TOKEN_AUDIENCE,
+    ERROR_ACTOR,      /* an unacceptable actor token: one constant answer */
     ERROR_DPOP,       /* invalid_dpop_proof */
     ERROR_DPOP_NONCE, /* use_dpop_nonce: the answer has one */
     ERROR_STAGE,      /* several stages fit and none is named */

@@ -119,11 +119,14 @@ void config_build_world(struct config *config)
         return;
     for (size_t i = 0; i < issuers; i++)
         config->policy_issuers[i] = view_of_issuer(&config->issuers[i]);
+    if (config->people)
+        config->policy_issuers[issuers] = view_of_issuer(&config->people->issuer);
     for (size_t i = 0; i < targets; i++)
         config->policy_targets[i] = view_of_target(&config->targets[i]);
     config->world = (struct policy_world){
         .issuers = config->policy_issuers,
         .issuer_count = issuers,
+        .people = config->people ? &config->policy_issuers[issuers] : NULL,
         .ci_facts = &profile_ci_facts,
         .targets = config->policy_targets,
         .target_count = targets,

@@ -15,6 +15,7 @@
  * The rooms of an exchange, in order:
  *
  *   identity  the token becomes verified claims          waits for the issuer's keys
+ *   actor     who acts for the job, if anybody           waits for their issuer's keys
  *   policy    claims become a decision                   never waits
  *   lease     the lease's names, the caller's details    never waits
  *   intent    lease.requested, where a grant is remote   waits for the commit
@@ -41,10 +42,10 @@ static enum progress outcome_enter(struct exchange *exchange, struct error *erro
 static enum progress answer_enter(struct exchange *exchange, struct error *error);
 
 static const struct room rooms[] = {
-    { "identity", identity_enter, false }, { "policy", policy_enter, true },
-    { "lease", lease_enter, true },        { "intent", intent_enter, true },
-    { "mint", mint_enter, true },          { "outcome", outcome_enter, true },
-    { "answer", answer_enter, false },
+    { "identity", identity_enter, false }, { "actor", actor_enter, true },
+    { "policy", policy_enter, true },      { "lease", lease_enter, true },
+    { "intent", intent_enter, true },      { "mint", mint_enter, true },
+    { "outcome", outcome_enter, true },    { "answer", answer_enter, false },
 };
 
 static void release_exchange(void *object)
@@ -103,8 +104,12 @@ enum progress exchange_walk(struct exchange *exchange, struct error *error)
 
 bool exchange_abandon(struct exchange *exchange)
 {
-    return exchange->room == 0 &&
-           identity_forget(exchange->rules->identity, exchange->waker.context);
+    const void *waiting = exchange->waker.context;
+
+    /* Only a token that waits for its issuer's keys can be let go of. */
+    if (!exchange->is_verified)
+        return identity_forget(exchange->rules->identity, waiting);
+    return exchange->actor && identity_forget(exchange->actor->identity, waiting);
 }
 
 bool exchange_has_begun(const struct exchange *exchange)
@@ -129,7 +134,8 @@ static enum progress identity_enter(struct exchange *exchange, struct error *err
     exchange->now_s = input.now_s;
     progress = identity_verify(exchange->rules->identity, &input, exchange->arena, exchange->waker,
                                &exchange->identity_state, &exchange->token, error);
-    if (progress == PROGRESS_DONE && !exchange_check_binding(exchange, error))
+    if (progress == PROGRESS_DONE &&
+        !exchange_check_binding(exchange, exchange->token.issuer, error))
         return PROGRESS_FAILED;
     exchange->is_verified = progress == PROGRESS_DONE;
     return progress;
@@ -186,6 +192,7 @@ static bool decide(struct exchange *exchange, struct policy_decision *decision, 
         .danger_count = exchange->token.danger_count,
         .address = &exchange->request.address,
         .proofs = exchange_proofs(exchange),
+        .actor = exchange->actor ? exchange->actor->facts : NULL,
     };
 
     /* What was decided once is decided again under the stage's full name. */
@@ -262,6 +269,8 @@ static struct mint mint_common(struct exchange *exchange)
         .repository = ci_text(exchange, "repository"),
         .thumbprint = thumbprint_of(exchange),
         .certificate = exchange->request.proof.certificate,
+        .actor_issuer = exchange->actor ? exchange->actor->token.issuer->url : STR(""),
+        .actor_subject = exchange->actor ? exchange->actor->token.subject : STR(""),
         .address = &exchange->request.address,
         .now_s = exchange->now_s,
         .arena = exchange->arena,

@@ -20,6 +20,7 @@
 #include "targets/target.h"
 
 struct denials;
+struct exchange_actor;
 struct rules;
 struct rules_table;
 
@@ -46,10 +47,11 @@ struct exchange_proof {
 /** What a caller asks for: decoded, bounded, and not believed. Points into the request's arena. */
 struct exchange_request {
     struct str subject_token;
-    struct str stage;    /* empty: none named */
-    struct str audience; /* empty: none */
-    struct str scope;    /* as it came */
-    int64_t ttl_s;       /* 0: not asked */
+    struct str actor_token; /* empty: none */
+    struct str stage;       /* empty: none named */
+    struct str audience;    /* empty: none */
+    struct str scope;       /* as it came */
+    int64_t ttl_s;          /* 0: not asked */
     struct str reason;
     const json_t *details; /* `authorization_details`, an array, or NULL */
     struct exchange_proof proof;
@@ -79,6 +81,7 @@ struct exchange {
 
     struct verified_token token;
     bool is_verified;
+    struct exchange_actor *actor; /* who acts for the job; NULL: nobody */
     struct policy_decision decision;
     bool is_decided;
     bool has_new_workflow; /* of a production stage: seen for the first time */
@@ -117,8 +120,8 @@ struct exchange *exchange_new(const struct exchange_service *service,
  * With PROGRESS_DONE `answer` is the body of the 200, and its ledger entry is durable. A failure of
  * a proven identity is recorded before it is returned.
  *
- * Errors: those of identity_verify() and policy_decide(), ERROR_DETAILS, ERROR_TOKEN_USED,
- * ERROR_MINT, ERROR_MINT_UNKNOWN, ERROR_LEDGER, ERROR_MEMORY
+ * Errors: those of identity_verify() and policy_decide(), ERROR_ACTOR, ERROR_DETAILS,
+ * ERROR_TOKEN_USED, ERROR_MINT, ERROR_MINT_UNKNOWN, ERROR_LEDGER, ERROR_MEMORY
  */
 enum progress exchange_walk(struct exchange *exchange, struct error *error);
 

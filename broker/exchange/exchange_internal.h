@@ -11,6 +11,32 @@
 
 struct error;
 
+/* actor.c: who acts on the job's behalf */
+
+/** A verified actor token, and the way there. In the exchange's arena. */
+struct exchange_actor {
+    struct identity *identity; /* that of runs or of people: whichever its issuer is of */
+    void *state;
+    struct verified_token token;
+    const json_t *facts; /* as policies see it: {"issuer", "claims"} */
+};
+
+/**
+ * Verify the actor token, if one came: of any issuer of runs, or of people. It may wait, as the
+ * subject token may.
+ *
+ * Errors: ERROR_ACTOR (whatever is wrong with it), ERROR_KEYS_UNAVAILABLE, ERROR_MEMORY
+ * Source: RFC 8693 2.1
+ */
+enum progress actor_enter(struct exchange *exchange, struct error *error);
+
+/**
+ * Put who acts for the job into an entry, where somebody does: issuer, subject and the claims that
+ * policies can ask for, as far as they fit; personal ones as digests.
+ */
+bool actor_record(const struct exchange *exchange, json_t *entry, json_t *private_part,
+                  struct error *error) MUST_USE;
+
 /* details.c: what the caller asks for, against what was decided */
 
 /**
@@ -42,8 +68,10 @@ bool exchange_guard_error(size_t failed_guard, struct error *error);
 /** What the sender has proven, as policies see it: enum policy_proof bits. */
 unsigned exchange_proofs(const struct exchange *exchange);
 
-/** Whether the keys that the issuer's configuration demands came along. Errors: ERROR_TOKEN */
-bool exchange_check_binding(const struct exchange *exchange, struct error *error) MUST_USE;
+/** Whether the keys that a token's issuer is configured to demand came along. Errors: ERROR_TOKEN
+ */
+bool exchange_check_binding(const struct exchange *exchange, const struct issuer_options *issuer,
+                            struct error *error) MUST_USE;
 
 /* submit.c: appending to the ledger */
 

@@ -62,9 +62,9 @@ unsigned exchange_proofs(const struct exchange *exchange)
     return bits;
 }
 
-bool exchange_check_binding(const struct exchange *exchange, struct error *error)
+bool exchange_check_binding(const struct exchange *exchange, const struct issuer_options *issuer,
+                            struct error *error)
 {
-    const struct issuer_options *issuer = exchange->token.issuer;
     const struct exchange_proof *proof = &exchange->request.proof;
 
     if (issuer->binding == IDENTITY_BIND_DPOP && !proof->dpop)

@@ -199,7 +199,8 @@ static bool put_common(const struct exchange *exchange, json_t *entry, json_t *p
         !put_str(entry, "subject", token->subject) || !put_token(exchange, entry) ||
         !put_request(exchange, entry) || !put_stage(exchange, entry))
         return error_set(error, ERROR_MEMORY, "entry");
-    return put_ci(exchange, entry, private_part, error) &&
+    return actor_record(exchange, entry, private_part, error) &&
+           put_ci(exchange, entry, private_part, error) &&
            put_facts(exchange, entry, private_part, error) &&
            entry_put_claims(entry, token->claims, is_personal_claim, &claims, private_part, error);
 }

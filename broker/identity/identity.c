@@ -376,6 +376,13 @@ enum progress identity_verify(struct identity *identity, const struct identity_i
     return progress;
 }
 
+bool identity_is_named(const struct identity *identity, struct str token, struct arena *arena)
+{
+    struct error ignored = { 0 };
+
+    return begin(identity, token, arena, &ignored) != NULL;
+}
+
 bool identity_forget(struct identity *identity, const void *waker_context)
 {
     for (size_t i = 0; i < identity->issuer_count; i++)

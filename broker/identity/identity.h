@@ -143,6 +143,9 @@ enum progress identity_verify(struct identity *identity, const struct identity_i
                               struct arena *arena, struct waker waker, void **state,
                               struct verified_token *verified, struct error *error);
 
+/** Whether a token says that it is of one of these issuers. Nothing of it is verified by that. */
+bool identity_is_named(const struct identity *identity, struct str token, struct arena *arena);
+
 /**
  * Forget a waker that a verification took; true when it will not be called any more. For waiting
  * requests whose peer is gone.

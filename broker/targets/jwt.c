@@ -235,6 +235,10 @@ static json_t *claims_new(const struct mint *mint, const struct jwt_grant *grant
         is_good = json_put(claims, "scope", json_from_str(scope));
     if (is_good && (mint->thumbprint || mint->certificate))
         is_good = json_put(claims, "cnf", confirmation_new(mint));
+    if (is_good && mint->actor_subject.len > 0) /* RFC 8693 4.1 */
+        is_good = json_put(claims, "act",
+                           json_pack("{s:o, s:o}", "iss", json_from_str(mint->actor_issuer), "sub",
+                                     json_from_str(mint->actor_subject)));
     return is_good ? TAKE(claims) : NULL;
 }
 

@@ -51,11 +51,13 @@ struct mint {
     const uint8_t *subject_token_sha256; /* what a key's proof signs; SHA256_LEN bytes */
     struct str stage;                    /* full id */
     struct str lease;
-    struct str run;                /* ci.run, or empty */
-    struct str repository;         /* ci.repository, or empty */
-    struct str scope;              /* of a jwt grant, narrowed; empty: all of the grant's */
-    const char *thumbprint;        /* of the proof key: binds tokens (cnf.jkt); NULL: none */
-    const char *certificate;       /* SHA-256 of the client's: binds them too (cnf.x5t#S256) */
+    struct str run;          /* ci.run, or empty */
+    struct str repository;   /* ci.repository, or empty */
+    struct str scope;        /* of a jwt grant, narrowed; empty: all of the grant's */
+    const char *thumbprint;  /* of the proof key: binds tokens (cnf.jkt); NULL: none */
+    const char *certificate; /* SHA-256 of the client's: binds them too (cnf.x5t#S256) */
+    struct str actor_issuer; /* URL, of who acts for the job; empty: nobody does */
+    struct str actor_subject;
     const struct address *address; /* of the request */
     int64_t now_s;
     int64_t ttl_s;

@@ -72,6 +72,8 @@ struct answer *ask(const struct policy *policy, const struct asking *asking)
         assert_true(address_parse(str_from(asking->address), &address));
         facts.address = &address;
     }
+    if (asking->actor != NULL)
+        facts.actor = parse(asking->actor);
     facts.danger_count = find_dangers(facts.issuer, &facts, &facts.dangers);
     request.stage = str_from(asking->stage);
     request.audience = str_from(asking->audience);

@@ -10,6 +10,7 @@ struct asking {
     const char *ci;        /* JSON; NULL: as the issuer fills it */
     const char *stage;     /* NULL: none named */
     const char *address;   /* NULL: unknown */
+    const char *actor;     /* JSON, as struct policy_facts has it; NULL: nobody */
     const char *grants[4]; /* none: all */
     const char *audience;
     int64_t ttl_s;

@@ -175,9 +175,19 @@ static const struct policy_target targets[] = {
     { { "prod-aws", 8 }, { "aws", 3 }, { "production", 10 }, payments, 1, NULL },
 };
 
+static const struct claim people_claims[] = {
+    { "sub", CLAIM_STRING, CLAIM_PERSONAL },
+    { "groups", CLAIM_STRINGS, CLAIM_OPTIONAL },
+};
+static const struct policy_issuer people = {
+    .name = { "people", 6 },
+    .claims = { people_claims, COUNT(people_claims) },
+};
+
 const struct policy_world test_world = {
     .issuers = issuers,
     .issuer_count = COUNT(issuers),
+    .people = &people,
     .ci_facts = &ci_facts,
     .targets = targets,
     .target_count = COUNT(targets),

@@ -71,6 +71,7 @@ static void a_token_says_who_for_whom_and_how_long(void **state)
     assert_int_equal(fixture->mint.expires_s, FIXTURE_NOW_S + 900);
     assert_null(json_object_get(claims, "scope"));
     assert_null(json_object_get(claims, "cnf"));
+    assert_null(json_object_get(claims, "act"));
     assert_true(
         str_eq(fixture_text(claims, NULL, "jti"), fixture_text(fixture->mint.record, NULL, "id")));
     assert_false(fixture->mint.may_exist);
@@ -173,6 +174,18 @@ static void key_and_certificate_bind_it_together(void **state)
     fixture->mint.certificate = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
     claims = minted(fixture, SERVICE);
     assert_int_equal(json_object_size(json_object_get(claims, "cnf")), 2);
+}
+
+static void who_acts_for_the_job_is_in_the_token(void **state)
+{
+    struct fixture *fixture = *state;
+    JSON_OWNED json_t *claims = NULL;
+
+    fixture->mint.actor_issuer = STR("https://idp.example");
+    fixture->mint.actor_subject = STR("ann");
+    claims = minted(fixture, SERVICE);
+    assert_str(fixture_text(claims, "act", "sub"), "ann");
+    assert_str(fixture_text(claims, "act", "iss"), "https://idp.example");
 }
 
 static void without_a_choice_all_scopes_are_in(void **state)
@@ -412,6 +425,7 @@ int main(void)
         TEST(a_proof_key_binds_the_token),
         TEST(a_certificate_binds_the_token_too),
         TEST(key_and_certificate_bind_it_together),
+        TEST(who_acts_for_the_job_is_in_the_token),
         TEST(without_a_choice_all_scopes_are_in),
         TEST(a_choice_narrows_the_scopes_in_the_order_of_the_policy),
         TEST(a_scope_in_one_text_is_its_words),
