@@ -157,6 +157,10 @@ static bool find_issuer(const struct config *config, const char *name, struct ar
 
     if (!names)
         return error_set(error, ERROR_MEMORY, "no memory for names");
+    if (config->people && str_eq(config->people->issuer.name, str_from(name))) {
+        *issuer = &config->people->issuer;
+        return true;
+    }
     for (size_t i = 0; i < config->issuer_count; i++) {
         names[i] = config->issuers[i].name;
         *issuer = &config->issuers[i];

@@ -24,7 +24,7 @@ bool policy_actor_is_name(struct str name)
     return str_starts_with(name, ACTOR_PREFIX);
 }
 
-static const struct policy_issuer *find_issuer(const struct policy_world *world, struct str name)
+const struct policy_issuer *policy_actor_issuer(const struct policy_world *world, struct str name)
 {
     for (size_t i = 0; i < world->issuer_count; i++)
         if (str_eq(world->issuers[i].name, name))
@@ -50,7 +50,7 @@ static bool check_issuers(const struct policy_loader *loader, const json_t *json
         if (!json_is_string(item))
             return yaml_complain(&loader->reader, json,
                                  "'actor.issuer' takes names of issuers, or 'exists'");
-        if (find_issuer(loader->world, json_str(item)) == NULL)
+        if (policy_actor_issuer(loader->world, json_str(item)) == NULL)
             return yaml_complain(&loader->reader, item, "there is no issuer '" STR_FMT "'",
                                  STR_ARG(str_slice(json_str(item), 0, 60)));
     }
@@ -75,7 +75,7 @@ static const struct claim *common_claim(const struct policy_loader *loader, cons
     for (size_t i = 0; i < count; i++) {
         const json_t *item = item_at(issuers, i);
         const struct policy_issuer *issuer =
-            json_is_string(item) ? find_issuer(loader->world, json_str(item)) : NULL;
+            json_is_string(item) ? policy_actor_issuer(loader->world, json_str(item)) : NULL;
         const struct claim *claim = issuer != NULL ? find_claim(issuer, claim_name) : NULL;
 
         if (claim == NULL || claim->type == CLAIM_OBJECT || claim->type == CLAIM_OBJECTS ||

@@ -140,6 +140,7 @@ struct policy_test_row {
     const json_t *claims;
     const struct policy_issuer *issuer;
     const struct address *address; /* NULL: unknown */
+    const json_t *actor;           /* as struct policy_facts has it; NULL: nobody */
     unsigned proofs;
     struct str stage; /* as written; may be empty */
     bool is_allow;
@@ -308,6 +309,9 @@ bool policy_map_read(struct policy_loader *loader, const json_t *json,
 /** Read one condition. Mistakes are reported. */
 bool policy_condition_read(struct policy_loader *loader, const json_t *map, const char *name,
                            const struct policy_scope *scope, struct policy_condition *condition);
+
+/** The issuer that an actor's token can be of: one of runs, or people's provider; NULL: none. */
+const struct policy_issuer *policy_actor_issuer(const struct policy_world *world, struct str name);
 
 /** Whether a condition's name is one of `actor.*`. */
 bool policy_actor_is_name(struct str name);

@@ -208,7 +208,8 @@ static bool run_row(struct run *run, struct error *error)
     struct policy_request request = { .stage = run->row->stage };
     struct policy_facts facts = { .issuer = run->row->issuer->name,
                                   .address = run->row->address,
-                                  .proofs = run->row->proofs };
+                                  .proofs = run->row->proofs,
+                                  .actor = run->row->actor };
     struct policy_decision *decision = arena_alloc(run->arena, sizeof(*decision));
     struct error denial = { 0 };
 

@@ -204,6 +204,39 @@ static void read_address(const struct row_reader *reader)
     reader->row->address = address;
 }
 
+/* Who acts for the job: an issuer that they can be of, and what their token would say. */
+static void read_actor(const struct row_reader *reader)
+{
+    static const char *const names[] = { "issuer", "claims", NULL };
+    struct policy_test_row actor = { 0 };
+    struct row_reader inner = *reader;
+    const json_t *claims = NULL;
+    const json_t *map = NULL;
+    struct str name = { 0 };
+    json_t *facts;
+
+    inner.row = &actor;
+    if (!yaml_get_map(reader_of(reader), reader->json, "actor", &map) ||
+        !yaml_expect_map(reader_of(reader), map, names) ||
+        !yaml_require(reader_of(reader), map, "issuer") ||
+        !yaml_get_str(reader_of(reader), map, "issuer", &name))
+        return;
+    actor.issuer = policy_actor_issuer(reader->loader->world, name);
+    if (actor.issuer == NULL) {
+        (void)yaml_complain(reader_of(reader), json_object_get(map, "issuer"),
+                            "there is no issuer '" STR_FMT "'", STR_ARG(str_slice(name, 0, 60)));
+        return;
+    }
+    if (yaml_get_map(reader_of(reader), map, "claims", &claims))
+        read_inline_claims(&inner, claims);
+    facts = json_object();
+    if (json_put(facts, "issuer", json_from_str(name)) &&
+        (actor.claims == NULL ||
+         json_put(facts, "claims", json_incref(json_iterable(actor.claims)))))
+        reader->row->actor = policy_loader_keep(reader->loader, facts);
+    json_decref(facts);
+}
+
 /* The stage of this pipeline that a row names, by its short or full name; NULL: none, or not one.
  */
 static const struct policy_stage *named_stage(const struct row_reader *reader)
@@ -356,6 +389,7 @@ static void read_row(const struct row_reader *reader)
     read_issuer(reader);
     read_claims(reader);
     read_address(reader);
+    read_actor(reader);
     reader->row->proofs = policy_proofs_read(reader->loader, reader->json);
     read_stage(reader);
     read_expectation(reader);

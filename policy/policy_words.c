@@ -63,6 +63,7 @@ static const struct word {
     { POLICY_PLACE_TEST, "claims", NULL },
     { POLICY_PLACE_TEST, "issuer", NULL },
     { POLICY_PLACE_TEST, "address", NULL },
+    { POLICY_PLACE_TEST, "actor", NULL },
     { POLICY_PLACE_TEST, "proof", NULL },
     { POLICY_PLACE_TEST, "stage", NULL },
     { POLICY_PLACE_TEST, "expect", NULL },

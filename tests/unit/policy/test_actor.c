@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "asking.h"
+#include "base/arena.h"
 #include "tests/test.h"
 #include "world.h"
 
@@ -75,6 +76,43 @@ static void an_actor_makes_no_difference_where_nothing_asks(void **state)
     assert_false(decides(STAGE("when", "{ ref: main }"), PERSON("\"ref\":\"main\"")));
 }
 
+#define TESTED(row)                                                                                \
+    STAGE("when", "{ actor.issuer: people, actor.groups: oncall }")                                \
+    "tests:\n  - { name: t, claims: { repository_id: \"1\" }, " row " }\n"
+
+/* Whether the one row of a policy's `tests` passes. */
+static bool passes(const char *text)
+{
+    OWNED(policy_unref) struct policy *policy = world_load_text(text);
+    OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
+    struct policy_test_result *results = NULL;
+    struct error error = { 0 };
+    size_t count = 0;
+
+    assert_true(policy_run_tests(policy, NULL, arena, &results, &count, &error));
+    assert_int_equal(count, 1);
+    return results[0].has_passed;
+}
+
+static void tests_of_a_policy_can_have_an_actor(void **state)
+{
+    (void)state;
+    assert_true(
+        passes(TESTED("expect: allow, actor: { issuer: people, claims: { groups: [oncall] } }")));
+    assert_true(passes(TESTED("expect: deny, because: [actor.groups], actor: { issuer: people, "
+                              "claims: { groups: [x] } }")));
+    assert_true(passes(TESTED("expect: deny, because: [actor.groups], actor: { issuer: people }")));
+    assert_true(passes(TESTED("expect: deny, because: [actor.groups, actor.issuer]")));
+    assert_false(passes(TESTED("expect: allow")));
+    assert_true(world_refuses(TESTED("expect: deny, actor: people"), "map"));
+    assert_true(world_refuses(TESTED("expect: deny, actor: { issuer: nobody }"),
+                              "there is no issuer 'nobody'"));
+    assert_true(world_refuses(TESTED("expect: deny, actor: { claims: { sub: a } }"), "missing"));
+    assert_true(
+        world_refuses(TESTED("expect: deny, actor: { issuer: people, claims: { subject: a } }"),
+                      "has no claim 'subject'"));
+}
+
 static void names_of_an_actor_are_checked_at_load(void **state)
 {
     static const struct {
@@ -113,6 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_actor_is_known_by_issuer_and_claims),
         cmocka_unit_test(an_actor_makes_no_difference_where_nothing_asks),
+        cmocka_unit_test(tests_of_a_policy_can_have_an_actor),
         cmocka_unit_test(names_of_an_actor_are_checked_at_load),
     };
 
