@@ -229,14 +229,18 @@ static bool may_verify(const json_t *key_ops)
     return is_named;
 }
 
-/* `use` and `key_ops` may be absent; where they stand they must fit. */
+/*
+ * `use` and `key_ops` may be absent; where they stand they must fit. `jwt-svid` is what SPIFFE's
+ * bundles say of the keys that sign JWT-SVIDs.
+ */
 static bool check_purpose(const json_t *jwk, struct error *error)
 {
     struct str use;
 
     if (json_object_get(jwk, "use") != NULL &&
-        (!json_get_str(jwk, "use", &use) || !str_eq(use, STR("sig"))))
-        return error_set(error, ERROR_INVALID, "a JWK whose 'use' is not sig");
+        (!json_get_str(jwk, "use", &use) ||
+         (!str_eq(use, STR("sig")) && !str_eq(use, STR("jwt-svid")))))
+        return error_set(error, ERROR_INVALID, "a JWK whose 'use' is neither sig nor jwt-svid");
     if (!may_verify(json_object_get(jwk, "key_ops")))
         return error_set(error, ERROR_INVALID, "a JWK whose 'key_ops' do not hold verify");
     return true;

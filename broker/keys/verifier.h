@@ -27,7 +27,7 @@ struct verifier;
  * and crv can have, and its `alg` where it says one.
  *
  * Refused: private members, `oct`, RSA outside 2048 to 8192 bits or with e even, < 65537 or >=
- * 2^32, points off the curve or of low order, `use` other than sig, `key_ops` without verify, an
+ * 2^32, points off the curve or of low order, `use` other than sig or jwt-svid, `key_ops` without verify, an
  * `alg` that does not fit kty and crv, a key without an algorithm in `allowed`.
  *
  * Errors: ERROR_INVALID, ERROR_MEMORY, ERROR_CRYPTO

@@ -55,7 +55,8 @@ const cut = (text) => base64url(decode(text).subarray(1));
 // --- purpose -----------------------------------------------------------------------------------
 
 row("a set as it should be", [RSA.jwk, EC.jwk, EDWARDS.jwk], RSA, ISSUED);
-for (const use of ["enc", "SIG", "", null, 1, ["sig"]])
+row("use jwt-svid, as SPIFFE's bundles say", [changed(EC, { use: "jwt-svid" })], EC, ISSUED);
+for (const use of ["enc", "SIG", "x509-svid", "JWT-SVID", "", null, 1, ["sig"]])
     unusable(`use ${JSON.stringify(use)}`, changed(EC, { use }), EC);
 for (const operations of [
     ["sign"],
