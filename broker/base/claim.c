@@ -6,10 +6,13 @@ const struct claim *claim_find(const struct claim_table *table, struct str name)
 {
     const struct claim *open = NULL;
 
-    for (size_t i = 0; i < table->count; i++) {
+    for (size_t i = 0; i < table->count && name.len > 0; i++) {
         const struct claim *row = &table->rows[i];
-        struct str known = str_from(row->name);
+        struct str known;
 
+        if (row->name[0] != name.data[0]) /* most rows: measuring them would cost more */
+            continue;
+        known = str_from(row->name);
         if ((row->flags & CLAIM_PREFIX) == 0 && str_eq(known, name))
             return row;
         if ((row->flags & CLAIM_PREFIX) != 0 && name.len > known.len &&
@@ -42,15 +45,12 @@ static bool unescape(struct str part, char out[CLAIM_POINTER_MAX + 1])
     return true;
 }
 
-const json_t *claim_value(const json_t *claims, const char *name)
+static const json_t *follow(const json_t *claims, struct str rest)
 {
     const json_t *value = claims;
-    struct str rest = str_from(name + 1);
     char part[CLAIM_POINTER_MAX + 1];
     bool is_more = true;
 
-    if (name[0] != '/')
-        return json_object_get(claims, name);
     while (is_more && value != NULL) {
         struct str head;
 
@@ -58,6 +58,11 @@ const json_t *claim_value(const json_t *claims, const char *name)
         value = unescape(head, part) ? json_object_get(value, part) : NULL;
     }
     return value;
+}
+
+const json_t *claim_value(const json_t *claims, const char *name)
+{
+    return name[0] == '/' ? follow(claims, str_from(name + 1)) : json_object_get(claims, name);
 }
 
 bool claim_put(json_t *claims, const char *name, json_t *take_value)

@@ -76,11 +76,13 @@ static bool check_type(const struct claim *row, const char *name, const json_t *
 static bool check_open_types(const json_t *claims, const struct claim_table *table,
                              const struct claim *row, struct error *error)
 {
+    const struct str prefix = str_from(row->name);
     const char *name;
     json_t *value;
 
     json_object_foreach (json_iterable(claims), name, value) {
-        if (claim_find(table, str_from(name)) == row && !check_type(row, name, value, error))
+        if (str_starts_with(str_from(name), prefix) && claim_find(table, str_from(name)) == row &&
+            !check_type(row, name, value, error))
             return false;
     }
     return true;

@@ -120,6 +120,8 @@ static bool put_copy(const struct profile_copy *row, const json_t *claims, json_
 
     if (is_absent && row->form == PROFILE_NONE)
         return json_object_del(ci, row->fact) == 0;
+    if (!is_absent && json_is_string(value) && !is_boolean(row->fact))
+        return json_put(ci, row->fact, json_incref(json_iterable(value)));
     if (!json_is_integer(value) || row->form != PROFILE_NUMBER)
         return profile_put(ci, row->fact, json_str(value));
     len = snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
