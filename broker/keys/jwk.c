@@ -21,10 +21,10 @@
 /* What belongs to a kty (and crv): how JOSE calls it, and how its numbers are read. */
 struct kind {
     const char *kty;
-    const char *crv;     /* NULL: the kty has none */
-    unsigned algorithms; /* what such a key can do */
-    size_t coordinate_len;
+    const char *crv;        /* NULL: the kty has none */
+    unsigned algorithms;    /* what such a key can do */
     enum ecdsa_curve curve; /* EC */
+    size_t coordinate_len;
     bool (*read)(const struct kind *kind, const json_t *jwk, EVP_PKEY **pkey, struct error *error);
     bool (*write)(const struct kind *kind, const EVP_PKEY *pkey, json_t *jwk, struct error *error);
 };
@@ -52,7 +52,7 @@ static bool read_coordinate(const json_t *jwk, const char *name, size_t len, uin
 
     if (!read_number(jwk, name, number, &bytes, error))
         return false;
-    if (bytes.len != len)
+    if (bytes.len != len || len == 0)
         return error_set(error, ERROR_INVALID, "a JWK whose '%s' has %zu bytes, not %zu", name,
                          bytes.len, len);
     memcpy(out, bytes.data, len);
@@ -156,10 +156,10 @@ static bool ed25519_write(const struct kind *kind, const EVP_PKEY *pkey, json_t 
 
 static const struct kind kinds[] = {
     { "RSA", NULL, JOSE_OF_RSA, 0, 0, rsa_read, rsa_write },
-    { "EC", "P-256", JOSE_ES256, 32, ECDSA_P256, ec_read, ec_write },
-    { "EC", "P-384", JOSE_ES384, 48, ECDSA_P384, ec_read, ec_write },
-    { "EC", "P-521", JOSE_ES512, 66, ECDSA_P521, ec_read, ec_write },
-    { "OKP", "Ed25519", JOSE_EDDSA, PUBLIC_KEY_ED25519_LEN, 0, ed25519_read, ed25519_write },
+    { "EC", "P-256", JOSE_ES256, ECDSA_P256, 32, ec_read, ec_write },
+    { "EC", "P-384", JOSE_ES384, ECDSA_P384, 48, ec_read, ec_write },
+    { "EC", "P-521", JOSE_ES512, ECDSA_P521, 66, ec_read, ec_write },
+    { "OKP", "Ed25519", JOSE_EDDSA, 0, PUBLIC_KEY_ED25519_LEN, ed25519_read, ed25519_write },
 };
 
 enum jose_algorithm jwk_algorithm(enum key_algorithm kind)

@@ -81,7 +81,7 @@ struct worker {
 static _Noreturn void give_up(const char *what, const struct error *error)
 {
     (void)fprintf(stderr, "bench_identity: %s: %s\n", what, error != NULL ? error->cause : "");
-    exit(EXIT_FAILURE);
+    abort();
 }
 
 /* The two things that are measured. */
@@ -265,7 +265,7 @@ static void run_blocks(const struct subject *subject, struct series *series, siz
     static int64_t unused_ns[BLOCK];
 
     for (size_t threads = 1; threads <= THREADS_MAX; threads++) {
-        int64_t *spent_ns = threads == 1 ? series->spent_ns + block * BLOCK : unused_ns;
+        int64_t *spent_ns = threads == 1 ? series->spent_ns + block * (size_t)BLOCK : unused_ns;
         int64_t wall_ns = run_block(subject, series->is_bare, threads, spent_ns);
 
         if (series->best_ns[threads] == 0 || wall_ns < series->best_ns[threads])
@@ -306,27 +306,32 @@ static void measure(const struct subject *subject)
            (ours.best_ns[1] - bare.best_ns[1]) / BLOCK);
 }
 
-static size_t resident_kib(void)
+/* The second number of statm, in pages. */
+static int64_t resident_kib(void)
 {
     char text[128] = { 0 };
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    size_t pages = 0;
+    struct str first;
+    struct str rest = { 0 };
+    int64_t pages = 0;
 
-    if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 || sscanf(text, "%*u %zu", &pages) != 1)
+    if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 ||
+        !str_cut(str_from(text), ' ', &first, &rest) || !str_cut(rest, ' ', &first, &rest) ||
+        !str_to_int64(first, &pages))
         give_up("/proc/self/statm", NULL);
     (void)close(fd); /* read-only, nothing to lose */
-    return pages * (size_t)sysconf(_SC_PAGESIZE) / 1024;
+    return pages * sysconf(_SC_PAGESIZE) / 1024;
 }
 
 static void measure_memory(const struct subject *subject)
 {
     static int64_t spent_ns[BLOCK];
-    size_t before_kib = resident_kib();
+    int64_t before_kib = resident_kib();
 
     for (size_t i = 0; i < MEMORY_RUNS; i += BLOCK)
         (void)run_block(subject, false, 1, spent_ns);
-    printf("%s memory: runs=%d resident_kib=%zu before, %zu after\n", subject->name, MEMORY_RUNS,
-           before_kib, resident_kib());
+    printf("%s memory: runs=%d resident_kib=%" PRId64 " before, %" PRId64 " after\n", subject->name,
+           MEMORY_RUNS, before_kib, resident_kib());
 }
 
 int main(int argc, char **argv)

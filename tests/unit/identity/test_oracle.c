@@ -193,23 +193,24 @@ static char *valid_token(const struct algorithm *algorithm)
     return token;
 }
 
+static void both_take_a_valid_token(const struct algorithm *algorithm)
+{
+    const char *jwks = world.jwks[algorithm->kind];
+    char *token = valid_token(algorithm);
+    struct error error = { 0 };
+
+    if (!we_accept(algorithm, jwks, token, &error))
+        fail_msg("%s: %s", algorithm->name, error.cause);
+    if (libjwt_accepts(algorithm, jwks, token) != algorithm->is_known)
+        fail_msg("%s: libjwt", algorithm->name);
+    free(token);
+}
+
 static void both_take_valid_tokens_of_every_algorithm(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT(algorithms); i++) {
-        const char *jwks = world.jwks[algorithms[i].kind];
-
-        for (size_t round = 0; round < 20; round++) {
-            char *token = valid_token(&algorithms[i]);
-            struct error error = { 0 };
-
-            if (!we_accept(&algorithms[i], jwks, token, &error))
-                fail_msg("%s: %s", algorithms[i].name, error.cause);
-            if (libjwt_accepts(&algorithms[i], jwks, token) != algorithms[i].is_known)
-                fail_msg("%s: libjwt", algorithms[i].name);
-            free(token);
-        }
-    }
+    for (size_t i = 0; i < 20 * COUNT(algorithms); i++)
+        both_take_a_valid_token(&algorithms[i % COUNT(algorithms)]);
 }
 
 /* RFC 9864: one key and one signature under two names, whichever the issuer and the JWK say. */
@@ -244,28 +245,30 @@ static void the_two_names_of_ed25519_are_one(void **state)
 }
 
 /* A token of one algorithm is none of another's, however the key and the header lie. */
-static void no_algorithm_passes_for_another(void **state)
+static void a_false_name_is_refused(const struct algorithm *signed_with,
+                                    const struct algorithm *said)
 {
     char *payload = payload_with("{}");
+    struct error error = { 0 };
+    char header[256];
+    char *token;
 
-    (void)state;
-    for (size_t i = 0; i < COUNT(algorithms); i++) {
-        for (size_t j = 0; j < COUNT(algorithms); j++) {
-            struct error error = { 0 };
-            char header[256];
-            char *token;
-
-            if (algorithms[i].oracle == algorithms[j].oracle)
-                continue;
-            write_header(&algorithms[j], "", header);
-            token = sign(&algorithms[i], header, payload);
-            if (we_accept(&algorithms[j], world.jwks[algorithms[i].kind], token, &error))
-                fail_msg("%s signed, %s said", algorithms[i].name, algorithms[j].name);
-            assert_int_equal(error.code == ERROR_TOKEN || error.code == ERROR_INVALID, true);
-            free(token);
-        }
-    }
+    write_header(said, "", header);
+    token = sign(signed_with, header, payload);
+    if (we_accept(said, world.jwks[signed_with->kind], token, &error))
+        fail_msg("%s signed, %s said", signed_with->name, said->name);
+    assert_true(error.code == ERROR_TOKEN || error.code == ERROR_INVALID);
+    free(token);
     free(payload);
+}
+
+static void no_algorithm_passes_for_another(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(algorithms); i++)
+        for (size_t j = 0; j < COUNT(algorithms); j++)
+            if (algorithms[i].oracle != algorithms[j].oracle)
+                a_false_name_is_refused(&algorithms[i], &algorithms[j]);
 }
 
 /* Changes of a token's text: at random places, or of its form. All leave room for one byte. */
