@@ -8,7 +8,7 @@
 #define CLAIM_NAME_MAX 256
 #define TEXT_MAX 1024 /* as long as a claim can be */
 #define MINUTE_S 60
-#define MAX_AGE_MAX_S (24 * 3600)
+#define MAX_AGE_MAX_S ((int64_t)24 * 3600)
 #define SCOPES_MAX 32
 
 static const char *const people_names[] = {
