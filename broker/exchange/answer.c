@@ -1,16 +1,7 @@
 #include "base/base64.h"
 #include "base/buf.h"
 #include "base/json.h"
-#include "base/time_text.h"
 #include "exchange/exchange_internal.h"
-
-static json_t *json_from_time(int64_t wall_s)
-{
-    char text[TIME_TEXT_S_LEN + 1];
-
-    time_text_s(wall_s, text);
-    return json_string(text);
-}
 
 /* With an audience the one jwt grant is the access token, else the stage token is. */
 static const struct mint *access_token(const struct exchange *exchange)
@@ -39,7 +30,7 @@ static bool put_lease(const struct exchange *exchange, json_t *answer)
            json_put(lease, "id", json_string(exchange->lease_id)) &&
            json_put(lease, "handle", json_string(exchange->handle)) &&
            json_put(lease, "stage", json_from_str(exchange->decision.stage->id)) &&
-           json_put(lease, "expires_at", json_from_time(exchange->expires_s));
+           json_put(lease, "expires_at", record_time(exchange->expires_s));
 }
 
 static bool put_credentials(const struct exchange *exchange, json_t *answer)
@@ -55,7 +46,7 @@ static bool put_credentials(const struct exchange *exchange, json_t *answer)
 
         if (json_object_setn_new(credentials, mint->grant.data, mint->grant.len, credential) != 0 ||
             !json_put(credential, "type", json_string(kind)) ||
-            !json_put(credential, "expires_at", json_from_time(mint->expires_s)))
+            !json_put(credential, "expires_at", record_time(mint->expires_s)))
             return false;
     }
     return true;

@@ -126,6 +126,9 @@ bool record_lease(struct exchange *exchange, enum entry_type type, const struct 
 /** What the entry of a lease's end takes over from the entry that opened it. */
 bool record_copy_opened(const json_t *opened, json_t *entry, struct error *error) MUST_USE;
 
+/** A time as entries and answers have it: RFC 3339, UTC, whole seconds. NULL without memory. */
+json_t *record_time(int64_t wall_s);
+
 /* answer.c: the body of the 200 */
 
 bool answer_build(struct exchange *exchange, struct error *error) MUST_USE;

@@ -30,7 +30,7 @@ static json_t *json_from_sha256(const uint8_t digest[SHA256_LEN])
     return json_from_hex((struct str){ (const char *)digest, SHA256_LEN }, "sha256:");
 }
 
-static json_t *json_from_time(int64_t wall_s)
+json_t *record_time(int64_t wall_s)
 {
     char text[TIME_TEXT_S_LEN + 1];
 
@@ -250,7 +250,7 @@ static bool put_credential(json_t *list, const struct mint *mint, const char *ty
            (!mint->target || put_str(object, "target", mint->target->name)) &&
            json_put(object, "ttl_s", json_integer(mint->ttl_s)) &&
            (mint->expires_s == 0 ||
-            json_put(object, "expires_at", json_from_time(mint->expires_s)));
+            json_put(object, "expires_at", record_time(mint->expires_s)));
 }
 
 static bool put_credentials(const struct exchange *exchange, json_t *entry)
@@ -286,7 +286,7 @@ static bool put_lease(const struct exchange *exchange, enum entry_type type, jso
 
     sha256((struct str){ exchange->handle, LEASE_HANDLE_LEN }, handle);
     return json_put(entry, "lease", json_string(exchange->lease_id)) &&
-           json_put(entry, "lease_expires", json_from_time(lease_expires_s(exchange))) &&
+           json_put(entry, "lease_expires", record_time(lease_expires_s(exchange))) &&
            (type != ENTRY_CREDENTIAL_ISSUED || json_put(entry, "handle", json_from_sha256(handle)));
 }
 
