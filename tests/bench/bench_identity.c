@@ -275,7 +275,7 @@ static void run_blocks(const struct subject *subject, struct series *series, siz
 
 static void report(const struct subject *subject, struct series *series)
 {
-    const size_t runs = BLOCK * BLOCKS;
+    const size_t runs = sizeof(series->spent_ns) / sizeof(series->spent_ns[0]);
     int64_t total_ns = 0;
 
     for (size_t i = 0; i < runs; i++)
