@@ -337,12 +337,43 @@ bool broker_check(const char *config_path, struct diagnostics *diagnostics, stru
     return is_good;
 }
 
-/* What a reload cannot change: it is in use for the broker's life. */
-static bool is_same_place(const struct config *a, const struct config *b)
+static bool is_same_path(const char *a, const char *b)
 {
-    return a->listen.port == b->listen.port && str_eq(a->listen.address, b->listen.address) &&
-           str_eq(a->issuer, b->issuer) && str_eq(a->origin, b->origin) &&
-           strcmp(a->store, b->store) == 0 && strcmp(a->keys.directory, b->keys.directory) == 0;
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool is_same_listener(const struct config_listen *a, const struct config_listen *b)
+{
+    return a->port == b->port && str_eq(a->address, b->address) &&
+           is_same_path(a->certificate_file, b->certificate_file) &&
+           is_same_path(a->key_file, b->key_file) &&
+           is_same_path(a->client_ca_file, b->client_ca_file);
+}
+
+/* What a reload cannot change, since it is in use for the broker's life: its key in broker.yaml. */
+static const char *find_fixed_change(const struct config *a, const struct config *b)
+{
+    const struct {
+        const char *key;
+        bool is_same;
+    } rows[] = {
+        { "issuer", str_eq(a->issuer, b->issuer) },
+        { "broker", str_eq(a->broker, b->broker) },
+        { "listen", is_same_listener(&a->listen, &b->listen) },
+        { "admin", is_same_listener(&a->admin, &b->admin) },
+        { "store", is_same_path(a->store, b->store) },
+        { "keys.directory", is_same_path(a->keys.directory, b->keys.directory) },
+        { "keys.algorithm", a->keys.issuer_algorithm == b->keys.issuer_algorithm },
+        { "keys.rotate_every", a->keys.rotate_every_s == b->keys.rotate_every_s },
+        { "ledger.origin", str_eq(a->origin, b->origin) },
+        { "limits.connections", a->limits.connections == b->limits.connections },
+        { "limits.threads", a->limits.threads == b->limits.threads },
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (!rows[i].is_same)
+            return rows[i].key;
+    return NULL;
 }
 
 static bool load_again(struct broker *broker, struct diagnostics *diagnostics, struct error *error)
@@ -354,15 +385,17 @@ static bool load_again(struct broker *broker, struct diagnostics *diagnostics, s
         .tools = &broker->service.tools,
         .diagnostics = diagnostics,
     };
+    const char *fixed = NULL;
     struct rules *rules = NULL;
     struct config *config;
     bool is_good;
 
     is_good = config_load(broker->config_path, diagnostics, &config, error);
-    if (is_good && !is_same_place(broker->config, config)) {
+    if (is_good)
+        fixed = find_fixed_change(broker->config, config);
+    if (fixed) {
         config_free(config);
-        is_good = error_set(error, ERROR_CONFIG,
-                            "issuer, listen, store, keys and ledger change by a restart only");
+        is_good = error_set(error, ERROR_CONFIG, "'%s' changes by a restart only", fixed);
     } else if (is_good)
         is_good = rules_load(config, &sources, &rules, error);
     rules_put(broker->rules, previous);
