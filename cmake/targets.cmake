@@ -57,5 +57,8 @@ function(stagepass_fuzzer name)
   endif()
   set_target_properties(${target} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests/fuzz")
+  if(NOT TARGET fuzzers)
+    add_custom_target(fuzzers)
+  endif()
   add_dependencies(fuzzers ${target})
 endfunction()
