@@ -44,11 +44,42 @@ static bool put_str(json_t *object, const char *name, struct str value)
     return value.len == 0 || json_put(object, name, json_from_str(value));
 }
 
+/* Whether a row is a pointer to something within the claim; without memory it is taken for one. */
+static bool leads_into(const struct claim *row, const char *name)
+{
+    JSON_OWNED json_t *probe = json_object();
+
+    if (row->name[0] != '/')
+        return false;
+    return !claim_put(probe, row->name, json_true()) || json_object_get(probe, name);
+}
+
+/* A claim is as personal as the most personal thing in it. */
 static bool is_personal_claim(const char *name, void *context)
 {
-    const struct claim *claim = claim_find(context, str_from(name));
+    const struct claim_table *claims = context;
+    const struct claim *claim = claim_find(claims, str_from(name));
 
-    return claim && (claim->flags & CLAIM_PERSONAL);
+    if (claim && (claim->flags & CLAIM_PERSONAL))
+        return true;
+    for (size_t i = 0; i < claims->count; i++)
+        if ((claims->rows[i].flags & CLAIM_PERSONAL) && leads_into(&claims->rows[i], name))
+            return true;
+    return false;
+}
+
+/* Some platforms name a person in it. */
+static bool put_subject(const struct exchange *exchange, json_t *entry, json_t *private_part,
+                        struct error *error)
+{
+    const struct verified_token *token = &exchange->token;
+    const struct claim *claim = claim_find(&token->issuer->claims, STR("sub"));
+    JSON_OWNED json_t *subject = json_from_str(token->subject);
+
+    if (claim && (claim->flags & CLAIM_PERSONAL))
+        return entry_put_personal(entry, "", "subject", subject, private_part, error);
+    return json_put(entry, "subject", json_incref(subject)) ||
+           error_set(error, ERROR_MEMORY, "entry");
 }
 
 /* Whose the token is from now on, and the proof that is used up with it: the fold reads both. */
@@ -195,11 +226,11 @@ static bool put_common(const struct exchange *exchange, json_t *entry, json_t *p
     struct claim_table claims = token->issuer->claims;
 
     if (!json_put(entry, "decision", json_string(exchange->decision_id)) ||
-        !put_str(entry, "issuer", token->issuer->name) ||
-        !put_str(entry, "subject", token->subject) || !put_token(exchange, entry) ||
+        !put_str(entry, "issuer", token->issuer->name) || !put_token(exchange, entry) ||
         !put_request(exchange, entry) || !put_stage(exchange, entry))
         return error_set(error, ERROR_MEMORY, "entry");
-    return actor_record(exchange, entry, private_part, error) &&
+    return put_subject(exchange, entry, private_part, error) &&
+           actor_record(exchange, entry, private_part, error) &&
            put_ci(exchange, entry, private_part, error) &&
            put_facts(exchange, entry, private_part, error) &&
            entry_put_claims(entry, token->claims, is_personal_claim, &claims, private_part, error);
@@ -249,8 +280,7 @@ static bool put_credential(json_t *list, const struct mint *mint, const char *ty
     return put_str(object, "grant", mint->grant) && json_put(object, "type", json_string(type)) &&
            (!mint->target || put_str(object, "target", mint->target->name)) &&
            json_put(object, "ttl_s", json_integer(mint->ttl_s)) &&
-           (mint->expires_s == 0 ||
-            json_put(object, "expires_at", record_time(mint->expires_s)));
+           (mint->expires_s == 0 || json_put(object, "expires_at", record_time(mint->expires_s)));
 }
 
 static bool put_credentials(const struct exchange *exchange, json_t *entry)
