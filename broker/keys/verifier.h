@@ -27,8 +27,8 @@ struct verifier;
  * and crv can have, and its `alg` where it says one.
  *
  * Refused: private members, `oct`, RSA outside 2048 to 8192 bits or with e even, < 65537 or >=
- * 2^32, points off the curve or of low order, `use` other than sig or jwt-svid, `key_ops` without verify, an
- * `alg` that does not fit kty and crv, a key without an algorithm in `allowed`.
+ * 2^32, points off the curve or of low order, `use` other than sig or jwt-svid, `key_ops` without
+ * verify, an `alg` that does not fit kty and crv, a key without an algorithm in `allowed`.
  *
  * Errors: ERROR_INVALID, ERROR_MEMORY, ERROR_CRYPTO
  * Source: RFC 7517, 7518 6, 8037; security-rules.md 3.3

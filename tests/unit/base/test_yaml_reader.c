@@ -25,8 +25,8 @@ static void run_init(struct run *run, struct str text)
     run->document = NULL;
     diagnostics_init(&run->diagnostics, run->arena);
     assert_true(yaml_parse(STR("a.yaml"), text, &run->diagnostics, &run->document));
-    run->reader = (struct yaml_reader){ .document = run->document,
-                                       .diagnostics = &run->diagnostics };
+    run->reader =
+        (struct yaml_reader){ .document = run->document, .diagnostics = &run->diagnostics };
     run->root = yaml_root(run->document);
 }
 

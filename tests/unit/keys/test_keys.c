@@ -88,7 +88,7 @@ static const char *published(struct fixture *fixture, struct keys *keys)
     buf_init(&kids, 1024);
     assert_true(keys_jwks(keys, fixture->arena, &text, &error));
     set = json_of(text.data);
-    json_array_foreach(json_object_get(set, "keys"), i, key)
+    json_array_foreach (json_object_get(set, "keys"), i, key)
         buf_printf(&kids, "%s ", json_string_value(json_object_get(key, "kid")));
     return arena_copy(fixture->arena, buf_str(&kids)).data;
 }

@@ -174,7 +174,7 @@ static void the_published_keys_are_public_and_complete(void **state)
         set = json_of(jwks.data);
         assert_int_equal(json_object_size(set), 1);
         assert_int_equal(json_array_size(json_object_get(set, "keys")), 1);
-        json_object_foreach(json_array_get(json_object_get(set, "keys"), 0), name, value)
+        json_object_foreach (json_array_get(json_object_get(set, "keys"), 0), name, value)
             buf_printf(&names, "%s ", name);
         assert_string_equal(names.data, expected[i]); /* the text is sorted, jansson keeps order */
     }
