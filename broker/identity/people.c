@@ -47,6 +47,13 @@ static bool unescape(struct str part, char name[PART_MAX])
     return true;
 }
 
+/* Anybody may write any address into their profile at a provider that does not look. */
+static bool is_unproven(const json_t *claims, struct str claim)
+{
+    return (str_eq(claim, STR("email")) || str_eq(claim, STR("/email"))) &&
+           !json_is_true(json_object_get(claims, "email_verified"));
+}
+
 /* The value of a claim's name, or of a JSON Pointer through objects. Source: RFC 6901 4 */
 static const json_t *find_claim(const json_t *claims, struct str claim)
 {
@@ -56,6 +63,8 @@ static const json_t *find_claim(const json_t *claims, struct str claim)
     struct str part;
     bool is_more = true;
 
+    if (is_unproven(claims, claim))
+        return NULL;
     if (!str_starts_with(claim, STR("/")))
         return json_object_getn(claims, claim.data, claim.len);
     while (is_more && value != NULL) {
@@ -125,8 +134,7 @@ static bool read_groups(const json_t *claims, struct arena *arena, struct person
 
 static void read_email(const json_t *claims, struct person *person)
 {
-    if (!json_is_true(json_object_get(claims, "email_verified")) ||
-        !json_get_str(claims, "email", &person->email))
+    if (is_unproven(claims, STR("email")) || !json_get_str(claims, "email", &person->email))
         person->email = STR("");
 }
 

@@ -81,7 +81,8 @@ struct person {
 /**
  * What a verified token of the provider says of its bearer.
  *
- * A claim of another type than text fits nothing; an array of texts fits by one of them.
+ * A claim of another type than text fits nothing; an array of texts fits by one of them. An
+ * `email` that the provider has not verified is not there at all.
  *
  * Errors: ERROR_TOKEN (issued to another client of the provider), ERROR_MEMORY
  * Owns:   `*person` borrows from `people` and `token`

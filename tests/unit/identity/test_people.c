@@ -27,16 +27,21 @@ static const struct people_condition in_platform[] = {
 };
 static const struct people_condition in_payments[] = { { { "groups", 6 }, payments, 1 } };
 
+static const struct str chiefs[] = { { "chief@acme.example", 18 } };
+static const struct people_condition is_chief[] = { { { "email", 5 }, chiefs, 1 } };
+static const struct people_condition is_pointed_chief[] = { { { "/email", 6 }, chiefs, 1 } };
+
 static struct people_rule rules[] = {
-    { PERSON_AUDITOR, in_security, 1, NULL, 0 },
-    { PERSON_OPERATOR, in_platform, 2, NULL, 0 },
-    { PERSON_APPROVER, in_payments, 1, payments, 1 },
+    { PERSON_AUDITOR, in_security, 1, NULL, 0 },       { PERSON_OPERATOR, in_platform, 2, NULL, 0 },
+    { PERSON_APPROVER, in_payments, 1, payments, 1 },  { PERSON_AUDITOR, is_chief, 1, NULL, 0 },
+    { PERSON_OPERATOR, is_pointed_chief, 1, NULL, 0 },
 };
 
 static struct people_same same[] = {
     { { "github", 6 }, { "/github_id", 10 }, { "actor_id", 8 } },
     { { "gitlab", 6 }, { "/ids/git~1lab", 13 }, { "actor_id", 8 } },
     { { "gitlab", 6 }, { "preferred_username", 18 }, { "actor", 5 } },
+    { { "codefresh", 9 }, { "email", 5 }, { "actor", 5 } },
 };
 
 static struct people_options people;
@@ -133,6 +138,11 @@ static void roles_follow_from_claims(void **state)
         { "\"email\":\"a@acme.example\"", PERSON_VERIFIED },
         { "\"email\":\"a@acme.example\",\"email_verified\":false", PERSON_VERIFIED },
         { "\"email\":\"a@acme.example\",\"email_verified\":true", PERSON_VERIFIED | PERSON_READER },
+        { "\"email\":\"chief@acme.example\"", PERSON_VERIFIED },
+        { "\"email\":\"chief@acme.example\",\"email_verified\":false", PERSON_VERIFIED },
+        { "\"email\":\"chief@acme.example\",\"email_verified\":null", PERSON_VERIFIED },
+        { "\"email\":\"chief@acme.example\",\"email_verified\":true",
+          PERSON_VERIFIED | PERSON_READER | PERSON_AUDITOR | PERSON_OPERATOR },
     };
 
     (void)state;
@@ -240,6 +250,11 @@ static void a_run_s_actor_is_found_among_people(void **state)
           "{\"actor_id\":\"7\",\"actor\":\"bo\"}", PEOPLE_SAME },
         { "\"ids\":{\"git/lab\":\"8\"},\"preferred_username\":\"al\"", "gitlab",
           "{\"actor_id\":\"7\",\"actor\":\"bo\"}", PEOPLE_OTHER },
+        /* nobody becomes another by writing another's address into their profile */
+        { "\"email\":\"x@acme.example\"", "codefresh", "{\"actor\":\"bo@acme.example\"}",
+          PEOPLE_UNKNOWN },
+        { "\"email\":\"x@acme.example\",\"email_verified\":true", "codefresh",
+          "{\"actor\":\"bo@acme.example\"}", PEOPLE_OTHER },
         { "\"ids\":{\"git/lab\":\"8\"}", "gitlab", "{\"actor_id\":\"7\",\"actor\":\"bo\"}",
           PEOPLE_UNKNOWN },
     };
