@@ -40,6 +40,7 @@ static enum progress verify(struct exchange *exchange, struct error *error)
         .token = exchange->request.actor_token,
         .now_s = clock_wall_s(),
         .thumbprint = proof->dpop ? proof->dpop->thumbprint : NULL,
+        .certificate = proof->certificate,
     };
     struct person ignored;
     enum progress progress = identity_verify(actor->identity, &input, exchange->arena,

@@ -128,6 +128,7 @@ static enum progress identity_enter(struct exchange *exchange, struct error *err
         .token = exchange->request.subject_token,
         .now_s = clock_wall_s(),
         .thumbprint = thumbprint_of(exchange),
+        .certificate = exchange->request.proof.certificate,
     };
     enum progress progress;
 

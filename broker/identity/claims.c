@@ -341,6 +341,37 @@ static bool check_audience(const json_t *claims, const struct claims_rules *rule
     return true;
 }
 
+/* ---- the holder ---- */
+
+static bool is_held(const char *name, const json_t *value, const struct identity_input *input)
+{
+    const char *key = NULL;
+
+    if (str_eq(str_from(name), STR("jkt")))
+        key = input->thumbprint;
+    else if (str_eq(str_from(name), STR("x5t#S256")))
+        key = input->certificate;
+    return key != NULL && key[0] != '\0' && json_is_string(value) &&
+           str_eq(json_str(value), str_from(key));
+}
+
+bool claims_check_holder(const json_t *claims, const struct identity_input *input,
+                         struct error *error)
+{
+    const json_t *confirmation = json_object_get(claims, "cnf");
+    const char *name;
+    json_t *value;
+
+    if (confirmation == NULL || json_is_null(confirmation))
+        return true;
+    if (json_object_size(confirmation) == 0)
+        return error_set(error, ERROR_TOKEN, "cnf is no object, or empty");
+    json_object_foreach (json_iterable(confirmation), name, value)
+        if (!is_held(name, value, input))
+            return error_set(error, ERROR_TOKEN, "cnf names a key that did not come with it");
+    return true;
+}
+
 bool claims_check(json_t *claims, const struct claims_rules *rules, struct claims_facts *facts,
                   struct error *error)
 {

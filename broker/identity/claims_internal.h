@@ -58,6 +58,16 @@ bool claims_check(json_t *claims, const struct claims_rules *rules, struct claim
                   struct error *error) MUST_USE;
 
 /**
+ * Check that whoever shows a token holds all keys that its `cnf` names. A key of another form than
+ * `jkt` or `x5t#S256` is none that we can look at: nobody holds it.
+ *
+ * Errors: ERROR_TOKEN
+ * Source: RFC 7800 3.1, RFC 9449 6.1, RFC 8705 3.1
+ */
+bool claims_check_holder(const json_t *claims, const struct identity_input *input,
+                         struct error *error) MUST_USE;
+
+/**
  * Check a configured `only`: known claims, values that fit their types, and an owner id where the
  * issuer is shared.
  *

@@ -345,7 +345,8 @@ static enum progress verify(const struct identity *identity, struct verification
 
     if (progress != PROGRESS_DONE)
         return progress;
-    is_good = check_token(verification, pick.verifier, &rules, verified, error);
+    is_good = check_token(verification, pick.verifier, &rules, verified, error) &&
+              claims_check_holder(verification->claims, input, error);
     key_set_unref(pick.set);
     if (is_good)
         claim_watch_token(&issuer->watch, verification->arena, verified);

@@ -120,7 +120,8 @@ struct verified_token {
 struct identity_input {
     struct str token;
     int64_t now_s;
-    const char *thumbprint; /* of the key that a DPoP proof beside it is of, or NULL */
+    const char *thumbprint;  /* of the key that a DPoP proof beside it is of, or NULL */
+    const char *certificate; /* SHA-256 of the client certificate, in base64url, or NULL */
 };
 
 /** Between our audience and a key's thumbprint, where a job asks for a token bound to its key. */
@@ -130,7 +131,8 @@ struct identity_input {
  * Verify a subject token.
  *
  * Every audience must be ours, or ours with IDENTITY_KEY_AUDIENCE and the thumbprint of the key
- * that came along: such a token is no use to whoever lacks the key.
+ * that came along: such a token is no use to whoever lacks the key. So is one whose `cnf` names
+ * keys, all of which must have come along.
  *
  * Where the issuer's keys must be fetched first: PROGRESS_WAIT, and `waker` is called when to enter
  * again with the same arguments; `*state` (start with NULL) carries on between the calls. Nothing
@@ -191,8 +193,8 @@ void identity_tend(struct identity *identity, const struct identity_listener *li
 /**
  * Verify a token against one key set without network: `token verify --jwks FILE`.
  *
- * The same code as identity_verify(), with `issuer` as the only one. Errors say the exact reason in
- * the cause.
+ * The same code as identity_verify(), with `issuer` as the only one; `cnf` is passed over, since
+ * nobody shows the token to anybody. Errors say the exact reason in the cause.
  */
 bool identity_verify_offline(const struct issuer_options *issuer, struct str jwks,
                              const struct identity_input *input, int64_t leeway_s,
