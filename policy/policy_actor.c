@@ -90,6 +90,21 @@ static const struct claim *common_claim(const struct policy_loader *loader, cons
     return first;
 }
 
+/* People write their own address into their profile where the provider does not look. */
+static bool is_address_of_people(const struct policy_loader *loader, const json_t *issuers,
+                                 struct str claim_name)
+{
+    size_t count = json_is_array(issuers) ? json_array_size(issuers) : 1;
+    const struct policy_issuer *people = loader->world->people;
+
+    if (people == NULL || !str_eq(claim_name, STR("email")))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (str_eq(json_str(item_at(issuers, i)), people->name))
+            return true;
+    return false;
+}
+
 bool policy_actor_read(struct policy_loader *loader, const json_t *map, const char *name,
                        struct policy_condition *condition, enum claim_type *type)
 {
@@ -110,6 +125,7 @@ bool policy_actor_read(struct policy_loader *loader, const json_t *map, const ch
     claim = common_claim(loader, map, name, str_from(condition->key));
     if (claim == NULL)
         return false;
+    condition->is_address = is_address_of_people(loader, issuers, str_from(condition->key));
     *type = claim->type;
     return true;
 }

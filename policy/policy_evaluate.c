@@ -47,6 +47,13 @@ static bool is_empty_text(const json_t *value)
     return json_is_string(value) && json_string_length(value) == 0;
 }
 
+static bool is_unproven(const struct policy_condition *condition, const struct policy_facts *facts)
+{
+    const json_t *claims = json_object_get(facts->actor, "claims");
+
+    return condition->is_address && !json_is_true(json_object_get(claims, "email_verified"));
+}
+
 /* A single value of the type, or one that nothing has asked the type of. */
 static bool is_typed(const json_t *value, enum policy_type type)
 {
@@ -103,6 +110,8 @@ static enum presence read_value(const struct policy_condition *condition,
         return CANNOT_SAY;
     if (*value == NULL || json_is_null(*value) || is_empty_text(*value))
         return ABSENT;
+    if (is_unproven(condition, facts))
+        return CANNOT_SAY;
     if (json_is_array(*value) && condition->may_be_array)
         return array_presence(*value, condition->type);
     return is_typed(*value, condition->type) ? PRESENT : CANNOT_SAY;

@@ -96,6 +96,7 @@ struct policy_condition {
     bool may_be_array;
     const char *key;     /* CLAIM, CI: the member's name; POINTER: of its row, NULL: it has none */
     bool may_be_indexed; /* the name is that of one row */
+    bool is_address;     /* ACTOR: a person's, which says nothing unless it is verified */
     const char *const *path; /* POINTER: its parts, ended by NULL */
     const struct policy_test *tests;
     size_t test_count;

@@ -50,6 +50,17 @@ static void an_actor_is_known_by_issuer_and_claims(void **state)
         { "{ actor.issuer: people, actor.groups: { exists: false } }", PERSON(""), true, false },
         /* another type than the profile says is what nobody knows: it opens nothing */
         { "{ actor.issuer: people, actor.sub: ann }", PERSON("\"sub\":7"), false, false },
+        /* an address that a person wrote there says nothing, either way */
+        { "{ actor.issuer: people, actor.email: a@x }",
+          PERSON("\"email\":\"a@x\",\"email_verified\":true"), true, false },
+        { "{ actor.issuer: people, actor.email: a@x }",
+          PERSON("\"email\":\"b@x\",\"email_verified\":true"), false, true },
+        { "{ actor.issuer: people, actor.email: a@x }",
+          PERSON("\"email\":\"a@x\",\"email_verified\":false"), false, false },
+        { "{ actor.issuer: people, actor.email: a@x }", PERSON("\"email\":\"b@x\""), false, false },
+        { "{ actor.issuer: people, actor.email: { not: a@x } }", PERSON("\"email\":\"b@x\""), false,
+          false },
+        { "{ actor.issuer: people, actor.email: a@x }", PERSON(""), false, true },
         { "{ actor.issuer: old-ci, actor.build_number: 7 }", OLD_CI("\"build_number\":7"), true,
           false },
     };

@@ -178,6 +178,7 @@ static const struct policy_target targets[] = {
 static const struct claim people_claims[] = {
     { "sub", CLAIM_STRING, CLAIM_PERSONAL },
     { "groups", CLAIM_STRINGS, CLAIM_OPTIONAL },
+    { "email", CLAIM_STRING, CLAIM_OPTIONAL | CLAIM_PERSONAL },
 };
 static const struct policy_issuer people = {
     .name = { "people", 6 },
