@@ -69,7 +69,7 @@ static struct store_mark mark_after(const struct state *state, struct store_mark
         mark = (struct store_mark){ .uses = 1, .first_index = item->index };
         memcpy(mark.holder, change->holder, sizeof(mark.holder));
     }
-    if (change->kind == STORE_SET_MARK)
+    if (change->kind == STORE_SET_MARK && change->expires_s > mark.expires_s)
         mark.expires_s = change->expires_s;
     mark.latest_index = item->index;
     return mark;

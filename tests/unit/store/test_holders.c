@@ -129,6 +129,29 @@ static void both_entries_of_a_lease_are_one_use(void **state)
     store_close(store);
 }
 
+/* Two tokens can have one mark: an issuer may give an id twice. */
+static void a_later_use_does_not_end_a_mark_earlier(void **unused)
+{
+    struct state *state = state_new();
+    struct store_change change = { .kind = STORE_SET_MARK, .expires_s = 2000 };
+    struct store_mark mark = { 0 };
+
+    (void)unused;
+    assert_non_null(state);
+    mark_of(1, change.mark);
+    holder_of(7, change.holder);
+    assert_true(state_apply(state, &change, 0, 100));
+    change.expires_s = 200;
+    assert_true(state_apply(state, &change, 1, 100));
+    assert_true(state_mark(state, change.mark, 1999, &mark));
+    assert_int_equal(mark.uses, 2);
+    change.expires_s = 3000;
+    assert_true(state_apply(state, &change, 2, 100));
+    assert_true(state_mark(state, change.mark, 2999, &mark));
+    assert_false(state_mark(state, change.mark, 3000, &mark));
+    state_free(state);
+}
+
 struct race {
     struct store *store;
     unsigned uses_max;
@@ -286,6 +309,7 @@ int main(void)
         HOLDER_TEST(a_mark_is_used_255_times_and_not_once_more),
         HOLDER_TEST(a_freed_use_can_be_had_again),
         HOLDER_TEST(both_entries_of_a_lease_are_one_use),
+        cmocka_unit_test(a_later_use_does_not_end_a_mark_earlier),
         HOLDER_TEST(of_many_uses_at_once_exactly_as_many_win_as_may),
         HOLDER_TEST(uses_live_through_a_restart),
         HOLDER_TEST(uses_live_through_kill_9),
