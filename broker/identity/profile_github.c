@@ -110,9 +110,15 @@ static const struct profile_word runners[] = {
 
 /* They run with the repository's trust, and anybody can start them or write what they read. */
 static const struct claim_danger dangers[] = {
-    EVENT("pull_request_target"), EVENT("issue_comment"),
-    EVENT("workflow_run"),        EVENT("issues"),
-    EVENT("discussion"),          EVENT("discussion_comment"),
+    EVENT("pull_request_target"),
+    EVENT("issue_comment"),
+    EVENT("workflow_run"),
+    EVENT("issues"),
+    EVENT("discussion"),
+    EVENT("discussion_comment"),
+    EVENT("fork"),
+    EVENT("watch"),  /* a star */
+    EVENT("gollum"), /* the wiki, which many let anybody edit */
 };
 const struct claim_dangers profile_github_dangers = { dangers, COUNT(dangers) };
 

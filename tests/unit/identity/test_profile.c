@@ -266,6 +266,37 @@ static void github_says_who_a_person_is(void **state)
     assert_int_equal(profile_find(STR("github"))->algorithms, JOSE_RS256);
 }
 
+static size_t dangers_of(const char *event)
+{
+    const struct claim_dangers *dangers = profile_find(STR("github"))->dangers;
+    const struct claim_danger *found[32];
+    json_t *claims = json_pack("{s:s}", "event_name", event);
+    json_t *ci = json_object();
+    size_t count;
+
+    assert_true(dangers->count <= COUNT(found));
+    count = claim_dangers_find(dangers, claims, ci, found);
+    json_decref(claims);
+    json_decref(ci);
+    return count;
+}
+
+static void what_anybody_can_start_at_github_is_dangerous(void **state)
+{
+    static const char *const dangerous[] = {
+        "pull_request_target", "issue_comment", "workflow_run", "issues", "discussion",
+        "discussion_comment",  "fork",          "watch",        "gollum"
+    };
+    static const char *const harmless[] = { "push", "schedule", "workflow_dispatch", "release" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(dangerous); i++)
+        if (dangers_of(dangerous[i]) != 1)
+            fail_msg("%s", dangerous[i]);
+    for (size_t i = 0; i < COUNT(harmless); i++)
+        assert_int_equal(dangers_of(harmless[i]), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_shared_profile_has_an_owner_and_every_profile_its_limits),
         cmocka_unit_test(names_in_a_table_are_unique),
         cmocka_unit_test(github_says_who_a_person_is),
+        cmocka_unit_test(what_anybody_can_start_at_github_is_dangerous),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
