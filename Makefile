@@ -39,7 +39,7 @@ fmt:
 lint: fuzz-configured
 	@$(SOURCES) | xargs clang-format --dry-run --Werror
 	@tests/check_includes
-	@git ls-files '*.c' | xargs -n 8 -P "$$(nproc)" clang-tidy --quiet -p build/fuzz
+	@git ls-files '*.c' | xargs -n 1 -P "$$(nproc)" clang-tidy --quiet -p build/fuzz
 
 check:
 	@.ci/run

@@ -13,7 +13,7 @@
 
 #define GRANT_EXCHANGE "urn:ietf:params:oauth:grant-type:token-exchange"
 #define TOKEN_TYPE(name) "urn:ietf:params:oauth:token-type:" name
-#define TTL_MAX_S (24 * 3600)
+#define TTL_MAX_S ((int64_t)24 * 3600)
 #define AUDIENCE_MAX 2048
 #define SCOPE_MAX 1024
 #define STAGE_MAX 121 /* a pipeline's 80, ':' and a stage's 40 */

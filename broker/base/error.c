@@ -1,3 +1,5 @@
+#define ERROR_DEFINES
+
 #include "base/error.h"
 
 #include <assert.h>

@@ -44,7 +44,7 @@ const struct profile profile_person = {
     .replay = PROFILE_REPLAY_DIGEST,
     .uses = 1,
     .max_age_s = 3600,
-    .max_lifetime_s = 24 * 3600, /* some providers give a day; `max_age` bounds what it is worth */
+    .max_lifetime_s = (int64_t)24 * 3600, /* some providers give a day; `max_age` bounds what it is worth */
     .claims = { claims, COUNT(claims) },
     .fill_ci = fill_ci,
 };
