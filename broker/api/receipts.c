@@ -5,6 +5,9 @@
 #include "base/json.h"
 #include "ledger/ledger.h"
 
+/* The version of a lease that was issued at once and then ended. */
+#define ENDED_WITHOUT_INTENT 2
+
 /* The lease that the path names, if the bearer's handle is its own. */
 static bool find_lease(const struct http_request *request, const struct api *api,
                        struct store_lease *lease, struct error *error)
@@ -34,11 +37,19 @@ static enum progress answer(struct http_request *request, struct str entry, stru
     return http_answer_json(request, 200, body);
 }
 
-/* The credentials are in the entry that came last while it was issued: its first one but for those
- * with an intent, whose second one it is. */
-static uint64_t issuing_index(const struct store_lease *lease)
+/*
+ * The entry with the credentials: the latest while the lease is issued; after its end the first, if
+ * that was the issuance itself and no intent came before it. Behind an intent nothing points at it
+ * any more.
+ */
+static bool find_issuance(const struct store_lease *lease, uint64_t *index, struct error *error)
 {
-    return lease->state == LEASE_ISSUED ? lease->latest_index : lease->opened_index;
+    bool has_ended = lease->state != LEASE_ISSUED;
+
+    if (has_ended && lease->version > ENDED_WITHOUT_INTENT)
+        return error_set(error, ERROR_NOT_FOUND, "the lease has ended, and began with an intent");
+    *index = has_ended ? lease->opened_index : lease->latest_index;
+    return true;
 }
 
 enum progress receipt_get(struct http_request *request, void *context)
@@ -47,6 +58,7 @@ enum progress receipt_get(struct http_request *request, void *context)
     struct error error = { 0 };
     struct store_lease lease;
     enum progress progress;
+    uint64_t index;
     struct str entry;
     struct str proof;
 
@@ -56,8 +68,10 @@ enum progress receipt_get(struct http_request *request, void *context)
         http_add_header(request, "WWW-Authenticate", STR("Bearer"));
         return http_answer_problem(request, &error);
     }
-    progress = ledger_receipt(api->service->ledger, issuing_index(&lease), http_waker(request),
-                              request->arena, &entry, &proof, &error);
+    if (!find_issuance(&lease, &index, &error))
+        return http_answer_problem(request, &error);
+    progress = ledger_receipt(api->service->ledger, index, http_waker(request), request->arena,
+                              &entry, &proof, &error);
     if (progress == PROGRESS_WAIT)
         return progress;
     return progress == PROGRESS_DONE ? answer(request, entry, proof)
