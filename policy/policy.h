@@ -20,6 +20,8 @@ struct error;
 #define POLICY_FILES_MAX 100000
 #define POLICY_STAGE_GRANTS_MAX 16
 #define POLICY_ALTERNATIVES_MAX 16 /* maps in a list of maps */
+#define POLICY_AFTER_MAX 8         /* stages that one waits for */
+#define POLICY_BINDINGS_MAX 8      /* that an approval can ask for */
 
 /* What the world looks like to a policy: given by whoever loads it. */
 
@@ -50,6 +52,34 @@ struct policy_grant_view {
     int64_t ttl_s;
 };
 
+/** How a kind reads `*` and `?` in the names that its grants give. */
+enum policy_matching {
+    POLICY_MATCHING_GLOB, /* the language's own: glob.h */
+    POLICY_MATCHING_AWS,  /* `*` is any text, `?` any character, ASCII case does not count */
+};
+
+/**
+ * What a grant gives, as patterns in its kind's own matching. The lists live in the arena of the
+ * reader. A text may hold `${name}`, which stands for [A-Za-z0-9._-]{1,64}.
+ */
+struct policy_given {
+    bool is_everything; /* it cannot say: counts as every name */
+    struct str *names;  /* what can be forbidden: "s3:PutObject", "kube-system/deployer", "root" */
+    size_t name_count;
+    /* As whom: a role's ARN, a service account; and the account it is in. What `separate` with
+     * `principals` and `who-can --account` look at. */
+    struct str *principals;
+    size_t principal_count;
+    struct str account; /* empty: the kind has none */
+};
+
+/** How a credential of a kind can be ended before its time. */
+enum policy_revocation {
+    POLICY_REVOKED_BY_EXPIRY, /* not at all: it lives as long as it was made for */
+    POLICY_REVOKED_BY_NAME,   /* what it is used by is denied at the target */
+    POLICY_REVOKED_NOW,
+};
+
 /** A kind of grant: what a target's file tells the policy language. */
 struct policy_grant_kind {
     const char *name;
@@ -65,6 +95,16 @@ struct policy_grant_kind {
     void (*check)(const struct yaml_reader *reader, const struct policy_grant_view *grant);
     /** Fields (names, ended by NULL; NULL: none) whose text may hold `${name}`. */
     const char *const *fields_with_holes;
+    /** How names of `gives` and of guardrails are compared. */
+    enum policy_matching matching;
+    /**
+     * Say what a grant whose fields are good gives; `given` is all-zero before. NULL: such a grant
+     * counts as everything. False without memory.
+     */
+    bool (*gives)(const struct policy_grant_view *grant, struct arena *arena,
+                  struct policy_given *given);
+    enum policy_revocation revocation;
+    bool is_planned; /* this version checks such grants, but does not issue them */
 };
 
 struct policy_world {
@@ -77,6 +117,11 @@ struct policy_world {
     const struct policy_grant_kind *const *kinds;
     size_t kind_count;
     int64_t default_ttl_s;
+    /**
+     * No broker stands behind this world: words and kinds that no broker of this version obeys are
+     * warnings. Else they are errors: what asks for an approval is never read as if it did not.
+     */
+    bool is_catalog;
 };
 
 /* A loaded policy: immutable, reference-counted. */
@@ -98,6 +143,54 @@ struct policy_grant {
     const struct policy_target *target; /* NULL where the kind takes none */
     const json_t *fields;
     int64_t ttl_s;
+    int64_t until_s; /* it is refused from then on; 0: never */
+};
+
+/* What a stage asks for besides conditions: a decision gives it on as obligations. */
+
+/** Another stage of the pipeline, whose latest lease must have gone well. */
+struct policy_after {
+    struct str stage;      /* its short name */
+    bool is_of_commit;     /* of the same commit; else of this run, at this attempt or before */
+    bool issued_is_enough; /* else it was released with success */
+    int64_t within_s;      /* 0: whenever it was */
+};
+
+enum policy_full {
+    POLICY_FULL_REFUSE,
+    POLICY_FULL_WAIT,
+    POLICY_FULL_REPLACE, /* the oldest lease ends */
+};
+
+/** How many leases; 0: as many as there are. Counted for each instance of the stage. */
+struct policy_limits {
+    int64_t per_job;
+    int64_t concurrent;
+    int64_t per_hour;
+    enum policy_full full;
+};
+
+struct policy_approval {
+    struct str by;          /* a group of people */
+    int64_t count;          /* different people, at least 1 */
+    int64_t within_s;       /* how long one that was given serves */
+    int64_t wait_s;         /* how long a request waits */
+    const struct str *bind; /* bindings that a request must name; part of what is approved */
+    size_t bind_count;
+    bool self_is_unchecked; /* `self_approval: unchecked` */
+};
+
+struct policy_lease {
+    int64_t max_s;       /* renewals included; 0: the ttl of its grants */
+    int64_t heartbeat_s; /* 0: none asked for */
+};
+
+struct policy_obligations {
+    const struct policy_after *after;
+    size_t after_count;
+    struct policy_limits limits;
+    const struct policy_approval *approval; /* NULL: none is needed */
+    struct policy_lease lease;
 };
 
 struct policy_stage {
@@ -110,7 +203,12 @@ struct policy_stage {
     enum policy_stage_kind kind;
     const struct policy_grant *grants;
     size_t grant_count;
-    uint8_t rule_sha256[SHA256_LEN]; /* of this pipeline's document */
+    struct policy_obligations obligations;
+    struct str instance;             /* as written, may hold `${name}`; empty: there is one only */
+    int64_t review_by_s;             /* 0: none */
+    int64_t until_s;                 /* it is closed from then on; 0: never */
+    uint8_t rule_sha256[SHA256_LEN]; /* of the pipeline's expanded document, and the guardrails
+                                        that apply to it */
 };
 
 struct policy;
@@ -182,6 +280,9 @@ struct policy_decision {
     const struct policy_stage *stage; /* decided on; or the one that was named or came nearest */
     struct policy_granted grants[POLICY_STAGE_GRANTS_MAX];
     size_t grant_count;
+    /* What must hold besides, and whoever acts on the decision must see to: of the stage. */
+    struct policy_obligations obligations;
+    struct str instance;                  /* its holes filled; empty: there is one only */
     struct str failed[POLICY_FAILED_MAX]; /* names of the conditions that did not hold, sorted, once
                                              each */
     size_t failed_count;

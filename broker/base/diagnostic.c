@@ -56,6 +56,7 @@ bool diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
 
     if (severity == DIAGNOSTIC_ERROR)
         diagnostics->error_count++;
+    diagnostics->last_was_dropped = entry == NULL;
     if (entry == NULL) {
         diagnostics->dropped_count++;
         return severity != DIAGNOSTIC_ERROR;
@@ -71,6 +72,32 @@ bool diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
         keep_source(arena, source, entry);
     diagnostics->count++;
     return severity != DIAGNOSTIC_ERROR;
+}
+
+static struct diagnostic *last_entry(struct diagnostics *diagnostics)
+{
+    if (diagnostics->last_was_dropped || diagnostics->count == 0)
+        return NULL;
+    return &diagnostics->list[diagnostics->count - 1];
+}
+
+void diagnostics_name(struct diagnostics *diagnostics, const char *rule)
+{
+    struct diagnostic *entry = last_entry(diagnostics);
+
+    if (entry != NULL)
+        entry->rule = rule;
+}
+
+void diagnostics_relate(struct diagnostics *diagnostics, struct position at, struct str note)
+{
+    struct diagnostic *entry = last_entry(diagnostics);
+
+    if (entry == NULL)
+        return;
+    entry->related = at;
+    entry->related.file = arena_copy(diagnostics->arena, at.file);
+    entry->related_note = arena_copy(diagnostics->arena, str_slice(note, 0, DIAGNOSTIC_TEXT_MAX));
 }
 
 /* Add text from a file so that it cannot steer a terminal. */
@@ -121,6 +148,12 @@ static void write_one(const struct diagnostic *entry, struct buf *buf)
     if (entry->hint.len > 0) {
         buf_add_text(buf, "  hint: ");
         add_visible(buf, entry->hint);
+        buf_add_text(buf, "\n");
+    }
+    if (entry->related.line > 0) {
+        add_visible(buf, entry->related.file);
+        buf_printf(buf, ":%zu:%zu: note: ", entry->related.line, entry->related.column);
+        add_visible(buf, entry->related_note);
         buf_add_text(buf, "\n");
     }
 }

@@ -28,6 +28,9 @@ struct diagnostic {
     struct str hint;    /* "did you mean 'when'?", or empty */
     struct str source;  /* the source line (of a long one the piece around the place), or empty */
     size_t caret;       /* characters of `source` before the place */
+    const char *rule;   /* "github-environment-without-ref": its stable name, or NULL */
+    struct position related; /* another place that has to do with it; line 0: none */
+    struct str related_note; /* what is there: "the template's stage is here" */
 };
 
 #define DIAGNOSTICS_MAX 100                 /* a run reports no more; the rest is counted */
@@ -45,6 +48,7 @@ struct diagnostics {
     size_t count;
     size_t error_count;
     size_t dropped_count;
+    bool last_was_dropped; /* private */
 };
 
 /** Collect into memory of `arena`, which must outlive it. */
@@ -59,6 +63,12 @@ void diagnostics_init(struct diagnostics *diagnostics, struct arena *arena);
 bool diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity severity,
                      struct position at, struct str source, struct str hint, const char *format,
                      ...) PRINTF_LIKE(6, 7);
+
+/** Give the one added last its stable name (a literal). Nothing where it was dropped. */
+void diagnostics_name(struct diagnostics *diagnostics, const char *rule);
+
+/** Point the one added last to another place. Nothing where it was dropped. */
+void diagnostics_relate(struct diagnostics *diagnostics, struct position at, struct str note);
 
 /**
  * "file:line:column: error: ...", the source line, a caret, the hint: as compilers print it.
