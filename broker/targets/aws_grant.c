@@ -481,6 +481,53 @@ bool aws_grant_read(struct grant_reader *reader, const json_t *fields,
            read_policy_arns(reader, fields, grant) && read_tags(reader, fields, grant);
 }
 
+/* What it gives. */
+
+static bool add_actions(const json_t *statement, struct arena *arena, struct str *names, size_t max,
+                        size_t *count)
+{
+    struct texts actions;
+
+    if (!grant_written(arena, json_object_get(statement, "actions"), &actions))
+        return false;
+    for (size_t i = 0; i < actions.count && *count < max; i++)
+        names[(*count)++] = actions.list[i];
+    return true;
+}
+
+static bool list_actions(const json_t *allow, struct arena *arena, struct policy_given *given)
+{
+    size_t max = 0;
+
+    for (size_t i = 0; i < json_array_size(allow); i++) {
+        const json_t *actions = json_object_get(json_array_get(allow, i), "actions");
+
+        max += json_is_array(actions) ? json_array_size(actions) : 1;
+    }
+    given->names = arena_alloc_array(arena, max + 1, sizeof(*given->names));
+    for (size_t i = 0; given->names != NULL && i < json_array_size(allow); i++)
+        if (!add_actions(json_array_get(allow, i), arena, given->names, max, &given->name_count))
+            return false;
+    return given->names != NULL;
+}
+
+bool aws_grant_gives(const struct policy_grant_view *view, struct arena *arena,
+                     struct policy_given *given)
+{
+    struct str role = json_str(json_object_get(view->fields, "role"));
+    const json_t *allow = json_object_get(view->fields, "allow");
+    struct iam_arn arn;
+
+    given->principals = arena_alloc_array(arena, 1, sizeof(*given->principals));
+    if (given->principals == NULL)
+        return false;
+    given->principals[given->principal_count++] = role;
+    if (split_arn(role, &arn))
+        given->account = arn.account;
+    given->is_everything = allow == NULL || json_object_get(view->fields, "policy_arns") != NULL;
+    return given->is_everything || list_actions(allow, arena, given);
+}
+
 /* At load. */
 
 static bool check_statement_keys(const struct yaml_reader *yaml, const json_t *fields)

@@ -70,6 +70,13 @@ bool aws_grant_read(struct grant_reader *reader, const json_t *fields,
 /** Report what is wrong with a grant's fields: unknown keys, then what aws_grant_read() finds. */
 void aws_grant_check(const struct yaml_reader *yaml, const struct policy_grant_view *view);
 
+/**
+ * What a grant gives: the actions of `allow`, as its role in the role's account. Without `allow`,
+ * and with managed policies, whose text is AWS's, it counts as everything.
+ */
+bool aws_grant_gives(const struct policy_grant_view *view, struct arena *arena,
+                     struct policy_given *given) MUST_USE;
+
 /** What came back, as text; what did not come is empty. */
 struct aws_answer {
     struct str access_key_id;

@@ -148,6 +148,21 @@ bool grant_has_hole(const json_t *value)
     return find_hole(text) < text.len;
 }
 
+bool grant_written(struct arena *arena, const json_t *value, struct texts *out)
+{
+    size_t max = json_is_array(value) ? json_array_size(value) : 1;
+    struct str *list = arena_alloc_array(arena, max + 1, sizeof(*list));
+
+    *out = (struct texts){ list, 0 };
+    for (size_t i = 0; list != NULL && i < max; i++) {
+        const json_t *item = json_is_array(value) ? json_array_get(value, i) : value;
+
+        if (json_is_string(item))
+            list[out->count++] = json_str(item);
+    }
+    return list != NULL;
+}
+
 void grant_report(const struct yaml_reader *yaml, const json_t *fields,
                   const struct grant_reader *reader)
 {

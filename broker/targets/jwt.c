@@ -151,6 +151,45 @@ static void check(const struct yaml_reader *yaml, const struct policy_grant_view
         grant_report(yaml, view->fields, &reader);
 }
 
+/* The words of `scope`, as they are written. */
+static bool written_scopes(struct arena *arena, const json_t *fields, struct texts *scopes)
+{
+    const json_t *value = json_object_get(fields, "scope");
+    struct grant_reader reader = { .arena = arena, .has_open_holes = true };
+
+    if (!json_is_string(value))
+        return grant_written(arena, value, scopes);
+    return split_scopes(&reader, value, json_str(value), scopes);
+}
+
+/*
+ * The audience; and the audience with each scope, behind a space. So an audience can be forbidden
+ * as a whole, or one of its scopes. Its subject is the stage itself, which no other stage has:
+ * there is no principal to share.
+ */
+static bool gives(const struct policy_grant_view *view, struct arena *arena,
+                  struct policy_given *given)
+{
+    struct str audience = json_str(json_object_get(view->fields, "audience"));
+    struct texts scopes = { 0 };
+
+    if (!written_scopes(arena, view->fields, &scopes))
+        return false;
+    given->names = arena_alloc_array(arena, scopes.count + 1, sizeof(*given->names));
+    if (given->names == NULL)
+        return false;
+    given->names[given->name_count++] = audience;
+    for (size_t i = 0; i < scopes.count; i++) {
+        struct str name =
+            arena_printf(arena, STR_FMT " " STR_FMT, STR_ARG(audience), STR_ARG(scopes.list[i]));
+
+        if (name.data == NULL)
+            return false;
+        given->names[given->name_count++] = name;
+    }
+    return true;
+}
+
 /* Minting. */
 
 /* Whether every word of `asked` is one of the grant's. */
@@ -295,6 +334,9 @@ const struct target_kind target_jwt = {
         .ttl_max_s = (int64_t)12 * 3600,
         .check = check,
         .fields_with_holes = fields_with_holes,
+        .matching = POLICY_MATCHING_GLOB,
+        .gives = gives,
+        .revocation = POLICY_REVOKED_BY_EXPIRY,
     },
     .is_local = true,
     .mint = jwt_mint,

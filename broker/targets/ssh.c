@@ -377,6 +377,35 @@ static enum progress ssh_mint(struct mint *mint, struct error *error)
     return sign(mint, error) ? PROGRESS_DONE : PROGRESS_FAILED;
 }
 
+/*
+ * The logins. A principal is a login where a CA is trusted, so that fleets with a CA each share
+ * none by having a login of the same name.
+ */
+static bool gives(const struct policy_grant_view *view, struct arena *arena,
+                  struct policy_given *given)
+{
+    const struct ssh_settings *own = view->target ? view->target->settings : NULL;
+    struct str ca = own ? own->key : view->target ? view->target->name : STR("");
+    struct texts logins;
+
+    if (!grant_written(arena, json_object_get(view->fields, "principals"), &logins))
+        return false;
+    given->names = arena_alloc_array(arena, logins.count + 1, sizeof(*given->names));
+    given->principals = arena_alloc_array(arena, logins.count + 1, sizeof(*given->principals));
+    if (given->names == NULL || given->principals == NULL)
+        return false;
+    for (size_t i = 0; i < logins.count; i++) {
+        struct str principal =
+            arena_printf(arena, STR_FMT "@" STR_FMT, STR_ARG(logins.list[i]), STR_ARG(ca));
+
+        if (principal.data == NULL)
+            return false;
+        given->names[given->name_count++] = logins.list[i];
+        given->principals[given->principal_count++] = principal;
+    }
+    return true;
+}
+
 static const char *const fields[] = {
     "target", "principals", "force_command", "source_address", "extensions", "pin_address", NULL
 };
@@ -391,6 +420,9 @@ const struct target_kind target_ssh = {
         .ttl_max_s = (int64_t)24 * 3600,
         .check = check,
         .fields_with_holes = fields_with_holes,
+        .matching = POLICY_MATCHING_GLOB,
+        .gives = gives,
+        .revocation = POLICY_REVOKED_BY_EXPIRY,
     },
     .settings = settings,
     .is_local = true,

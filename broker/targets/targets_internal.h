@@ -77,6 +77,12 @@ bool grant_has_hole(const json_t *value);
 
 bool texts_contain(const struct texts *texts, struct str text);
 
+/**
+ * The texts of a value that is one text or a list of them, as they are written, holes too: what
+ * `gives` of a kind names. The list is in `arena`, the texts are the value's. False without memory.
+ */
+bool grant_written(struct arena *arena, const json_t *value, struct texts *out) MUST_USE;
+
 /** Have the fault in the diagnostics. */
 void grant_report(const struct yaml_reader *yaml, const json_t *fields,
                   const struct grant_reader *reader);
