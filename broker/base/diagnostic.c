@@ -3,8 +3,11 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/utf8.h"
+
+#define CAPACITY_FIRST 4
 
 static const char *const severity_names[] = {
     [DIAGNOSTIC_ERROR] = "error",
@@ -16,13 +19,28 @@ void diagnostics_init(struct diagnostics *diagnostics, struct arena *arena)
     *diagnostics = (struct diagnostics){ .arena = arena };
 }
 
+/* Room for more: most runs have a few, if any. */
+static bool grow(struct diagnostics *diagnostics)
+{
+    size_t capacity = diagnostics->capacity == 0 ? CAPACITY_FIRST : diagnostics->capacity * 2;
+    struct diagnostic *list;
+
+    capacity = capacity > DIAGNOSTICS_MAX ? DIAGNOSTICS_MAX : capacity;
+    list = arena_alloc_array(diagnostics->arena, capacity, sizeof(*list));
+    if (list == NULL)
+        return false;
+    if (diagnostics->count > 0)
+        memcpy(list, diagnostics->list, diagnostics->count * sizeof(*list));
+    diagnostics->list = list;
+    diagnostics->capacity = capacity;
+    return true;
+}
+
 /* Where the next one goes; NULL where there is no room or no memory for it. */
 static struct diagnostic *next_entry(struct diagnostics *diagnostics)
 {
-    if (diagnostics->list == NULL)
-        diagnostics->list =
-            arena_alloc_array(diagnostics->arena, DIAGNOSTICS_MAX, sizeof(diagnostics->list[0]));
-    if (diagnostics->list == NULL || diagnostics->count == DIAGNOSTICS_MAX)
+    if (diagnostics->count == DIAGNOSTICS_MAX ||
+        (diagnostics->count == diagnostics->capacity && !grow(diagnostics)))
         return NULL;
     return &diagnostics->list[diagnostics->count];
 }
@@ -72,6 +90,30 @@ bool diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
         keep_source(arena, source, entry);
     diagnostics->count++;
     return severity != DIAGNOSTIC_ERROR;
+}
+
+void diagnostics_append(struct diagnostics *diagnostics, const struct diagnostics *from)
+{
+    struct arena *arena = diagnostics->arena;
+
+    for (size_t i = 0; i < from->count; i++) {
+        struct diagnostic *entry = next_entry(diagnostics);
+
+        diagnostics->last_was_dropped = entry == NULL;
+        diagnostics->dropped_count += entry == NULL;
+        if (entry == NULL)
+            continue;
+        *entry = from->list[i];
+        entry->at.file = arena_copy(arena, entry->at.file);
+        entry->message = arena_copy(arena, entry->message);
+        entry->hint = arena_copy(arena, entry->hint);
+        entry->source = arena_copy(arena, entry->source);
+        entry->related.file = arena_copy(arena, entry->related.file);
+        entry->related_note = arena_copy(arena, entry->related_note);
+        diagnostics->count++;
+    }
+    diagnostics->error_count += from->error_count;
+    diagnostics->dropped_count += from->dropped_count;
 }
 
 static struct diagnostic *last_entry(struct diagnostics *diagnostics)

@@ -45,6 +45,7 @@ struct diagnostic {
 struct diagnostics {
     struct arena *arena;
     struct diagnostic *list;
+    size_t capacity; /* private */
     size_t count;
     size_t error_count;
     size_t dropped_count;
@@ -63,6 +64,9 @@ void diagnostics_init(struct diagnostics *diagnostics, struct arena *arena);
 bool diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity severity,
                      struct position at, struct str source, struct str hint, const char *format,
                      ...) PRINTF_LIKE(6, 7);
+
+/** Add copies of another run's, in their order; what was dropped there counts as dropped here. */
+void diagnostics_append(struct diagnostics *diagnostics, const struct diagnostics *from);
 
 /** Give the one added last its stable name (a literal). Nothing where it was dropped. */
 void diagnostics_name(struct diagnostics *diagnostics, const char *rule);
