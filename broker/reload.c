@@ -5,6 +5,7 @@
 #include "base/diagnostic.h"
 #include "base/error.h"
 #include "config/config.h"
+#include "config/jobs.h"
 #include "exchange/rules.h"
 #include "identity/identity.h"
 #include "policy/policy.h"
@@ -73,6 +74,20 @@ static bool fill_identity(struct rules *rules, const struct config *config,
                         &rules->identity, error);
 }
 
+static bool fill_policy(struct rules *rules, const struct config *config,
+                        const struct rules_sources *sources, struct error *error)
+{
+    const struct policy_load_options options = {
+        .folder = config->policy_directory,
+        .world = &config->world,
+        .diagnostics = sources->diagnostics,
+        .previous = sources->previous ? sources->previous->policy : NULL,
+        .run_jobs = jobs_run,
+    };
+
+    return policy_load(&options, &rules->policy, error);
+}
+
 static bool fill(struct rules *rules, struct config *config, const struct rules_sources *sources,
                  struct error *error)
 {
@@ -82,8 +97,7 @@ static bool fill(struct rules *rules, struct config *config, const struct rules_
     rules->default_ttl_s = config->limits.default_ttl_s;
     rules->leeway_s = config->limits.leeway_s;
     rules->needs_dpop_nonce = config->needs_dpop_nonce;
-    return policy_load(config->policy_directory, &config->world, sources->diagnostics,
-                       &rules->policy, error) &&
+    return fill_policy(rules, config, sources, error) &&
            fill_identity(rules, config, sources, error) &&
            fill_people(rules, config, sources, error) &&
            (!sources->tools || start_targets(config, sources->tools, error));

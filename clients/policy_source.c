@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "config/config.h"
+#include "config/jobs.h"
 #include "policy/policy.h"
 
 #define ARENA_MAX ((size_t)256 * 1024 * 1024) /* test results of a large organisation */
@@ -12,6 +13,9 @@
 bool policy_source_load(struct policy_source *source, const char *config_file,
                         const struct operands *operands, struct error *error)
 {
+    struct policy_load_options options = { .diagnostics = &source->diagnostics,
+                                           .run_jobs = jobs_run };
+
     source->arena = arena_new(ARENA_MAX);
     if (!source->arena)
         return error_set(error, ERROR_MEMORY, "no memory");
@@ -19,8 +23,9 @@ bool policy_source_load(struct policy_source *source, const char *config_file,
     if (!config_load(config_file, &source->diagnostics, &source->config, error))
         return false;
     source->folder = operands->count > 0 ? operands->items[0] : source->config->policy_directory;
-    return policy_load(source->folder, &source->config->world, &source->diagnostics,
-                       &source->policy, error);
+    options.folder = source->folder;
+    options.world = &source->config->world;
+    return policy_load(&options, &source->policy, error);
 }
 
 void policy_source_release(struct policy_source *source)

@@ -213,21 +213,44 @@ struct policy_stage {
 
 struct policy;
 
+/** What a policy is loaded from and with. Plain: all-zero but for the first three is good. */
+struct policy_load_options {
+    const char *folder;
+    const struct policy_world *world;
+    struct diagnostics *diagnostics;
+    /**
+     * A policy of the same folder, loaded with this very world (another one's is not looked at):
+     * files whose bytes, sets and templates are the same are taken over from it. NULL: none.
+     */
+    const struct policy *previous;
+    /**
+     * Runs `job(jobs, 0)` to `job(jobs, count - 1)`, each once, on any threads and in any order,
+     * and comes back when all are done. NULL: one after the other.
+     */
+    void (*run_jobs)(size_t count, void (*job)(void *jobs, size_t index), void *jobs,
+                     void *context);
+    void *run_jobs_context;
+    /** Told how many of the files are done, from the thread that loads. NULL: nobody asks. */
+    void (*progress)(size_t done, size_t total, void *context);
+    void *progress_context;
+};
+
 /**
  * Load and compile every *.yaml of a folder and its sub-folders.
  *
- * All mistakes of all files go to `diagnostics`, with position and the nearest name; any error, and
- * a folder without a pipeline, makes it false. Files: regular, symlinks only to inside the folder,
- * neither they nor their folders writable by others (unless the mount is read-only), <= 1 MiB.
- * Names that start with '.' are passed over. Words of the language that this version does not
- * implement are errors.
+ * All mistakes of all files go to `options->diagnostics`, in the order of the files, with position
+ * and the nearest name; any error, and a folder without a pipeline, makes it false. Files: regular,
+ * symlinks only to inside the folder, neither they nor their folders writable by others (unless the
+ * mount is read-only), <= 1 MiB. Names that start with '.' are passed over. Words of the language
+ * that this version does not implement are errors.
  *
- * Errors: ERROR_CONFIG (see diagnostics), ERROR_IO, ERROR_MEMORY
- * Owns:   `*policy` has one reference; borrows `world` and all it points at
+ * Errors:  ERROR_CONFIG (see diagnostics), ERROR_IO, ERROR_MEMORY
+ * Owns:    `*policy` has one reference; borrows the world and all it points at. It shares what it
+ *          takes over with `previous`, each as long as either lives
+ * Threads: any; only what `run_jobs` makes
  */
-bool policy_load(const char *folder, const struct policy_world *world,
-                 struct diagnostics *diagnostics, struct policy **policy, struct error *error)
-    MUST_USE;
+bool policy_load(const struct policy_load_options *options, struct policy **policy,
+                 struct error *error) MUST_USE;
 struct policy *policy_ref(struct policy *policy);
 void policy_unref(struct policy *policy);
 
@@ -237,6 +260,9 @@ OWNED_POINTER(policy_unref, struct policy)
 const uint8_t *policy_sha256(const struct policy *policy);
 size_t policy_pipeline_count(const struct policy *policy);
 size_t policy_stage_count(const struct policy *policy);
+
+/** How many files were read anew for it; all others were taken over. */
+size_t policy_parsed_count(const struct policy *policy);
 
 /* Deciding. */
 

@@ -34,7 +34,7 @@ static bool find_fitting(struct decider *decider)
     if (count > 0 && decider->fitting == NULL)
         return error_set(decider->error, ERROR_MEMORY, "deciding");
     for (size_t i = 0; i < count; i++) {
-        const struct policy_pipeline *pipeline = &decider->policy->pipelines[found[i]];
+        const struct policy_pipeline *pipeline = decider->policy->pipelines[found[i]].pipeline;
 
         if (policy_identity_held(pipeline, decider->facts) != NULL)
             decider->fitting[decider->fitting_count++] = pipeline;

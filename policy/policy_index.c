@@ -162,7 +162,7 @@ static void visit_all(struct builder *builder,
                                     const struct policy_issuer *issuer))
 {
     for (size_t i = 0; i < builder->policy->pipeline_count; i++) {
-        const struct policy_pipeline *pipeline = &builder->policy->pipelines[i];
+        const struct policy_pipeline *pipeline = builder->policy->pipelines[i].pipeline;
 
         for (size_t k = 0; k < pipeline->identity.count; k++) {
             const struct policy_identity_map *issuers = &pipeline->identity_maps[k];
@@ -237,8 +237,8 @@ static void remember_claim(struct policy_index_issuer *issuer,
 }
 
 /* Enter one pipeline under one issuer, by the claim whose values the fewest share. */
-static void enter(struct builder *builder, const struct policy_pipeline *pipeline,
-                  const struct policy_map *map, const struct policy_issuer *issuer)
+static void enter(struct builder *builder, size_t pipeline, const struct policy_map *map,
+                  const struct policy_issuer *issuer)
 {
     const struct policy_condition *chosen = NULL;
     const struct policy_values *values;
@@ -260,8 +260,7 @@ static void enter(struct builder *builder, const struct policy_pipeline *pipelin
     remember_claim(find_issuer(&builder->policy->index, issuer->name), chosen, seed);
     for (size_t i = 0; i < values->count; i++)
         builder->entries[builder->entry_count++] =
-            (struct entry){ hash_value(seed, values, i),
-                            (uint32_t)(pipeline - builder->policy->pipelines) };
+            (struct entry){ hash_value(seed, values, i), (uint32_t)pipeline };
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -284,11 +283,11 @@ static bool enter_all(struct builder *builder)
     if (builder->entries == NULL)
         return false;
     for (size_t i = 0; i < policy->pipeline_count; i++) {
-        const struct policy_pipeline *pipeline = &policy->pipelines[i];
+        const struct policy_pipeline *pipeline = policy->pipelines[i].pipeline;
 
         for (size_t k = 0; k < pipeline->identity.count; k++)
             for (size_t n = 0; n < pipeline->identity_maps[k].issuer_count; n++)
-                enter(builder, pipeline, &pipeline->identity.maps[k],
+                enter(builder, i, &pipeline->identity.maps[k],
                       pipeline->identity_maps[k].issuers[n]);
     }
     qsort(builder->entries, builder->entry_count, sizeof(builder->entries[0]), compare_entries);

@@ -172,6 +172,79 @@ struct policy_pipeline {
     size_t test_count;
 };
 
+/* ---- units ---- */
+
+/** What a file is: the word of its top that says so. */
+enum policy_document {
+    POLICY_DOCUMENT_BAD,
+    POLICY_DOCUMENT_PIPELINE,
+    POLICY_DOCUMENT_SETS,
+};
+
+struct policy_unit;
+
+/** A named list of values. */
+struct policy_set {
+    struct str name;
+    struct position at;
+    const json_t *list;          /* as written, for the rule's hash */
+    struct policy_values values; /* as texts */
+    uint8_t sha256[SHA256_LEN];  /* of the list */
+    struct policy_unit *unit;    /* that it stands in */
+};
+
+/** A definition that a unit was compiled with; `unit` is the one it stands in: one reference. */
+struct policy_use {
+    enum policy_document document; /* what kind of definition */
+    struct str name;
+    uint8_t sha256[SHA256_LEN]; /* of the definition */
+    struct policy_unit *unit;
+};
+
+/**
+ * A compiled file. Whatever depends on other files than those in `uses` is no part of it: policies
+ * that were loaded one after the other share it.
+ *
+ * Threads: immutable once compiled; reference-counted
+ */
+struct policy_unit {
+    atomic_size_t reference_count;
+    struct arena *arena; /* all below */
+    struct str path;
+    uint8_t sha256[SHA256_LEN]; /* of the file's bytes */
+    enum policy_document document;
+    struct diagnostics warnings; /* what there was to say; it has no errors */
+
+    const struct policy_pipeline *pipeline; /* POLICY_DOCUMENT_PIPELINE */
+    struct policy_use *uses;
+    size_t use_count;
+
+    struct policy_set *sets; /* POLICY_DOCUMENT_SETS */
+    size_t set_count;
+};
+
+struct policy_unit *policy_unit_ref(struct policy_unit *unit);
+void policy_unit_unref(struct policy_unit *unit);
+
+OWNED_POINTER(policy_unit_unref, struct policy_unit)
+
+/** What other files are compiled with. Threads: immutable once all of it is gathered */
+struct policy_definitions {
+    const struct policy_set **sets; /* sorted by name */
+    size_t set_count;
+};
+
+/** The set of a name, or NULL. */
+const struct policy_set *policy_set_find(const struct policy_definitions *definitions,
+                                         struct str name);
+
+/* ---- a policy ---- */
+
+/** A pipeline as part of one policy: what depends on other files stands here, not in its unit. */
+struct policy_linked {
+    const struct policy_pipeline *pipeline;
+};
+
 /* ---- the index ---- */
 
 /** Where the index finds the pipelines of a value: see policy_index.c. */
@@ -199,14 +272,26 @@ bool policy_index_find(const struct policy *policy, const struct policy_facts *f
 
 struct policy {
     atomic_size_t reference_count;
-    struct arena *arena; /* all below */
+    struct arena *arena; /* all below but the units */
     const struct policy_world *world;
-    struct policy_pipeline *pipelines;
+    struct policy_unit **units; /* one a file, in the order of the files; one reference each */
+    size_t unit_count;
+    size_t parsed_count; /* of the units, those that were not taken over */
+    struct policy_linked *pipelines;
     size_t pipeline_count;
     size_t stage_count;
     struct policy_index index;
     uint8_t sha256[SHA256_LEN];
 };
+
+/**
+ * Make a policy of its units: all that depends on more than one file. Mistakes go to `diagnostics`,
+ * and then the policy is not to be used.
+ *
+ * Errors: ERROR_MEMORY
+ */
+bool policy_link(struct policy *policy, struct diagnostics *diagnostics, struct error *error)
+    MUST_USE;
 
 /* ---- files ---- */
 
@@ -238,33 +323,56 @@ bool policy_file_read(const struct policy_files *files, const struct policy_file
 
 /* ---- compiling ---- */
 
-/** A named list of values. */
-struct policy_set {
-    struct str name;
-    struct position at;
-    const json_t *list;          /* as written, for the rule's hash */
-    struct policy_values values; /* as texts */
+/** A file to compile. */
+struct policy_compilation {
+    const struct policy_world *world;
+    const struct policy_definitions *definitions; /* NULL: the file is one, and uses none */
+    struct str path;
+    struct str text;
+    struct diagnostics *diagnostics; /* of this file */
 };
 
-/** What compiling works with. Threads: confined. */
+/**
+ * Parse and compile a file. Mistakes are reported.
+ *
+ * `*unit` is NULL where it is not good. Where `definitions` is NULL only a definition is compiled,
+ * and only then what was reported counts. False without memory.
+ */
+bool policy_compile(const struct policy_compilation *compilation, bool *is_definition,
+                    struct policy_unit **unit) MUST_USE;
+
+/** Whether a text may be of a definition: false is certain, true a guess. */
+bool policy_may_define(struct str text);
+
+/** Whether it is a definition. */
+bool policy_document_defines(enum policy_document document);
+
+/** Whether a unit would come out the same with these definitions. */
+bool policy_unit_is_fresh(const struct policy_unit *unit,
+                          const struct policy_definitions *definitions);
+
+/** What compiling a file works with. Threads: confined. */
 struct policy_loader {
     const struct policy_world *world;
-    struct policy *policy;
-    struct arena *arena;       /* the policy's */
-    struct yaml_reader reader; /* of the document at hand */
-    struct policy_set *sets;   /* sorted by name once all are read */
-    size_t set_count;
-    json_t *used_sets; /* by the pipeline at hand: name to list */
+    const struct policy_definitions *definitions; /* of all files */
+    struct policy_unit *unit;                     /* the one at hand */
+    struct arena *arena;                          /* the unit's */
+    struct yaml_reader reader; /* of its document; what it reports and the arrays that it gives
+                                  are in the file's scratch memory */
+    json_t *used_sets;         /* by the unit: name to list */
     bool is_out_of_memory;
 };
 
-/** Zeroed memory of the policy; NULL marks the loader as out of memory. */
+/** Remember that the unit at hand was compiled with a definition of another one. */
+void policy_loader_use(struct policy_loader *loader, const struct policy_use *use);
+
+/** Zeroed memory of the unit; NULL marks the loader as out of memory. */
 void *policy_loader_alloc(struct policy_loader *loader, size_t count, size_t size) MUST_USE;
 
-/** A copy in the policy's memory. */
+/** A copy in the unit's memory. */
 struct str policy_loader_copy(struct policy_loader *loader, struct str text);
 
-/** Keep a JSON value as long as the policy; NULL (and marked) without memory. */
+/** Keep a JSON value as long as the unit; NULL (and marked) without memory. */
 const json_t *policy_loader_keep(struct policy_loader *loader, const json_t *value);
 
 /** Where words of the language may stand. */
@@ -336,17 +444,22 @@ bool policy_values_read(struct policy_loader *loader, const json_t *json, enum p
 bool policy_values_of_set(struct policy_loader *loader, const json_t *use, enum policy_type type,
                           struct policy_values *values);
 
-/** Read a `sets` document into `loader->sets`, whose memory has room. */
+/** Read a `sets` document into the unit at hand. */
 void policy_sets_read(struct policy_loader *loader, const json_t *root);
 
-/** Sort the sets and report names that are there twice. */
-void policy_sets_finish(struct policy_loader *loader);
+/**
+ * Gather the sets of all units (NULL: the file's is none), and report names that are there twice.
+ * False without memory.
+ */
+bool policy_sets_gather(struct policy_unit *const *units, size_t count, struct arena *arena,
+                        struct diagnostics *diagnostics, struct policy_definitions *definitions)
+    MUST_USE;
 
 /** Whether a name has 1 to `max` bytes, all of them in `set`. */
 bool policy_is_name(struct str text, const char *set, size_t max);
 
 /** Read a pipeline document. Mistakes are reported. */
-void policy_pipeline_read(struct policy_loader *loader, const json_t *root, const char *path,
+void policy_pipeline_read(struct policy_loader *loader, const json_t *root,
                           struct policy_pipeline *pipeline);
 
 /** Read `proof`: enum policy_proof bits; 0 where it is not written or wrong. */

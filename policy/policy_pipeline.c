@@ -184,12 +184,12 @@ static void hash_rule(struct policy_loader *loader, const json_t *root,
         memcpy(pipeline->stages[i].shown.rule_sha256, digest, SHA256_LEN);
 }
 
-void policy_pipeline_read(struct policy_loader *loader, const json_t *root, const char *path,
+void policy_pipeline_read(struct policy_loader *loader, const json_t *root,
                           struct policy_pipeline *pipeline)
 {
     struct policy_scope scope = { 0 };
 
-    pipeline->file = policy_loader_copy(loader, str_from(path));
+    pipeline->file = loader->unit->path;
     if (!policy_words_check(loader, POLICY_PLACE_PIPELINE, root))
         return;
     read_pipeline_name(loader, root, pipeline);

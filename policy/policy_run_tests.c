@@ -242,12 +242,12 @@ bool policy_run_tests(const struct policy *policy, const char *claims_folder, st
     size_t done = 0;
 
     for (size_t i = 0; i < policy->pipeline_count; i++)
-        total += policy->pipelines[i].test_count;
+        total += policy->pipelines[i].pipeline->test_count;
     list = arena_alloc_array(arena, total + 1, sizeof(*list));
     if (list == NULL)
         return error_set(error, ERROR_MEMORY, "testing a policy");
     for (size_t i = 0; i < policy->pipeline_count; i++) {
-        const struct policy_pipeline *pipeline = &policy->pipelines[i];
+        const struct policy_pipeline *pipeline = policy->pipelines[i].pipeline;
 
         for (size_t k = 0; k < pipeline->test_count; k++, done++) {
             struct run run = { policy,        pipeline, &pipeline->tests[k],

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "policy/policy_internal.h"
 
@@ -136,19 +137,21 @@ bool policy_values_read(struct policy_loader *loader, const json_t *json, enum p
 
 /* ---- sets ---- */
 
-static int compare_sets(const void *a, const void *b)
+/* What a set's list comes to: users are compiled again where it changes. */
+static void hash_set(struct policy_loader *loader, struct policy_set *set)
 {
-    const struct policy_set *left = a;
-    const struct policy_set *right = b;
-    int order = str_compare(left->name, right->name);
+    OWNED(buf_release) struct buf text = { 0 };
 
-    return order != 0 ? order : str_compare(left->at.file, right->at.file);
+    buf_init(&text, SIZE_MAX / 2);
+    buf_add_json(&text, set->list);
+    loader->is_out_of_memory |= !buf_is_ok(&text);
+    sha256(buf_str(&text), set->sha256);
 }
 
 static void read_set(struct policy_loader *loader, const json_t *map, const char *name)
 {
     const json_t *list = json_object_get(map, name);
-    struct policy_set *set = &loader->sets[loader->set_count];
+    struct policy_set *set = &loader->unit->sets[loader->unit->set_count];
 
     if (!json_is_array(list)) {
         (void)yaml_complain_hint(&loader->reader, list, STR("a set is written [a, b]"),
@@ -165,9 +168,11 @@ static void read_set(struct policy_loader *loader, const json_t *map, const char
         return;
     set->name = policy_loader_copy(loader, str_from(name));
     set->at = yaml_at_key(loader->reader.document, map, name);
-    set->at.file = policy_loader_copy(loader, set->at.file);
+    set->at.file = loader->unit->path;
     set->list = policy_loader_keep(loader, list);
-    loader->set_count++;
+    set->unit = loader->unit;
+    hash_set(loader, set);
+    loader->unit->set_count++;
 }
 
 void policy_sets_read(struct policy_loader *loader, const json_t *root)
@@ -182,38 +187,66 @@ void policy_sets_read(struct policy_loader *loader, const json_t *root)
         return;
     if (json_object_size(map) == 0)
         (void)yaml_complain(&loader->reader, map, "there is no set in 'sets'");
+    loader->unit->sets =
+        policy_loader_alloc(loader, json_object_size(map) + 1, sizeof(loader->unit->sets[0]));
+    if (loader->unit->sets == NULL)
+        return;
     json_object_foreach (json_iterable(map), name, value) {
         read_set(loader, map, name);
     }
 }
 
-void policy_sets_finish(struct policy_loader *loader)
+static int compare_sets(const void *a, const void *b)
 {
-    if (loader->set_count == 0)
-        return;
-    qsort(loader->sets, loader->set_count, sizeof(loader->sets[0]), compare_sets);
-    for (size_t i = 1; i < loader->set_count; i++) {
-        const struct policy_set *first = &loader->sets[i - 1];
-        const struct policy_set *second = &loader->sets[i];
+    const struct policy_set *left = *(const struct policy_set *const *)a;
+    const struct policy_set *right = *(const struct policy_set *const *)b;
+    int order = str_compare(left->name, right->name);
+
+    return order != 0 ? order : str_compare(left->at.file, right->at.file);
+}
+
+static void check_unique(const struct policy_definitions *definitions,
+                         struct diagnostics *diagnostics)
+{
+    for (size_t i = 1; i < definitions->set_count; i++) {
+        const struct policy_set *first = definitions->sets[i - 1];
+        const struct policy_set *second = definitions->sets[i];
 
         if (str_eq(first->name, second->name))
-            (void)diagnostics_add(
-                loader->reader.diagnostics, DIAGNOSTIC_ERROR, second->at, STR(""), STR(""),
-                "the set '" STR_FMT "' is already at " STR_FMT ":%zu:%zu", STR_ARG(second->name),
-                STR_ARG(first->at.file), first->at.line, first->at.column);
+            (void)diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, second->at, STR(""), STR(""),
+                                  "the set '" STR_FMT "' is already at " STR_FMT ":%zu:%zu",
+                                  STR_ARG(second->name), STR_ARG(first->at.file), first->at.line,
+                                  first->at.column);
     }
 }
 
-static const struct policy_set *find_set(const struct policy_loader *loader, struct str name)
+bool policy_sets_gather(struct policy_unit *const *units, size_t count, struct arena *arena,
+                        struct diagnostics *diagnostics, struct policy_definitions *definitions)
 {
-    struct policy_set wanted = { .name = name };
+    size_t max = 0;
 
-    for (size_t low = 0, high = loader->set_count; low < high;) {
+    for (size_t i = 0; i < count; i++)
+        max += units[i] == NULL ? 0 : units[i]->set_count;
+    definitions->sets = arena_alloc_array(arena, max + 1, sizeof(const struct policy_set *));
+    if (definitions->sets == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; units[i] != NULL && k < units[i]->set_count; k++)
+            definitions->sets[definitions->set_count++] = &units[i]->sets[k];
+    qsort(definitions->sets, max, sizeof(const struct policy_set *), compare_sets);
+    check_unique(definitions, diagnostics);
+    return true;
+}
+
+const struct policy_set *policy_set_find(const struct policy_definitions *definitions,
+                                         struct str name)
+{
+    for (size_t low = 0, high = definitions->set_count; low < high;) {
         size_t middle = low + (high - low) / 2;
-        int order = str_compare(wanted.name, loader->sets[middle].name);
+        int order = str_compare(name, definitions->sets[middle]->name);
 
         if (order == 0)
-            return &loader->sets[middle];
+            return definitions->sets[middle];
         if (order < 0)
             high = middle;
         else
@@ -225,13 +258,14 @@ static const struct policy_set *find_set(const struct policy_loader *loader, str
 static bool complain_set(const struct policy_loader *loader, const json_t *use)
 {
     struct arena *arena = loader->reader.diagnostics->arena;
-    struct str *names = arena_alloc_array(arena, loader->set_count + 1, sizeof(*names));
+    size_t count = loader->definitions->set_count;
+    struct str *names = arena_alloc_array(arena, count + 1, sizeof(*names));
     struct str nearest = { 0 };
 
-    for (size_t i = 0; names != NULL && i < loader->set_count; i++)
-        names[i] = loader->sets[i].name;
+    for (size_t i = 0; names != NULL && i < count; i++)
+        names[i] = loader->definitions->sets[i]->name;
     if (names != NULL)
-        nearest = str_nearest(json_str(use), names, loader->set_count);
+        nearest = str_nearest(json_str(use), names, count);
     if (nearest.len > 0)
         nearest = arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
     return yaml_complain_hint(&loader->reader, use, nearest, "there is no set '" STR_FMT "'",
@@ -256,6 +290,16 @@ static bool convert_set(struct policy_loader *loader, const json_t *use,
     return sort_values(loader, use, NULL, integers, values->count);
 }
 
+static void remember_set(struct policy_loader *loader, const struct policy_set *set)
+{
+    struct policy_use use = { POLICY_DOCUMENT_SETS, set->name, { 0 }, set->unit };
+
+    memcpy(use.sha256, set->sha256, SHA256_LEN);
+    policy_loader_use(loader, &use);
+    if (json_object_set(loader->used_sets, set->name.data, json_iterable(set->list)) != 0)
+        loader->is_out_of_memory = true;
+}
+
 bool policy_values_of_set(struct policy_loader *loader, const json_t *use, enum policy_type type,
                           struct policy_values *values)
 {
@@ -263,11 +307,10 @@ bool policy_values_of_set(struct policy_loader *loader, const json_t *use, enum 
 
     if (!json_is_string(use))
         return yaml_complain(&loader->reader, use, "'in' takes the name of a set");
-    set = find_set(loader, json_str(use));
+    set = policy_set_find(loader->definitions, json_str(use));
     if (set == NULL)
         return complain_set(loader, use);
-    if (json_object_set(loader->used_sets, json_string_value(use), json_iterable(set->list)) != 0)
-        loader->is_out_of_memory = true;
+    remember_set(loader, set);
     if (type != POLICY_TEXT)
         return convert_set(loader, use, set, type, values);
     *values = set->values;

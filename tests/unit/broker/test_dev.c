@@ -114,6 +114,16 @@ static void fail_with(const struct fixture *fixture, const struct error *error)
     fail_msg("%s\n%s", error->cause, text.data != NULL ? text.data : "");
 }
 
+static bool load_policy(struct fixture *fixture, const struct config *config,
+                        struct policy **policy, struct error *error)
+{
+    const struct policy_load_options options = { .folder = config->policy_directory,
+                                                 .world = &config->world,
+                                                 .diagnostics = &fixture->diagnostics };
+
+    return policy_load(&options, policy, error);
+}
+
 static void the_configuration_and_the_policy_load_and_its_tests_pass(void **state)
 {
     struct fixture *fixture = *state;
@@ -124,8 +134,7 @@ static void the_configuration_and_the_policy_load_and_its_tests_pass(void **stat
     size_t count = 0;
 
     if (!config_load(prepare(fixture), &fixture->diagnostics, &config, &error) ||
-        !policy_load(config->policy_directory, &config->world, &fixture->diagnostics, &policy,
-                     &error))
+        !load_policy(fixture, config, &policy, &error))
         fail_with(fixture, &error);
     assert_int_equal(fixture->diagnostics.count, 0); /* no warnings either */
     assert_true(str_eq(config->issuer, STR(DEV_BROKER_URL)));

@@ -29,11 +29,14 @@ static bool load(const char *folder, struct arena *arena, struct buf *said)
 {
     OWNED(policy_unref) struct policy *policy = NULL;
     struct diagnostics diagnostics;
+    const struct policy_load_options options = { .folder = folder,
+                                                 .world = &test_world,
+                                                 .diagnostics = &diagnostics };
     struct error error = { 0 };
     bool is_loaded;
 
     diagnostics_init(&diagnostics, arena);
-    is_loaded = policy_load(folder, &test_world, &diagnostics, &policy, &error);
+    is_loaded = policy_load(&options, &policy, &error);
     assert_int_equal(is_loaded, diagnostics.error_count == 0);
     assert_int_equal(error.code, is_loaded ? ERROR_NONE : ERROR_CONFIG);
     assert_true(is_loaded == (policy != NULL));

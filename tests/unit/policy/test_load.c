@@ -51,10 +51,18 @@ static const char *path_of(const struct loading *loading, const char *name)
     return arena_printf(loading->arena, "%s/%s", loading->folder, name).data;
 }
 
+static bool load_folder(struct loading *loading, const char *folder)
+{
+    const struct policy_load_options options = { .folder = folder,
+                                                 .world = &test_world,
+                                                 .diagnostics = &loading->diagnostics };
+
+    return policy_load(&options, &loading->policy, &loading->error);
+}
+
 static bool load(struct loading *loading)
 {
-    return policy_load(loading->folder, &test_world, &loading->diagnostics, &loading->policy,
-                       &loading->error);
+    return load_folder(loading, loading->folder);
 }
 
 static void assert_refused(struct loading *loading, const char *fragment)
@@ -90,8 +98,7 @@ static void a_folder_that_is_not_there_is_an_error_of_its_own(void **state)
 {
     struct loading *loading = *state;
 
-    assert_false(policy_load(path_of(loading, "nope"), &test_world, &loading->diagnostics,
-                             &loading->policy, &loading->error));
+    assert_false(load_folder(loading, path_of(loading, "nope")));
     assert_int_equal(loading->error.code, ERROR_IO);
 }
 
@@ -100,8 +107,7 @@ static void a_file_in_place_of_a_folder_is_an_error(void **state)
     struct loading *loading = *state;
 
     world_write(loading->folder, "p.yaml", GOOD);
-    assert_false(policy_load(path_of(loading, "p.yaml"), &test_world, &loading->diagnostics,
-                             &loading->policy, &loading->error));
+    assert_false(load_folder(loading, path_of(loading, "p.yaml")));
     assert_int_equal(loading->error.code, ERROR_IO);
 }
 

@@ -24,12 +24,15 @@ static bool load_failing(const char *folder, size_t nth)
     OWNED(arena_free) struct arena *arena = arena_new((size_t)1024 * 1024);
     OWNED(policy_unref) struct policy *policy = NULL;
     struct diagnostics diagnostics;
+    const struct policy_load_options options = { .folder = folder,
+                                                 .world = &test_world,
+                                                 .diagnostics = &diagnostics };
     struct error error = { 0 };
     bool is_loaded;
 
     diagnostics_init(&diagnostics, arena);
     fail_memory_at(nth);
-    is_loaded = policy_load(folder, &test_world, &diagnostics, &policy, &error);
+    is_loaded = policy_load(&options, &policy, &error);
     fail_memory_at(0);
     assert_int_equal(is_loaded, policy != NULL);
     assert_int_equal(is_loaded, error.code == ERROR_NONE);

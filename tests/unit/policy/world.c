@@ -204,11 +204,14 @@ static struct policy *load(const char *folder, struct buf *said)
 {
     OWNED(arena_free) struct arena *arena = arena_new(DIAGNOSTICS_BYTES);
     struct diagnostics diagnostics;
+    const struct policy_load_options options = { .folder = folder,
+                                                 .world = &test_world,
+                                                 .diagnostics = &diagnostics };
     struct policy *policy = NULL;
     struct error error = { 0 };
 
     diagnostics_init(&diagnostics, arena);
-    if (!policy_load(folder, &test_world, &diagnostics, &policy, &error))
+    if (!policy_load(&options, &policy, &error))
         assert_null(policy);
     diagnostics_write(&diagnostics, said);
     if (policy == NULL)
