@@ -21,9 +21,11 @@
 /* Every piece is a chunk of its own, of its exact size. */
 #define CHUNK_FIRST 0
 #define CHUNK_MAX 0
+#define CHUNK_FRUGAL 0
 #else
 #define CHUNK_FIRST ((size_t)4 * 1024)
 #define CHUNK_MAX ((size_t)64 * 1024)
+#define CHUNK_FRUGAL ((size_t)1000) /* 1 KiB with its head and malloc's */
 #endif
 
 #define ALIGNMENT _Alignof(max_align_t)
@@ -45,6 +47,7 @@ struct arena {
     struct chunk *newest;
     struct deferred *deferred;
     size_t chunk_bytes; /* what the next chunk has at least */
+    bool is_steady;     /* chunks do not grow */
     size_t left_bytes;  /* of the limit */
 };
 
@@ -54,6 +57,17 @@ struct arena *arena_new(size_t max_bytes)
 
     if (arena != NULL)
         *arena = (struct arena){ .chunk_bytes = CHUNK_FIRST, .left_bytes = max_bytes };
+    return arena;
+}
+
+struct arena *arena_new_frugal(size_t max_bytes)
+{
+    struct arena *arena = arena_new(max_bytes);
+
+    if (arena != NULL) {
+        arena->chunk_bytes = CHUNK_FRUGAL;
+        arena->is_steady = true;
+    }
     return arena;
 }
 
@@ -82,9 +96,9 @@ void arena_free(struct arena *arena)
     free(arena);
 }
 
-static size_t round_up(size_t size)
+static size_t round_up(size_t size, size_t alignment)
 {
-    return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    return (size + alignment - 1) & ~(alignment - 1);
 }
 
 /* calloc(): a piece is zeroed because its chunk was, and no piece is ever reused. */
@@ -98,34 +112,40 @@ static struct chunk *arena_add_chunk(struct arena *arena, size_t size)
     chunk->capacity = capacity;
     chunk->next = arena->newest;
     arena->newest = chunk;
-    if (arena->chunk_bytes <= CHUNK_MAX / 2)
+    if (!arena->is_steady && arena->chunk_bytes <= CHUNK_MAX / 2)
         arena->chunk_bytes *= 2;
     return chunk;
 }
 
-static bool chunk_has_room(const struct chunk *chunk, size_t size)
+static bool chunk_has_room(const struct chunk *chunk, size_t size, size_t alignment)
 {
-    size_t start = round_up(chunk->used);
+    size_t start = round_up(chunk->used, alignment);
 
     return start <= chunk->capacity && size <= chunk->capacity - start;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+static void *take(struct arena *arena, size_t size, size_t alignment)
 {
     size_t exact = size == 0 ? 1 : size;
+    size_t counted = exact > SIZE_MAX - ALIGNMENT ? SIZE_MAX : round_up(exact, ALIGNMENT);
     struct chunk *chunk = arena->newest;
     void *piece;
 
-    if (exact > arena->left_bytes || round_up(exact) > arena->left_bytes)
+    if (counted > arena->left_bytes)
         return NULL;
-    if (chunk == NULL || !chunk_has_room(chunk, exact))
+    if (chunk == NULL || !chunk_has_room(chunk, exact, alignment))
         chunk = arena_add_chunk(arena, exact);
     if (chunk == NULL)
         return NULL;
-    piece = chunk->data + round_up(chunk->used);
-    chunk->used = round_up(chunk->used) + exact;
-    arena->left_bytes -= round_up(exact);
+    piece = chunk->data + round_up(chunk->used, alignment);
+    chunk->used = round_up(chunk->used, alignment) + exact;
+    arena->left_bytes -= counted;
     return piece;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return take(arena, size, ALIGNMENT);
 }
 
 void *arena_alloc_array(struct arena *arena, size_t count, size_t size)
@@ -137,7 +157,7 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t size)
 
 struct str arena_copy(struct arena *arena, struct str string)
 {
-    char *copy = string.len == SIZE_MAX ? NULL : arena_alloc(arena, string.len + 1);
+    char *copy = string.len == SIZE_MAX ? NULL : take(arena, string.len + 1, 1);
 
     if (copy == NULL)
         return (struct str){ 0 };
@@ -155,7 +175,7 @@ struct str arena_printf(struct arena *arena, const char *format, ...)
     va_start(values, format);
     len = vsnprintf(NULL, 0, format, values);
     va_end(values);
-    text = len < 0 ? NULL : arena_alloc(arena, (size_t)len + 1);
+    text = len < 0 ? NULL : take(arena, (size_t)len + 1, 1);
     if (text == NULL)
         return (struct str){ 0 };
     va_start(values, format);

@@ -22,6 +22,9 @@ struct arena;
 /** A new arena that never holds more than `max_bytes`; NULL when there is no memory. */
 struct arena *arena_new(size_t max_bytes) MUST_USE;
 
+/** The same for what lives long and many: chunks stay small, so that little of them is unused. */
+struct arena *arena_new_frugal(size_t max_bytes) MUST_USE;
+
 /** Run what was deferred (last first), wipe, free. */
 void arena_free(struct arena *arena);
 
@@ -33,7 +36,7 @@ void *arena_alloc(struct arena *arena, size_t size) MUST_USE;
 /** `count` zeroed elements of `size` bytes, the product checked. */
 void *arena_alloc_array(struct arena *arena, size_t count, size_t size) MUST_USE;
 
-/** A copy, followed by a NUL that is not counted. On failure `data` is NULL. */
+/** A copy, followed by a NUL that is not counted, at any address. On failure `data` is NULL. */
 struct str arena_copy(struct arena *arena, struct str string);
 
 /** Formatted text, NUL-terminated besides. On failure `data` is NULL. */

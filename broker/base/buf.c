@@ -41,6 +41,14 @@ void buf_clear(struct buf *buf)
     buf->is_failed = false;
 }
 
+void buf_truncate(struct buf *buf, size_t len)
+{
+    if (len >= buf->len)
+        return;
+    secret_wipe(buf->data + len, buf->len - len);
+    buf->len = len;
+}
+
 /* At least twice what it was, so that n appends cost n; never more than the limit and its NUL. */
 static size_t capacity_for(const struct buf *buf, size_t len)
 {

@@ -39,6 +39,9 @@ struct str buf_str(const struct buf *buf);
 /** Forget the content (wiped), keep the memory and the limit. */
 void buf_clear(struct buf *buf);
 
+/** Forget what is behind the first `len` bytes (wiped); a failure stays one. */
+void buf_truncate(struct buf *buf, size_t len);
+
 /** Append `len` bytes for the caller to fill at once; NULL when they do not fit. */
 char *buf_extend(struct buf *buf, size_t len) MUST_USE;
 

@@ -1,5 +1,7 @@
 #include "base/claim.h"
 
+#include <stdio.h>
+
 #include "base/json.h"
 
 const struct claim *claim_find(const struct claim_table *table, struct str name)
@@ -83,6 +85,23 @@ bool claim_put(json_t *claims, const char *name, json_t *take_value)
         object = json_object_get(object, part);
     }
     return unescape(head, part) && json_put(object, part, json_incref(value));
+}
+
+bool claim_drop(json_t *claims, const char *name)
+{
+    struct str rest = str_from(name + 1);
+    char part[CLAIM_POINTER_MAX + 1];
+    json_t *object = claims;
+    struct str head;
+
+    if (name[0] != '/')
+        return json_object_del(claims, name) == 0;
+    while (str_cut(rest, '/', &head, &rest)) {
+        if (!unescape(head, part))
+            return false;
+        object = json_object_get(object, part);
+    }
+    return unescape(head, part) && json_object_del(object, part) == 0;
 }
 
 bool claim_name_is_good(struct str name)
@@ -180,4 +199,65 @@ size_t claim_dangers_find(const struct claim_dangers *dangers, const json_t *cla
         if (is_there(&dangers->rows[i], claims, ci))
             found[count++] = &dangers->rows[i];
     return count;
+}
+
+/* ---- copies ---- */
+
+static json_t *number_text(const json_t *number)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, json_integer_value(number));
+
+    return json_stringn(digits, (size_t)len);
+}
+
+static bool put_copy(const struct claim_copy *row, const json_t *claims, json_t *ci)
+{
+    const json_t *value = claim_value(claims, row->claim);
+    bool is_absent = value == NULL || json_is_null(value) ||
+                     (json_is_string(value) && json_string_length(value) == 0);
+
+    if (is_absent && row->form == CLAIM_FORM_NONE) {
+        (void)json_object_del(ci, row->fact); /* it may not be there */
+        return true;
+    }
+    if (!is_absent && json_is_string(value))
+        return json_put(ci, row->fact, json_incref(json_iterable(value)));
+    if (json_is_integer(value) && row->form == CLAIM_FORM_NUMBER)
+        return json_put(ci, row->fact, number_text(value));
+    return json_put(ci, row->fact, json_null());
+}
+
+bool claim_copies_put(const struct claim_copies *copies, const json_t *claims, json_t *ci)
+{
+    for (size_t i = 0; i < copies->count; i++)
+        if (!put_copy(&copies->rows[i], claims, ci))
+            return false;
+    return true;
+}
+
+/* ---- words ---- */
+
+static bool is_boolean(const struct claim_table *facts, const char *fact)
+{
+    const struct claim *row = claim_find(facts, str_from(fact));
+
+    return row != NULL && row->type == CLAIM_BOOLEAN;
+}
+
+bool claim_words_put(const struct claim_words *words, const struct claim_table *facts,
+                     const json_t *claims, json_t *ci)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        const struct claim_word *row = &words->rows[i];
+        struct str value = str_from(row->value);
+
+        if (!is_value(claim_value(claims, row->claim), row->word))
+            continue;
+        if (!json_put(ci, row->fact,
+                      is_boolean(facts, row->fact) ? json_boolean(str_eq(value, STR("true")))
+                                                   : json_from_str(value)))
+            return false;
+    }
+    return true;
 }

@@ -63,6 +63,9 @@ bool claim_name_is_good(struct str name);
  */
 bool claim_put(json_t *claims, const char *name, json_t *take_value) MUST_USE;
 
+/** Remove what claim_value() reads; false where there is nothing. */
+bool claim_drop(json_t *claims, const char *name);
+
 /** The longest part of a pointer, bytes. */
 #define CLAIM_POINTER_MAX 256
 
@@ -92,3 +95,77 @@ struct claim_dangers {
  */
 size_t claim_dangers_find(const struct claim_dangers *dangers, const json_t *claims,
                           const json_t *ci, const struct claim_danger **found);
+
+/** What a copied claim may be besides text, and what its absence says of the fact. */
+enum claim_form {
+    CLAIM_FORM_UNKNOWN, /* absence says nothing: the fact is null */
+    CLAIM_FORM_NONE,    /* absence says that there is none: the fact is left out */
+    CLAIM_FORM_NUMBER,  /* as CLAIM_FORM_UNKNOWN; an integer becomes text */
+};
+
+/** A `ci` fact that is a claim as it stands: a text. */
+struct claim_copy {
+    const char *fact;  /* without "ci." */
+    const char *claim; /* a name as of a row: maybe a pointer */
+    enum claim_form form;
+};
+
+struct claim_copies {
+    const struct claim_copy *rows;
+    size_t count;
+};
+
+/** A list of names as it stands in a row, ended by NULL. */
+#define CLAIM_NAMES(...)                                                                           \
+    (const char *const[])                                                                          \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+/** A `ci` fact that follows from a claim's value; a boolean's is "true" or "false". */
+struct claim_word {
+    const char *claim; /* a name as of a row */
+    const char *word;
+    const char *fact; /* without "ci." */
+    const char *value;
+};
+
+struct claim_words {
+    const struct claim_word *rows;
+    size_t count;
+};
+
+/**
+ * Set what rows say of a token's claims, in `ci`; `facts` has the facts' types. Where no row of a
+ * fact has the claim's value it stays as it is. False without memory.
+ */
+bool claim_words_put(const struct claim_words *words, const struct claim_table *facts,
+                     const json_t *claims, json_t *ci) MUST_USE;
+
+/**
+ * Set the facts that are copied, in `ci`; a claim that is no text, nor a number where one may be,
+ * makes its fact null. False without memory.
+ */
+bool claim_copies_put(const struct claim_copies *copies, const json_t *claims, json_t *ci) MUST_USE;
+
+/**
+ * A condition that says less than its author thinks: what to warn of in a stage's `identity` and
+ * `when`.
+ */
+struct claim_lint {
+    const char *rule;          /* its stable name: "github-environment-without-ref" */
+    const char *const *claims; /* that a condition is on, "ci.*" too; a name that ends with '/' or
+                                  ':' is of all that start so. Ended by NULL */
+    const char *has; /* only where a value or pattern of it has this within; NULL: always */
+    /* Harmless where the stage has a condition on one of these as well; ended by NULL. NULL: it
+     * never is. */
+    const char *const *unless;
+    bool is_of_production; /* only in stages whose environment is production */
+    const char *message;   /* behind "'ref' ": why it is too little */
+    const char *hint;
+};
+
+struct claim_lints {
+    const struct claim_lint *rows;
+    size_t count;
+};

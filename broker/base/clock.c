@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 static _Atomic int64_t test_offset_s;
+static _Atomic int64_t test_step_s; /* of the wall clock alone */
 
 static int64_t offset_ms(void)
 {
@@ -18,8 +19,23 @@ void clock_test_advance(int64_t seconds)
     assert(seconds >= 0);
     atomic_fetch_add_explicit(&test_offset_s, seconds, memory_order_relaxed);
 }
+
+static int64_t step_ms(void)
+{
+    return atomic_load_explicit(&test_step_s, memory_order_relaxed) * 1000;
+}
+
+void clock_test_step(int64_t seconds)
+{
+    atomic_fetch_add_explicit(&test_step_s, seconds, memory_order_relaxed);
+}
 #else
 static int64_t offset_ms(void)
+{
+    return 0;
+}
+
+static int64_t step_ms(void)
 {
     return 0;
 }
@@ -47,7 +63,7 @@ int64_t clock_wall_s(void)
 
 int64_t clock_wall_ms(void)
 {
-    return to_ms(read_clock(CLOCK_REALTIME)) + offset_ms();
+    return to_ms(read_clock(CLOCK_REALTIME)) + offset_ms() + step_ms();
 }
 
 int64_t clock_monotonic_ms(void)

@@ -25,4 +25,7 @@ int64_t clock_monotonic_ns(void);
 #ifdef STAGEPASS_TEST_CLOCK
 /** Move both clocks ahead by `seconds` (0 or more; summed over calls). */
 void clock_test_advance(int64_t seconds);
+
+/** Set the wall clock ahead, or back where below 0: as if somebody corrected it. */
+void clock_test_step(int64_t seconds);
 #endif

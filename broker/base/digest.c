@@ -7,8 +7,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/evp.h>
+
+#include "base/secret.h"
+
+#define SHA256_BLOCK_LEN 64
 
 enum algorithm {
     ALGORITHM_SHA256,
@@ -108,6 +113,28 @@ void sha256_2(struct str first, struct str second, uint8_t out[SHA256_LEN])
     digest(ALGORITHM_SHA256, first, second, out);
 }
 
+/* A key that is longer than a block counts as its digest. */
+void hmac_sha256(struct str key, struct str message, uint8_t out[SHA256_LEN])
+{
+    uint8_t inner[SHA256_BLOCK_LEN] = { 0 };
+    uint8_t outer[SHA256_BLOCK_LEN];
+    uint8_t between[SHA256_LEN];
+
+    if (key.len > sizeof(inner))
+        sha256(key, inner);
+    else if (key.len > 0)
+        memcpy(inner, key.data, key.len);
+    for (size_t i = 0; i < sizeof(inner); i++) {
+        outer[i] = inner[i] ^ 0x5c;
+        inner[i] ^= 0x36;
+    }
+    sha256_2((struct str){ (const char *)inner, sizeof(inner) }, message, between);
+    sha256_2((struct str){ (const char *)outer, sizeof(outer) },
+             (struct str){ (const char *)between, sizeof(between) }, out);
+    secret_wipe(inner, sizeof(inner));
+    secret_wipe(outer, sizeof(outer));
+}
+
 void sha384(struct str bytes, uint8_t out[SHA384_LEN])
 {
     digest(ALGORITHM_SHA384, bytes, STR(""), out);
@@ -154,7 +181,47 @@ static uint32_t crc_eight(uint32_t crc, const uint8_t *bytes)
            crc_table[1][bytes[6]] ^ crc_table[0][bytes[7]];
 }
 
+#if defined(__x86_64__)
+
+#define HAS_CRC_INSTRUCTION __builtin_cpu_supports("sse4.2")
+
+__attribute__((target("sse4.2"))) static uint32_t crc_by_instruction(uint32_t crc,
+                                                                     const uint8_t *at, size_t left)
+{
+    uint64_t wide = crc;
+    uint64_t word;
+
+    for (; left >= sizeof(word); left -= sizeof(word), at += sizeof(word)) {
+        memcpy(&word, at, sizeof(word));
+        wide = __builtin_ia32_crc32di(wide, word);
+    }
+    crc = (uint32_t)wide;
+    for (; left > 0; left--, at++)
+        crc = __builtin_ia32_crc32qi(crc, *at);
+    return crc;
+}
+
+#else
+
+#define HAS_CRC_INSTRUCTION false
+
+static uint32_t crc_by_instruction(uint32_t crc, const uint8_t *at, size_t left)
+{
+    (void)at;
+    (void)left;
+    return crc;
+}
+
+#endif
+
 uint32_t crc32c(uint32_t seed, struct str bytes)
+{
+    if (HAS_CRC_INSTRUCTION)
+        return ~crc_by_instruction(~seed, (const uint8_t *)bytes.data, bytes.len);
+    return crc32c_portable(seed, bytes);
+}
+
+uint32_t crc32c_portable(uint32_t seed, struct str bytes)
 {
     const uint8_t *at = (const uint8_t *)bytes.data;
     size_t left = bytes.len;

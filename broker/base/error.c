@@ -15,6 +15,7 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 #define EXIT_REFUSED 3
+#define EXIT_APPROVAL 4
 #define EXIT_UNREACHABLE 5
 #define EXIT_FOUND 6
 #define EXIT_LATER 7
@@ -47,6 +48,7 @@ static const struct error_kind kinds[] = {
     { ERROR_MEDIA_TYPE,      "media_type",        BAD_REQUEST, NULL, 415, EXIT_FAILED, "the media type is not supported" },
     { ERROR_HEADERS_TOO_LARGE, "headers_too_large", BAD_REQUEST, NULL, 431, EXIT_FAILED, "the header fields are too large" },
     { ERROR_UNAUTHORIZED,    "unauthorized",      "invalid_token", NULL, 401, EXIT_REFUSED, "the bearer credential is missing or not known" },
+    { ERROR_CLIENT,          "client",            "invalid_client", NULL, 401, EXIT_REFUSED, "the resource server is not known by this name and secret" },
     { ERROR_ROLE,            "role",              "insufficient_scope", NULL, 403, EXIT_REFUSED, "none of your roles allows this" },
     { ERROR_BUSY,            "busy",              UNAVAILABLE, NULL, 429, EXIT_LATER, "too many requests: try again later" },
 
@@ -58,6 +60,7 @@ static const struct error_kind kinds[] = {
     { ERROR_TOKEN_TOO_OLD,   "token_too_old",     BAD_REQUEST, "token_too_old", 400, EXIT_REFUSED, "the subject token was issued too long ago" },
     { ERROR_TOKEN_AUDIENCE,  "token_audience",    BAD_REQUEST, "wrong_audience", 400, EXIT_REFUSED, "the subject token is for another audience" },
     { ERROR_ACTOR,           "actor",             BAD_REQUEST, NULL, 400, EXIT_REFUSED, "the actor token is not acceptable" },
+    { ERROR_REFRESH,         "refresh",           "invalid_grant", NULL, 400, EXIT_REFUSED, "the refresh token is not acceptable" },
     { ERROR_DPOP,            "dpop",              "invalid_dpop_proof", NULL, 400, EXIT_REFUSED, "the DPoP proof is not acceptable" },
     { ERROR_DPOP_NONCE,      "dpop_nonce",        "use_dpop_nonce", NULL, 400, EXIT_REFUSED, "the DPoP proof needs the nonce of this answer" },
     { ERROR_STAGE,           "stage",             BAD_REQUEST, NULL, 400, EXIT_REFUSED, "several stages fit: name one" },
@@ -65,14 +68,25 @@ static const struct error_kind kinds[] = {
     { ERROR_NO_PIPELINE,     "no_pipeline",       DENIED },
     { ERROR_CONDITION,       "condition",         DENIED },
     { ERROR_GUARDRAIL,       "guardrail",         DENIED },
+    { ERROR_BLOCKED,         "blocked",           "access_denied", NULL, 403, EXIT_REFUSED, "refused for now: ask who operates the broker" },
+    { ERROR_FULL,            "full",              UNAVAILABLE, "stage_full", 429, EXIT_LATER, "as many leases of the stage live as may: wait until one ends" },
     { ERROR_SCOPE,           "scope",             "invalid_scope", NULL, 400, EXIT_REFUSED, "the stage does not have such a grant" },
     { ERROR_TARGET,          "target",            "invalid_target", NULL, 400, EXIT_REFUSED, "the stage does not have such an audience" },
     { ERROR_DETAILS,         "details",           "invalid_authorization_details", NULL, 400, EXIT_REFUSED, "the authorization details are missing or not acceptable" },
+
+    { ERROR_BINDING,         "binding",           BAD_REQUEST, NULL, 400, EXIT_REFUSED, "the stage asks for a binding that did not come" },
+    { ERROR_APPROVAL_PENDING, "approval_pending", "authorization_pending", NULL, 400, EXIT_APPROVAL, "people have to approve this: ask again with the code" },
+    { ERROR_SLOW_DOWN,       "slow_down",         "slow_down", NULL, 400, EXIT_APPROVAL, "the approval is asked for too often" },
+    { ERROR_APPROVAL_EXPIRED, "approval_expired", "expired_token", NULL, 400, EXIT_APPROVAL, "the approval did not come, or was not used, in time" },
+    { ERROR_APPROVAL_REJECTED, "approval_rejected", "access_denied", NULL, 403, EXIT_REFUSED, "an approver refused this" },
+    { ERROR_UNAPPROVED,      "unapproved",        "access_denied", NULL, 403, EXIT_REFUSED, "what would be given now is not what was approved" },
+    { ERROR_APPROVAL_CODE,   "approval_code",     "invalid_grant", NULL, 400, EXIT_REFUSED, "the code is not good, or not any more" },
 
     { ERROR_KEYS_UNAVAILABLE, "keys_unavailable", UNAVAILABLE, NULL, 503, EXIT_LATER, "the keys of the issuer are not available: nothing was released" },
     { ERROR_MINT,            "mint",              UNAVAILABLE, NULL, 503, EXIT_LATER, "a target did not give the credential: nothing was released" },
     { ERROR_MINT_UNKNOWN,    "mint_unknown",      UNAVAILABLE, NULL, 503, EXIT_LATER, "a target did not answer in time: nothing was released" },
     { ERROR_LEDGER,          "ledger",            UNAVAILABLE, NULL, 503, EXIT_LATER, "the ledger is not available: nothing was released" },
+    { ERROR_INDEX,           "index",             UNAVAILABLE, NULL, 503, EXIT_LATER, "the ledger's index is not ready: try again later" },
     { ERROR_STOPPING,        "stopping",          UNAVAILABLE, NULL, 503, EXIT_LATER, "the broker is stopping: nothing was released" },
 
     { ERROR_REFUSED,         "refused",           NULL, NULL, 403, EXIT_REFUSED, "the broker refused" },

@@ -30,6 +30,7 @@ enum error_code {
     ERROR_MEDIA_TYPE,
     ERROR_HEADERS_TOO_LARGE,
     ERROR_UNAUTHORIZED, /* a bearer credential is missing or unknown */
+    ERROR_CLIENT,       /* invalid_client: a resource server that does not show itself */
     ERROR_ROLE,         /* who asks has no role for it */
     ERROR_BUSY,         /* budgets: 429 */
 
@@ -42,6 +43,7 @@ enum error_code {
     ERROR_TOKEN_TOO_OLD,
     ERROR_TOKEN_AUDIENCE,
     ERROR_ACTOR,      /* an unacceptable actor token: one constant answer */
+    ERROR_REFRESH,    /* an unacceptable refresh token: one constant answer */
     ERROR_DPOP,       /* invalid_dpop_proof */
     ERROR_DPOP_NONCE, /* use_dpop_nonce: the answer has one */
     ERROR_STAGE,      /* several stages fit and none is named */
@@ -50,15 +52,25 @@ enum error_code {
     ERROR_NO_PIPELINE, /* tell the caller nothing */
     ERROR_CONDITION,
     ERROR_GUARDRAIL,
+    ERROR_BLOCKED, /* by an operator */
+    ERROR_FULL,    /* as many leases of the stage live as may, and one waits for it: 429 */
     ERROR_SCOPE,
-    ERROR_TARGET,  /* invalid_target: an audience that the stage does not have */
-    ERROR_DETAILS, /* invalid_authorization_details */
+    ERROR_TARGET,            /* invalid_target: an audience that the stage does not have */
+    ERROR_DETAILS,           /* invalid_authorization_details */
+    ERROR_BINDING,           /* one that the stage asks for did not come */
+    ERROR_APPROVAL_PENDING,  /* authorization_pending: people are asked */
+    ERROR_SLOW_DOWN,         /* slow_down: they are asked for too often */
+    ERROR_APPROVAL_EXPIRED,  /* expired_token: not given in time, or not used in time */
+    ERROR_APPROVAL_REJECTED, /* somebody said no */
+    ERROR_UNAPPROVED,        /* what would be given is not what was approved */
+    ERROR_APPROVAL_CODE,     /* invalid_grant: no such code, used up, or somebody else's */
 
     /* those we depend on: 503, nothing was released */
     ERROR_KEYS_UNAVAILABLE, /* the issuer's keys are not to be had */
     ERROR_MINT,             /* a target refused or failed */
     ERROR_MINT_UNKNOWN,     /* a mint whose outcome is not known */
     ERROR_LEDGER,           /* the ledger cannot be written */
+    ERROR_INDEX,            /* its index is behind, or took too long */
     ERROR_STOPPING,
 
     /* the client's */

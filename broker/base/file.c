@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <openssl/rand.h>
@@ -125,20 +127,29 @@ static bool fill(int file, const char *path, struct str content, unsigned mode, 
     /* what open() gave lacks what the umask takes */
     if (fchmod(file, (mode_t)mode) != 0)
         return error_set_errno(error, "%s: cannot set its mode", path);
-    if (!write_all(file, path, content, error))
+    return write_all(file, path, content, error);
+}
+
+static bool fill_and_sync(int file, const char *path, struct str content, unsigned mode,
+                          struct error *error)
+{
+    if (!fill(file, path, content, mode, error))
         return false;
     return fsync(file) == 0 || error_set_errno(error, "%s: cannot sync", path);
 }
 
-/* A new file at `path`, filled and synced; none is left behind on failure. */
-static bool write_new(const char *path, struct str content, unsigned mode, struct error *error)
+/* A new file at `path`, filled by `write_content`; none is left behind on failure. */
+static bool write_new(const char *path, struct str content, unsigned mode,
+                      bool (*write_content)(int file, const char *path, struct str content,
+                                            unsigned mode, struct error *error),
+                      struct error *error)
 {
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     bool is_written;
 
     if (file < 0)
         return error_set_errno(error, "%s: cannot create", path);
-    is_written = fill(file, path, content, mode, error);
+    is_written = write_content(file, path, content, mode, error);
     if (close(file) != 0 && is_written)
         is_written = error_set_errno(error, "%s: cannot close", path);
     if (!is_written)
@@ -165,7 +176,8 @@ bool file_replace(const char *path, struct str content, unsigned mode, struct er
 {
     char temporary[PATH_MAX];
 
-    if (!temporary_name(path, temporary, error) || !write_new(temporary, content, mode, error))
+    if (!temporary_name(path, temporary, error) ||
+        !write_new(temporary, content, mode, fill_and_sync, error))
         return false;
     if (rename(temporary, path) != 0) {
         (void)error_set_errno(error, "%s: cannot replace", path);
@@ -173,6 +185,11 @@ bool file_replace(const char *path, struct str content, unsigned mode, struct er
         return false;
     }
     return sync_parent(path, error);
+}
+
+bool file_create(const char *path, struct str content, unsigned mode, struct error *error)
+{
+    return write_new(path, content, mode, fill, error);
 }
 
 static bool make_one(const char *path, unsigned mode, struct error *error)
@@ -205,6 +222,68 @@ bool file_make_folder(const char *path, unsigned mode, struct error *error)
         prefix[i] = '/';
     }
     return make_one(path, mode, error);
+}
+
+bool file_is_open_to_others(const char *path, const struct stat *status)
+{
+    struct statvfs mount;
+
+    if ((status->st_mode & S_IWOTH) == 0)
+        return false;
+    return statvfs(path, &mount) != 0 || (mount.f_flag & ST_RDONLY) == 0;
+}
+
+static bool remove_entries(int folder, const char *path, size_t depth, struct error *error);
+
+/* A name in an open folder, whatever it is. `path` is for messages. */
+static bool remove_name(int parent, const char *name, const char *path, size_t depth,
+                        struct error *error)
+{
+    bool is_removed;
+    int folder;
+
+    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+        return true;
+    if (errno != EISDIR && errno != EPERM)
+        return error_set_errno(error, "%s: cannot remove what is in it", path);
+    if (depth == FILE_DEPTH_MAX)
+        return error_set(error, ERROR_LIMIT, "%s: more than %d folders deep", path, FILE_DEPTH_MAX);
+    folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0)
+        return error_set_errno(error, "%s: cannot open what is in it", path);
+    is_removed = remove_entries(folder, path, depth + 1, error); /* closes it */
+    if (!is_removed)
+        return false;
+    return unlinkat(parent, name, AT_REMOVEDIR) == 0 ||
+           error_set_errno(error, "%s: cannot remove what is in it", path);
+}
+
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static bool remove_entries(int folder, const char *path, size_t depth, struct error *error)
+{
+    DIR *listing = fdopendir(folder);
+    const struct dirent *entry;
+    bool is_removed = true;
+
+    if (listing == NULL) {
+        (void)close(folder); /* read-only, nothing to lose */
+        return error_set_errno(error, "%s: cannot read what is in it", path);
+    }
+    /* The stream is this function's own. NOLINTNEXTLINE(concurrency-mt-unsafe) */
+    while (is_removed && (entry = readdir(listing)) != NULL)
+        if (!is_dots(entry->d_name))
+            is_removed = remove_name(dirfd(listing), entry->d_name, path, depth, error);
+    (void)closedir(listing); /* read-only, nothing to lose */
+    return is_removed;
+}
+
+bool file_remove_folder(const char *path, struct error *error)
+{
+    return remove_name(AT_FDCWD, path, path, 0, error);
 }
 
 const char *file_join(struct arena *arena, const char *folder, const char *name)

@@ -7,6 +7,7 @@
 #include "base/str.h"
 
 struct error;
+struct stat;
 
 /**
  * Read a regular file of at most `max_bytes` into the arena, followed by a NUL that is not counted.
@@ -25,8 +26,31 @@ bool file_read(struct arena *arena, const char *path, size_t max_bytes, struct s
 bool file_replace(const char *path, struct str content, unsigned mode, struct error *error)
     MUST_USE;
 
+/**
+ * Create a file that is not there yet. Nothing is synced: for what can be made again, or is synced
+ * as a whole. None is left behind on failure.
+ *
+ * Errors: ERROR_IO
+ */
+bool file_create(const char *path, struct str content, unsigned mode, struct error *error) MUST_USE;
+
 /** Create a folder and its parents where they are missing, with `mode`; each survives a crash. */
 bool file_make_folder(const char *path, unsigned mode, struct error *error) MUST_USE;
+
+/**
+ * Whether users other than owner and group may change it; `status` is of `path`. A read-only mount
+ * is nobody's to change.
+ */
+bool file_is_open_to_others(const char *path, const struct stat *status);
+
+/**
+ * Remove a folder with all in it, following no link. One that is not there is no failure.
+ *
+ * Errors: ERROR_IO, ERROR_LIMIT (folders more than FILE_DEPTH_MAX deep)
+ */
+bool file_remove_folder(const char *path, struct error *error) MUST_USE;
+
+#define FILE_DEPTH_MAX 32
 
 /** "folder/name" in the arena, NUL-terminated; NULL on failure. */
 const char *file_join(struct arena *arena, const char *folder, const char *name);

@@ -30,3 +30,12 @@ bool id_is_valid(struct str text)
     /* 26 digits hold 130 bits: the first is at most 7 */
     return text.len == ID_LEN && str_is_made_of(text, digits) && text.data[0] <= '7';
 }
+
+int64_t id_time_s(struct str id)
+{
+    int64_t wall_ms = 0;
+
+    for (size_t i = 0; i < TIME_DIGITS; i++)
+        wall_ms = wall_ms * 32 + (int64_t)str_find(STR(digits), id.data[i]);
+    return wall_ms / 1000;
+}

@@ -18,3 +18,6 @@ struct error;
 bool id_new(int64_t wall_ms, char out[ID_LEN + 1], struct error *error) MUST_USE;
 
 bool id_is_valid(struct str text);
+
+/** When a valid one was made, in seconds. */
+int64_t id_time_s(struct str id);

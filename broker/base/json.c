@@ -155,6 +155,8 @@ void buf_add_json(struct buf *buf, const json_t *json)
 {
     size_t flags = JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY;
 
+    if (json_plain_write(buf, json))
+        return;
     if (json_dump_callback(json, add_piece, buf, flags) != 0)
         mark_as_failed(buf);
 }
@@ -166,6 +168,23 @@ struct str json_text(struct arena *arena, const json_t *json)
     buf_init(&text, ARENA_REQUEST_MAX);
     buf_add_json(&text, json);
     return buf_is_ok(&text) ? arena_copy(arena, buf_str(&text)) : (struct str){ 0 };
+}
+
+json_t *json_from_strs(const struct str *texts, size_t count)
+{
+    JSON_OWNED json_t *list = json_array();
+
+    for (size_t i = 0; list != NULL && i < count; i++)
+        if (json_array_append_new(list, json_from_str(texts[i])) != 0)
+            return NULL;
+    return TAKE(list);
+}
+
+json_t *json_append_object(json_t *list)
+{
+    json_t *object = json_object();
+
+    return json_array_append_new(list, object) == 0 ? object : NULL;
 }
 
 struct str json_str(const json_t *string)

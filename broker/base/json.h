@@ -79,6 +79,12 @@ bool json_get_str(const json_t *object, const char *name, struct str *value) MUS
 /** A new JSON string; NULL when the text is not UTF-8, holds a NUL, or there is no memory. */
 json_t *json_from_str(struct str text) MUST_USE;
 
+/** A new JSON array of strings; NULL as json_from_str(). */
+json_t *json_from_strs(const struct str *texts, size_t count) MUST_USE;
+
+/** A new object at the end of a list, borrowed from it; NULL without memory. */
+json_t *json_append_object(json_t *list);
+
 /** The value of a JSON string, borrowed from it; empty for any other value. */
 struct str json_str(const json_t *string);
 

@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "base/macros.h"
 #include "base/str.h"
@@ -15,3 +16,12 @@
  * jansson would build. Tokens of CI systems are plain, and jansson takes three times as long.
  */
 json_t *json_plain_parse(struct str text, struct json_limits limits) MUST_USE;
+
+/**
+ * Append the canonical form of a plain value quickly; false leaves the buffer as it was (or
+ * failed), and jansson decides.
+ *
+ * Plain is printable ASCII without quotes and backslashes in strings and names, no real numbers, at
+ * most 64 members an object and 16 levels. What it writes is what jansson would write.
+ */
+bool json_plain_write(struct buf *buf, const json_t *json) MUST_USE;

@@ -54,6 +54,14 @@ bool str_ends_with(struct str string, struct str suffix)
            str_eq(str_slice(string, string.len - suffix.len, suffix.len), suffix);
 }
 
+bool str_contains(struct str string, struct str part)
+{
+    for (size_t i = 0; i + part.len <= string.len; i++)
+        if (str_eq(str_slice(string, i, part.len), part))
+            return true;
+    return false;
+}
+
 size_t str_find(struct str string, char byte)
 {
     const char *found = string.len == 0 ? NULL : memchr(string.data, byte, string.len);
@@ -95,10 +103,14 @@ struct str str_trim(struct str string)
 
 bool str_is_made_of(struct str string, const char *set)
 {
-    size_t set_len = strlen(set);
+    uint64_t bits[4] = { 0 };
 
+    for (const uint8_t *at = (const uint8_t *)set; *at != '\0'; at++)
+        bits[*at / 64] |= UINT64_C(1) << *at % 64;
     for (size_t i = 0; i < string.len; i++) {
-        if (memchr(set, string.data[i], set_len) == NULL)
+        uint8_t byte = (uint8_t)string.data[i];
+
+        if ((bits[byte / 64] >> byte % 64 & 1) == 0)
             return false;
     }
     return true;
@@ -186,6 +198,8 @@ size_t str_distance(struct str a, struct str b, size_t limit)
 
     if (a.len > DISTANCE_LEN_MAX || b.len > DISTANCE_LEN_MAX)
         return limit + 1;
+    if ((a.len > b.len ? a.len - b.len : b.len - a.len) > limit)
+        return limit + 1; /* so many bytes are missing at least */
     for (size_t j = 0; j <= b.len; j++)
         rows[0][j] = j;
     for (size_t i = 0; i < a.len; i++)

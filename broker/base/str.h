@@ -39,6 +39,9 @@ int str_compare(struct str a, struct str b);
 bool str_starts_with(struct str string, struct str prefix);
 bool str_ends_with(struct str string, struct str suffix);
 
+/** Whether `part` stands anywhere in it; the empty one does. */
+bool str_contains(struct str string, struct str part);
+
 /** Position of the first `byte`, or `string.len` where there is none. */
 size_t str_find(struct str string, char byte);
 

@@ -1,8 +1,10 @@
 #include "base/time_text.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #define MS_PER_S 1000
 #define S_PER_DAY 86400
@@ -236,4 +238,14 @@ bool duration_parse(struct str text, int64_t *seconds)
         return true;
     }
     return false;
+}
+
+void duration_text(int64_t seconds, char out[DURATION_TEXT_MAX])
+{
+    size_t unit = COUNT(duration_units) - 1;
+
+    while (unit > 0 && (seconds == 0 || seconds % duration_units[unit].seconds != 0))
+        unit--;
+    (void)snprintf(out, DURATION_TEXT_MAX, "%" PRId64 "%c", seconds / duration_units[unit].seconds,
+                   duration_units[unit].letter);
 }

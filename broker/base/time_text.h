@@ -25,3 +25,9 @@ bool time_text_parse(struct str text, int64_t *wall_ms) MUST_USE;
  * Read a duration, `90s`, `15m`, `8h` or `30d`, as seconds: one positive number and one unit.
  */
 bool duration_parse(struct str text, int64_t *seconds) MUST_USE;
+
+/** Longest text of a duration, with NUL. */
+#define DURATION_TEXT_MAX 24
+
+/** Write a duration as duration_parse() reads it, in the largest unit that leaves no rest. */
+void duration_text(int64_t seconds, char out[DURATION_TEXT_MAX]);

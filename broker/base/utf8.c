@@ -21,6 +21,15 @@ static const struct range {
     { 0xFDD0, 0xFDEF }, { 0xFEFF, 0xFEFF }, { 0xFFFE, 0xFFFF },
 };
 
+/* Plain characters that are not seen, or only as a space that is none. */
+static const struct range not_seen[] = {
+    { 0xA0, 0xA0 },     { 0xAD, 0xAD },       { 0x034F, 0x034F },   { 0x115F, 0x1160 },
+    { 0x1680, 0x1680 }, { 0x17B4, 0x17B5 },   { 0x180B, 0x180F },   { 0x2000, 0x200D },
+    { 0x202F, 0x202F }, { 0x205F, 0x2065 },   { 0x206A, 0x206F },   { 0x2800, 0x2800 },
+    { 0x3000, 0x3000 }, { 0x3164, 0x3164 },   { 0xFE00, 0xFE0F },   { 0xFFA0, 0xFFA0 },
+    { 0xFFF0, 0xFFF8 }, { 0x1BCA0, 0x1BCA3 }, { 0x1D173, 0x1D17A }, { 0xE0000, 0xE0FFF },
+};
+
 static bool take_form(struct str *rest, const struct form *form, size_t len, uint32_t *character)
 {
     uint32_t value = (uint8_t)rest->data[0] & (uint8_t)~form->mask;
@@ -45,6 +54,11 @@ bool utf8_take(struct str *rest, uint32_t *character)
 {
     if (rest->len == 0)
         return false;
+    if ((uint8_t)rest->data[0] < 0x80) { /* most of all text */
+        *character = (uint8_t)rest->data[0];
+        *rest = (struct str){ rest->data + 1, rest->len - 1 };
+        return true;
+    }
     for (size_t i = 0; i < COUNT(forms); i++) {
         if (((uint8_t)rest->data[0] & forms[i].mask) == forms[i].lead)
             return take_form(rest, &forms[i], i + 1, character);
@@ -79,11 +93,25 @@ size_t utf8_offset(struct str text, size_t count)
     return text.len - rest.len;
 }
 
+static bool is_in(uint32_t character, const struct range *ranges, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (character >= ranges[i].first && character <= ranges[i].last)
+            return true;
+    }
+    return false;
+}
+
 bool utf8_is_plain(uint32_t character)
 {
-    for (size_t i = 0; i < COUNT(not_plain); i++) {
-        if (character >= not_plain[i].first && character <= not_plain[i].last)
-            return false;
-    }
-    return true;
+    if (character >= 0x20 && character < 0x7F)
+        return true;
+    return !is_in(character, not_plain, COUNT(not_plain));
+}
+
+bool utf8_is_seen(uint32_t character)
+{
+    if (character < 0x7F)
+        return true;
+    return !is_in(character, not_seen, COUNT(not_seen));
 }

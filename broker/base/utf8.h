@@ -27,3 +27,11 @@ size_t utf8_offset(struct str text, size_t count);
  * line or paragraph separator, no bidirectional override, no byte order mark, no non-character.
  */
 bool utf8_is_plain(uint32_t character);
+
+/**
+ * Whether a plain character is seen: no joiner, filler or selector of zero width, no space but the
+ * usual one.
+ *
+ * Source: Unicode 15, Default_Ignorable_Code_Point and Zs; U+2800 besides
+ */
+bool utf8_is_seen(uint32_t character);

@@ -59,8 +59,10 @@ void yaml_document_free(struct yaml_document *document)
 {
     if (document == NULL)
         return;
+    yaml_document_free(document->joined); /* as deep as documents are joined: two, today */
     json_decref(document->root);
     yaml_places_release(&document->places);
+    yaml_overlay_free(document->overlay);
     free(document->text);
     free(document->file);
     free(document);
@@ -71,36 +73,147 @@ const json_t *yaml_root(const struct yaml_document *document)
     return document->root;
 }
 
+/* A value's place, and the document that it was written in: this one where there is none. */
+static const struct yaml_place *find_place(const struct yaml_document *document,
+                                           const json_t *value, const struct yaml_document **in)
+{
+    if (document->overlay != NULL)
+        return yaml_overlay_find(document, value, in);
+    *in = document;
+    for (const struct yaml_document *at = document; at != NULL; at = at->joined) {
+        const struct yaml_place *place = yaml_places_find(&at->places, value);
+
+        if (place == NULL)
+            continue;
+        *in = at;
+        return place;
+    }
+    return NULL;
+}
+
+struct yaml_spot yaml_spot(const struct yaml_document *document, const json_t *value)
+{
+    const struct yaml_document *owner;
+    const struct yaml_place *place = find_place(document, value, &owner);
+    struct yaml_spot spot = { .at.file = str_from(owner->file) };
+
+    if (place == NULL)
+        return spot;
+    spot.at.line = place->line;
+    spot.at.column = place->column;
+    spot.width = place->width;
+    return spot;
+}
+
+/* Where the key of a place of an overlay stands. */
+static const struct yaml_document *key_owner(const struct yaml_document *document,
+                                             const struct yaml_document *owner,
+                                             const struct yaml_place *place)
+{
+    bool is_own = document->overlay != NULL && yaml_places_find(&document->places, place->value);
+
+    return is_own ? document->overlay->below[place->key_origin] : owner;
+}
+
+struct yaml_spot yaml_spot_of_key(const struct yaml_document *document, const json_t *map,
+                                  const char *key)
+{
+    const struct yaml_document *owner;
+    const struct yaml_place *place = find_place(document, json_object_get(map, key), &owner);
+
+    if (place == NULL || place->key_line == 0)
+        return yaml_spot(document, map);
+    return (struct yaml_spot){
+        .at = { str_from(key_owner(document, owner, place)->file), place->key_line,
+                place->key_column },
+        .width = place->key_width,
+    };
+}
+
 struct position yaml_at(const struct yaml_document *document, const json_t *value)
 {
-    const struct yaml_place *place = yaml_places_find(&document->places, value);
-    struct position at = { str_from(document->file), 0, 0 };
-
-    if (place != NULL) {
-        at.line = place->line;
-        at.column = place->column;
-    }
-    return at;
+    return yaml_spot(document, value).at;
 }
 
 struct position yaml_at_key(const struct yaml_document *document, const json_t *map,
                             const char *key)
 {
-    const struct yaml_place *place = yaml_places_find(&document->places, json_object_get(map, key));
-
-    if (place == NULL)
-        return yaml_at(document, map);
-    return (struct position){ str_from(document->file), place->key_line, place->key_column };
+    return yaml_spot_of_key(document, map, key).at;
 }
 
 bool yaml_is_plain(const struct yaml_document *document, const json_t *scalar)
 {
-    const struct yaml_place *place = yaml_places_find(&document->places, scalar);
+    const struct yaml_document *owner;
+    const struct yaml_place *place = find_place(document, scalar, &owner);
 
     return place != NULL && place->is_plain;
 }
 
-struct str yaml_line(const struct yaml_document *document, size_t line)
+struct str yaml_source(const struct yaml_document *document, struct position at)
 {
-    return yaml_text_line(yaml_text(document), line);
+    if (document->overlay != NULL)
+        return yaml_overlay_source(document, at);
+    for (const struct yaml_document *in = document; in != NULL; in = in->joined)
+        if (str_eq(str_from(in->file), at.file))
+            return yaml_text_line(yaml_text(in), at.line);
+    return STR("");
+}
+
+/* ---- joining ---- */
+
+struct joining {
+    struct yaml_document *document;
+    struct diagnostics *diagnostics;
+};
+
+static void complain_twice(const struct joining *joining, const json_t *map, const json_t *other,
+                           const char *key)
+{
+    const struct yaml_document *document = joining->document;
+    struct yaml_spot spot = yaml_spot_of_key(document, map, key);
+    struct position first = yaml_at_key(document, other, key);
+
+    (void)diagnostics_add(joining->diagnostics, DIAGNOSTIC_ERROR, spot.at,
+                          yaml_source(document, spot.at), STR("write it in one of them"),
+                          "'%s' stands in two files", key);
+    diagnostics_underline(joining->diagnostics, spot.width);
+    diagnostics_relate(joining->diagnostics, first, yaml_source(document, first), STR("here, too"));
+}
+
+static void join_value(const struct joining *joining, json_t *map, const char *key, json_t *value)
+{
+    if (json_object_set(map, key, value) != 0)
+        (void)diagnostics_add(joining->diagnostics, DIAGNOSTIC_ERROR,
+                              yaml_at(joining->document, value), STR(""), STR(""),
+                              "no memory to join two files");
+}
+
+/* The depth is the caller's, so this ends. */
+static void join_maps(const struct joining *joining, json_t *map, json_t *other, size_t depth)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (other, key, value) {
+        json_t *own = json_object_get(map, key);
+
+        if (own == NULL)
+            join_value(joining, map, key, value);
+        else if (depth > 1 && json_is_object(own) && json_is_object(value))
+            join_maps(joining, own, value, depth - 1);
+        else
+            complain_twice(joining, map, other, key);
+    }
+}
+
+void yaml_join(struct yaml_document *document, struct yaml_document *take_other, size_t depth,
+               struct diagnostics *diagnostics)
+{
+    const struct joining joining = { document, diagnostics };
+    struct yaml_document *last = document;
+
+    while (last->joined != NULL)
+        last = last->joined;
+    last->joined = take_other;
+    join_maps(&joining, document->root, take_other->root, depth);
 }

@@ -56,8 +56,57 @@ struct position yaml_at_key(const struct yaml_document *document, const json_t *
 /** Whether a scalar was written plain, without quotes. */
 bool yaml_is_plain(const struct yaml_document *document, const json_t *scalar);
 
-/** A source line, counted from 1, without its end; empty where there is none. */
-struct str yaml_line(const struct yaml_document *document, size_t line);
+/** The source line of a position that the document gave; empty where there is none. */
+struct str yaml_source(const struct yaml_document *document, struct position at);
+
+/**
+ * Join the tree of another document to this one's: members that only the other has are added, maps
+ * that both have become one, `depth` levels deep (1: the root's own members only). What both have
+ * otherwise is reported, with both places, and stays this one's.
+ *
+ * From then on the document gives the places of the other's values too, each with its own file. A
+ * map of both stands where this document has it.
+ *
+ * Owns: the document takes `take_other`, in any case; its roots must be maps
+ */
+void yaml_join(struct yaml_document *document, struct yaml_document *take_other, size_t depth,
+               struct diagnostics *diagnostics);
+
+/**
+ * An overlay: a document that is put together from several. Its own file and tree are those of
+ * `base`; values of every document that was added have their places there. All of them must outlive
+ * it. NULL without memory.
+ *
+ * Threads: confined; the documents below may be read by others meanwhile
+ */
+struct yaml_document *yaml_overlay_new(const struct yaml_document *base) MUST_USE;
+
+#define YAML_OVERLAY_MAX 128 /* documents below an overlay; one more is refused */
+
+/** Add a document; once is enough. False where there are too many. */
+bool yaml_overlay_add(struct yaml_document *overlay, const struct yaml_document *document) MUST_USE;
+
+/** Where a value counts as standing that was made for an overlay: at values of those below. */
+struct yaml_stand {
+    const json_t *at;    /* where this one does */
+    const json_t *key;   /* its key where this one's key does; NULL: it has none */
+    const json_t *other; /* reports about it point there, too, with `note`; NULL: nowhere */
+    const char *note;    /* a literal */
+    bool note_has_text;  /* the value's text stands behind it */
+};
+
+/**
+ * Give a value that was made for the overlay a place; the value must live as long as the overlay.
+ * False without memory.
+ */
+bool yaml_overlay_place(struct yaml_document *overlay, const json_t *value,
+                        const struct yaml_stand *stand) MUST_USE;
+
+/**
+ * From now on reports about places in another file than the base's point to `at`, too, as where
+ * they are used. NULL: no longer.
+ */
+void yaml_overlay_use(struct yaml_document *overlay, const json_t *at);
 
 /**
  * Reads typed values out of a document and reports what does not fit, with position, source line,
@@ -85,6 +134,13 @@ bool yaml_complain_hint(const struct yaml_reader *reader, const json_t *value, s
 /** Report about a member's key; false. `hint` may be empty. */
 bool yaml_complain_key(const struct yaml_reader *reader, const json_t *map, const char *key,
                        struct str hint, const char *format, ...) PRINTF_LIKE(5, 6);
+
+/**
+ * Warn about a value, under the stable name of the rule that it goes against (a literal). `hint`
+ * may be empty.
+ */
+void yaml_warn(const struct yaml_reader *reader, const json_t *value, const char *rule,
+               struct str hint, const char *format, ...) PRINTF_LIKE(5, 6);
 
 /** The value must be a map with these keys only (`names` ends with NULL); else reported. */
 bool yaml_expect_map(const struct yaml_reader *reader, const json_t *value,

@@ -15,6 +15,7 @@ struct frame {
     json_t *container; /* borrowed: hangs in the tree from its start */
     json_t *key;       /* owned; NULL where the next scalar is a key, and in lists */
     yaml_mark_t key_mark;
+    uint16_t key_width;
     bool is_repeated; /* the key is there already */
 };
 
@@ -44,7 +45,8 @@ static bool note(struct builder *builder, yaml_mark_t mark, struct str hint, con
 static bool note(struct builder *builder, yaml_mark_t mark, struct str hint, const char *format,
                  ...)
 {
-    struct position at = yaml_position(str_from(builder->document->file), mark);
+    struct position at =
+        yaml_position(str_from(builder->document->file), document_text(builder), mark);
     char message[DIAGNOSTIC_TEXT_MAX];
     va_list values;
 
@@ -127,19 +129,29 @@ static bool attach(struct builder *builder, json_t *take_value)
     return json_put(frame->container, json_string_value(frame->key), take_value);
 }
 
-static bool add_value(struct builder *builder, json_t *take_value, yaml_mark_t mark, bool is_plain)
+/* Characters of a scalar on one line; 0 where it has several, or too many. */
+static uint16_t width_of(const yaml_event_t *event)
+{
+    size_t width = event->end_mark.column - event->start_mark.column;
+
+    return event->start_mark.line != event->end_mark.line || width > UINT16_MAX ? 0
+                                                                                : (uint16_t)width;
+}
+
+/* Hang in a value that stands where `place` says. */
+static bool add_value(struct builder *builder, json_t *take_value, yaml_mark_t mark,
+                      struct yaml_place place)
 {
     const struct frame *frame = top(builder);
-    struct yaml_place place = {
-        .value = take_value,
-        .line = (uint32_t)mark.line + 1,
-        .column = (uint32_t)mark.column + 1,
-        .is_plain = is_plain,
-    };
+
+    place.value = take_value;
+    place.line = (uint32_t)mark.line + 1;
+    place.column = (uint32_t)mark.column + 1;
 
     if (frame != NULL && frame->key != NULL) {
         place.key_line = (uint32_t)frame->key_mark.line + 1;
         place.key_column = (uint32_t)frame->key_mark.column + 1;
+        place.key_width = frame->key_width;
     }
     if (take_value == NULL || !attach(builder, take_value) ||
         !yaml_places_put(&builder->document->places, place))
@@ -166,7 +178,7 @@ static bool open_container(struct builder *builder, json_t *take_container, yaml
         json_decref(take_container);
         return stop(builder, mark, "", "nested deeper than 16 levels");
     }
-    if (!add_value(builder, take_container, mark, false))
+    if (!add_value(builder, take_container, mark, (struct yaml_place){ 0 }))
         return false;
     builder->stack[builder->depth] = (struct frame){ .container = take_container };
     builder->depth++;
@@ -253,6 +265,36 @@ static bool note_repeated(struct builder *builder, const json_t *earlier, const 
                 STR_ARG(scalar_text(event)), place == NULL ? 0 : place->key_line);
 }
 
+static bool find_unseen(struct str text, uint32_t *unseen)
+{
+    while (utf8_take(&text, unseen))
+        if (!utf8_is_seen(*unseen))
+            return true;
+    return false;
+}
+
+/* A scalar as the file has it, escapes and all. What is not read ahead of starts with it. */
+static struct str written_text(const struct builder *builder, const yaml_event_t *event)
+{
+    if (event->start_mark.index != builder->unread_index)
+        return scalar_text(event);
+    return str_slice(builder->unread, 0,
+                     utf8_offset(builder->unread, event->end_mark.index - event->start_mark.index));
+}
+
+/* Who reviews a value has to see all of it; in a comment nobody minds. */
+static bool check_seen(struct builder *builder, const yaml_event_t *event)
+{
+    uint32_t unseen;
+
+    if (!find_unseen(scalar_text(event), &unseen) ||
+        !find_unseen(written_text(builder, event), &unseen))
+        return true;
+    return note(builder, event->start_mark,
+                STR("remove it, or write it as an escape in double quotes"),
+                "this text holds a character that is not seen: U+%04" PRIX32, unseen);
+}
+
 static bool check_key(struct builder *builder, const yaml_event_t *event)
 {
     if (is_null(event))
@@ -262,7 +304,7 @@ static bool check_key(struct builder *builder, const yaml_event_t *event)
                     "'<<' makes this a YAML merge key, which is not allowed");
     if (str_has_control(scalar_text(event)))
         return note(builder, event->start_mark, STR(""), "a key holds a control character");
-    return true;
+    return check_seen(builder, event);
 }
 
 static bool take_key(struct builder *builder, const yaml_event_t *event)
@@ -276,15 +318,57 @@ static bool take_key(struct builder *builder, const yaml_event_t *event)
     if (frame->key == NULL)
         return stop_without_memory(builder);
     frame->key_mark = event->start_mark;
+    frame->key_width = width_of(event);
     earlier = json_object_get(frame->container, json_string_value(frame->key));
     frame->is_repeated = earlier != NULL;
     return earlier == NULL || note_repeated(builder, earlier, event);
+}
+
+/* Whether two digits stand around a ':': "08:00". */
+static bool has_time(struct str text)
+{
+    static const char digits[] = "0123456789";
+
+    for (size_t i = 1; i + 1 < text.len; i++)
+        if (text.data[i] == ':' && str_is_made_of(str_slice(text, i - 1, 1), digits) &&
+            str_is_made_of(str_slice(text, i + 1, 1), digits))
+            return true;
+    return false;
+}
+
+/* Whether a key without a value stands alone in braces, "{pr}": then it is meant as text. */
+static bool is_alone_in_braces(struct builder *builder, struct str line, yaml_mark_t end)
+{
+    yaml_mark_t start = top(builder)->key_mark;
+    size_t key = utf8_offset(line, start.column);
+    size_t brace = utf8_offset(line, end.column);
+
+    return start.line == end.line && key > 0 && line.data[key - 1] == '{' && brace < line.len &&
+           line.data[brace] == '}';
+}
+
+/* What may have been meant by a key without a value; may use the storage `out`. */
+static struct str hint_of_key(struct builder *builder, const yaml_event_t *event, char *out,
+                              size_t out_size)
+{
+    const struct frame *frame = top(builder);
+    struct str line = yaml_text_line(document_text(builder), frame->key_mark.line + 1);
+    struct str key = json_str(frame->key);
+
+    if (has_time(key))
+        return STR("put a space behind the ':' of a key; a time alone is text, without { }");
+    if (str_find(key, ':') < key.len)
+        return STR("put a space behind the ':'");
+    if (is_alone_in_braces(builder, line, event->start_mark))
+        return yaml_quote_hint(line, frame->key_mark.column, out, out_size);
+    return STR(EMPTY_HINT);
 }
 
 static bool note_empty(struct builder *builder, const yaml_event_t *event)
 {
     const struct frame *frame = top(builder);
     struct str key = frame == NULL ? STR("") : json_str(frame->key);
+    char quoted[HINT_MAX];
 
     if (scalar_text(event).len > 0)
         return note(builder, event->start_mark, STR("leave it out, or quote it if it is text"),
@@ -294,11 +378,8 @@ static bool note_empty(struct builder *builder, const yaml_event_t *event)
         return note(builder, event->start_mark, STR(""), "the file is empty");
     if (frame->key == NULL)
         return note(builder, event->start_mark, STR(EMPTY_HINT), "an item of this list is empty");
-    if (str_find(key, ':') < key.len)
-        return note(builder, frame->key_mark, STR("put a space behind the ':'"),
-                    "'" STR_FMT "' has no value", STR_ARG(key));
-    return note(builder, frame->key_mark, STR(EMPTY_HINT), "'" STR_FMT "' has no value",
-                STR_ARG(key));
+    return note(builder, frame->key_mark, hint_of_key(builder, event, quoted, sizeof(quoted)),
+                "'" STR_FMT "' has no value", STR_ARG(key));
 }
 
 static bool check_value(struct builder *builder, const yaml_event_t *event)
@@ -308,15 +389,17 @@ static bool check_value(struct builder *builder, const yaml_event_t *event)
     if (has_unwanted_control(scalar_text(event)))
         return note(builder, event->start_mark, STR("only \\n and \\t are allowed"),
                     "an escape stands for a control character");
-    return true;
+    return check_seen(builder, event);
 }
 
 static bool take_scalar(struct builder *builder, const yaml_event_t *event)
 {
+    const struct yaml_place place = { .width = width_of(event),
+                                      .is_plain = is_plain_scalar(event) };
+
     if (!check_value(builder, event))
         return false;
-    if (!add_value(builder, new_string(scalar_text(event)), event->start_mark,
-                   is_plain_scalar(event)))
+    if (!add_value(builder, new_string(scalar_text(event)), event->start_mark, place))
         return false;
     end_member(builder);
     return true;
@@ -345,7 +428,7 @@ static bool on_alias(struct builder *builder, const yaml_event_t *event)
         return false;
     if (is_key_next(builder))
         return false; /* what follows would be taken for keys */
-    if (!add_value(builder, json_from_str(STR("?")), event->start_mark, false))
+    if (!add_value(builder, json_from_str(STR("?")), event->start_mark, (struct yaml_place){ 0 }))
         return false;
     end_member(builder);
     return true;
@@ -389,14 +472,24 @@ static bool (*const handlers[])(struct builder *, const yaml_event_t *) = {
     [YAML_MAPPING_END_EVENT] = on_container_end,
 };
 
+/* Where the innermost map or list starts that is not ended; line 0: there is none. */
+static struct position innermost(struct builder *builder)
+{
+    const struct frame *frame = top(builder);
+
+    if (frame == NULL)
+        return (struct position){ str_from(builder->document->file), 0, 0 };
+    return yaml_at(builder->document, frame->container);
+}
+
 static bool take_event(struct builder *builder)
 {
     yaml_event_t event;
     bool go_on;
 
     if (!yaml_parser_parse(&builder->parser, &event))
-        return yaml_explain(&builder->parser, str_from(builder->document->file),
-                            document_text(builder), builder->diagnostics);
+        return yaml_explain(&builder->parser, innermost(builder), document_text(builder),
+                            builder->diagnostics);
     go_on = handlers[event.type](builder, &event);
     yaml_event_delete(&event);
     return go_on;

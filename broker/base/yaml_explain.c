@@ -88,15 +88,23 @@ static const struct explanation {
       "expected the next '- ' item here", CHECK_INDENT },
     { NULL, "did not find expected node content", ',', AT_PROBLEM,
       "a value is missing before this ','", "remove the ','" },
+    { NULL, "did not find expected node content", ':', AT_PROBLEM,
+      "inside { } and [ ] text cannot start with ':'", NULL },
     { NULL, "did not find expected node content", 0, AT_OPENING, "expected a value here",
       "quote the text if it starts with this character" },
     { NULL, "did not find expected <document start>", 0, AT_PROBLEM,
       "there is text behind the end of the document", "a file holds one document; " CHECK_INDENT },
 };
 
-struct position yaml_position(struct str file, yaml_mark_t mark)
+struct position yaml_position(struct str file, struct str text, yaml_mark_t mark)
 {
-    return (struct position){ file, mark.line + 1, mark.column + 1 };
+    size_t lines = 1;
+
+    for (size_t i = 0; i < text.len; i++)
+        lines += text.data[i] == '\n';
+    if (mark.line < lines)
+        return (struct position){ file, mark.line + 1, mark.column + 1 };
+    return (struct position){ file, lines, utf8_count(yaml_text_line(text, lines)) + 1 };
 }
 
 /* What stands at a place: a byte, or 0 at the end of its line. */
@@ -186,21 +194,21 @@ static bool report_unclosed(struct position at, struct str text, struct diagnost
                            STR("look for the missing '}' or ']'"), "this is never closed");
 }
 
-bool yaml_explain(const yaml_parser_t *parser, struct str file, struct str text,
+bool yaml_explain(const yaml_parser_t *parser, struct position open, struct str text,
                   struct diagnostics *diagnostics)
 {
-    struct position problem = yaml_position(file, parser->problem_mark);
-    struct position context = yaml_position(file, parser->context_mark);
+    struct position problem = yaml_position(open.file, text, parser->problem_mark);
+    struct position context = yaml_position(open.file, text, parser->context_mark);
     const struct explanation *row = find_explanation(parser, telling_byte(text, problem));
 
     if (parser->error == YAML_MEMORY_ERROR)
-        return diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct position){ file, 0, 0 },
+        return diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct position){ open.file, 0, 0 },
                                STR(""), STR(""), "no memory to read the file");
     if (row == NULL)
         return diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, problem,
                                yaml_text_line(text, problem.line), STR(""), "not YAML: %s",
                                parser->problem);
     if (row->place == AT_OPENING && is_at_end(text, problem))
-        return report_unclosed(context, text, diagnostics);
+        return report_unclosed(open.line > 0 ? open : context, text, diagnostics);
     return report(row, row->place == AT_CONTEXT ? context : problem, context, text, diagnostics);
 }

@@ -7,37 +7,72 @@
 #include "base/time_text.h"
 #include "base/utf8.h"
 #include "base/yaml.h"
+#include "base/yaml_internal.h"
 
 #define NAMES_MAX 64  /* keys or choices that one place may have */
 #define QUOTED_MAX 60 /* characters of a foreign value that a message shows */
+#define NOTED_MAX 120 /* the same, of a note */
 #define FOUND_MAX 256 /* bytes of such a value with its quotes */
 #define NETWORK_HINT                                                                               \
     "2001:db8::/32 or one address fit, too; the bits behind the prefix must be zero"
 
-/* Nothing more is kept, so nothing needs a source line or a hint: a file has a million mistakes. */
-static bool is_full(const struct yaml_reader *reader)
+/* What a report is besides its text. */
+struct report {
+    enum diagnostic_severity severity;
+    const json_t *value; /* NULL: it is about a key */
+    struct yaml_spot spot;
+    struct str hint;
+    const char *rule; /* NULL: none */
+};
+
+/* "used here", or with a text: "with this it is 'orders-prod'". */
+static struct str note_of(const struct yaml_reader *reader, const struct yaml_spot *spot)
 {
-    return reader->diagnostics->count == DIAGNOSTICS_MAX;
+    struct str shown = str_slice(spot->note_text, 0, utf8_offset(spot->note_text, NOTED_MAX));
+
+    if (spot->note_text.len == 0)
+        return str_from(spot->note);
+    return arena_printf(reader->diagnostics->arena, "%s '" STR_FMT "%s'", spot->note,
+                        STR_ARG(shown), shown.len < spot->note_text.len ? "..." : "");
 }
 
-static void add(const struct yaml_reader *reader, struct position at, struct str hint,
-                const char *format, va_list values) PRINTF_LIKE(4, 0);
-static void add(const struct yaml_reader *reader, struct position at, struct str hint,
-                const char *format, va_list values)
+static void relate(const struct yaml_reader *reader, struct report *report)
 {
-    struct str source = is_full(reader) ? STR("") : yaml_line(reader->document, at.line);
+    struct yaml_spot *spot = &report->spot;
+
+    yaml_overlay_relate(reader->document, report->value, spot);
+    if (spot->related.line > 0)
+        diagnostics_relate(reader->diagnostics, spot->related,
+                           yaml_source(reader->document, spot->related), note_of(reader, spot));
+}
+
+static void add(const struct yaml_reader *reader, struct report *report, const char *format,
+                va_list values) PRINTF_LIKE(3, 0);
+static void add(const struct yaml_reader *reader, struct report *report, const char *format,
+                va_list values)
+{
+    const struct yaml_spot *spot = &report->spot;
+    bool is_kept = diagnostics_have_room(reader->diagnostics, report->severity);
+    struct str source = is_kept ? yaml_source(reader->document, spot->at) : STR("");
     char message[DIAGNOSTIC_TEXT_MAX];
 
     (void)vsnprintf(message, sizeof(message), format, values);
-    (void)diagnostics_add(reader->diagnostics, DIAGNOSTIC_ERROR, at, source, hint, "%s", message);
+    (void)diagnostics_add(reader->diagnostics, report->severity, spot->at, source, report->hint,
+                          "%s", message);
+    diagnostics_underline(reader->diagnostics, spot->width);
+    if (report->rule != NULL)
+        diagnostics_name(reader->diagnostics, report->rule);
+    if (is_kept)
+        relate(reader, report);
 }
 
 bool yaml_complain(const struct yaml_reader *reader, const json_t *value, const char *format, ...)
 {
+    struct report report = { .value = value, .spot = yaml_spot(reader->document, value) };
     va_list values;
 
     va_start(values, format);
-    add(reader, yaml_at(reader->document, value), STR(""), format, values);
+    add(reader, &report, format, values);
     va_end(values);
     return false;
 }
@@ -45,10 +80,13 @@ bool yaml_complain(const struct yaml_reader *reader, const json_t *value, const 
 bool yaml_complain_hint(const struct yaml_reader *reader, const json_t *value, struct str hint,
                         const char *format, ...)
 {
+    struct report report = { .value = value,
+                             .spot = yaml_spot(reader->document, value),
+                             .hint = hint };
     va_list values;
 
     va_start(values, format);
-    add(reader, yaml_at(reader->document, value), hint, format, values);
+    add(reader, &report, format, values);
     va_end(values);
     return false;
 }
@@ -56,12 +94,28 @@ bool yaml_complain_hint(const struct yaml_reader *reader, const json_t *value, s
 bool yaml_complain_key(const struct yaml_reader *reader, const json_t *map, const char *key,
                        struct str hint, const char *format, ...)
 {
+    struct report report = { .spot = yaml_spot_of_key(reader->document, map, key), .hint = hint };
     va_list values;
 
     va_start(values, format);
-    add(reader, yaml_at_key(reader->document, map, key), hint, format, values);
+    add(reader, &report, format, values);
     va_end(values);
     return false;
+}
+
+void yaml_warn(const struct yaml_reader *reader, const json_t *value, const char *rule,
+               struct str hint, const char *format, ...)
+{
+    struct report report = { .severity = DIAGNOSTIC_WARNING,
+                             .value = value,
+                             .spot = yaml_spot(reader->document, value),
+                             .hint = hint,
+                             .rule = rule };
+    va_list values;
+
+    va_start(values, format);
+    add(reader, &report, format, values);
+    va_end(values);
 }
 
 /* What a value is, for "..., not a list". */
@@ -121,8 +175,8 @@ static struct str name_hint(const struct yaml_reader *reader, struct str found,
     struct str nearest;
     struct str all;
 
-    if (is_full(reader))
-        return STR("");
+    if (!diagnostics_have_room(reader->diagnostics, DIAGNOSTIC_ERROR))
+        return STR(""); /* a file can have a million mistakes */
     nearest = str_nearest(found, known, count);
     all = join_names(arena, known, count);
     if (nearest.len == 0)
@@ -162,11 +216,23 @@ bool yaml_expect_map(const struct yaml_reader *reader, const json_t *value,
     return is_good;
 }
 
+/* A map of a joined document can have the key in either of the two. */
+static struct str elsewhere(const struct yaml_reader *reader, const json_t *map)
+{
+    struct str file = str_from(reader->document->file);
+
+    if (str_eq(yaml_at(reader->document, map).file, file))
+        return STR("");
+    return arena_printf(reader->diagnostics->arena, "it can stand in " STR_FMT ", too",
+                        STR_ARG(file));
+}
+
 bool yaml_require(const struct yaml_reader *reader, const json_t *map, const char *key)
 {
     if (json_object_get(map, key) != NULL)
         return true;
-    return yaml_complain(reader, map, "the key '%s' is missing here", key);
+    return yaml_complain_hint(reader, map, elsewhere(reader, map), "the key '%s' is missing here",
+                              key);
 }
 
 /* A member that must be a scalar; NULL where it is absent or reported. */

@@ -54,6 +54,12 @@ static bool check_character(struct position at, struct str text, uint32_t charac
     return refuse_character(at, text, character, diagnostics);
 }
 
+/* Nothing can be wrong with it: most bytes are such. */
+static bool is_usual(char byte, size_t column)
+{
+    return byte >= ' ' && byte <= '~' && (byte != '%' || column > 1);
+}
+
 bool yaml_text_check(struct str file, struct str text, struct diagnostics *diagnostics)
 {
     struct position at = { file, 1, 1 };
@@ -64,7 +70,14 @@ bool yaml_text_check(struct str file, struct str text, struct diagnostics *diagn
         return diagnostics_add(diagnostics, DIAGNOSTIC_ERROR, (struct position){ file, 0, 0 },
                                STR(""), STR("split it into several files"),
                                "the file is larger than 1 MiB");
-    while (utf8_take(&rest, &character)) {
+    while (rest.len > 0) {
+        if (is_usual(rest.data[0], at.column)) {
+            rest = (struct str){ rest.data + 1, rest.len - 1 };
+            at.column++;
+            continue;
+        }
+        if (!utf8_take(&rest, &character))
+            break;
         if (!check_character(at, text, character, rest, diagnostics))
             return false;
         at.column++;

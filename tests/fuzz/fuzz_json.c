@@ -1,6 +1,8 @@
 #include <assert.h>
 #include <stdint.h>
+#include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/json_plain.h"
@@ -17,6 +19,22 @@ static void compare_plain(struct str text)
         return;
     expected = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
     assert(expected != NULL && json_equal(plain, expected));
+}
+
+/* What is written quickly, jansson writes the same. */
+static void compare_written(const json_t *json)
+{
+    OWNED(buf_release) struct buf plain = { 0 };
+    char *expected;
+
+    buf_init(&plain, (size_t)1024 * 1024);
+    if (!json_plain_write(&plain, json)) {
+        assert(plain.len == 0);
+        return;
+    }
+    expected = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+    assert(expected != NULL && str_eq(buf_str(&plain), str_from(expected)));
+    free(expected);
 }
 
 /* A refusal has a code; what is read, written and read again is the same. */
@@ -36,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(error.code != ERROR_NONE && json == NULL);
         return 0;
     }
+    compare_written(json);
     assert(json_parse(json_text(arena, json), written, &again, &error));
     assert(json_equal(json, again));
     return 0;

@@ -22,6 +22,25 @@ static void pieces_are_zeroed_aligned_and_apart(void **state)
     }
 }
 
+static void texts_stand_close_and_do_not_push_pieces_out_of_line(void **state)
+{
+    OWNED(arena_free) struct arena *arena = arena_new_frugal(100000);
+
+    (void)state;
+    assert_non_null(arena);
+    for (size_t i = 0; i < 300; i++) {
+        struct str text = arena_copy(arena, STR("abc"));
+        uint8_t *piece = arena_alloc(arena, i + 1);
+
+        assert_str(text, "abc");
+        assert_int_equal(text.data[3], 0);
+        assert_non_null(piece);
+        assert_int_equal((uintptr_t)piece % _Alignof(max_align_t), 0);
+        memset(piece, 0xff, i + 1);
+        assert_str(text, "abc");
+    }
+}
+
 static void an_arena_holds_its_limit_and_no_more(void **state)
 {
     OWNED(arena_free) struct arena *arena = arena_new(1024);
@@ -152,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_zeroed_aligned_and_apart),
+        cmocka_unit_test(texts_stand_close_and_do_not_push_pieces_out_of_line),
         cmocka_unit_test(an_arena_holds_its_limit_and_no_more),
         cmocka_unit_test(sizes_near_the_end_of_the_range_do_not_overflow),
         cmocka_unit_test(a_large_piece_leaves_room_for_small_ones),

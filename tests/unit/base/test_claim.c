@@ -94,6 +94,25 @@ static void a_value_is_put_where_it_is_read(void **state)
     assert_false(claim_put(claims, "plain", NULL));
 }
 
+static void a_value_is_dropped_where_it_is_read(void **state)
+{
+    JSON_OWNED json_t *claims = json_object();
+
+    (void)state;
+    assert_true(claim_put(claims, "plain", json_integer(1)));
+    assert_true(claim_put(claims, "/a/b/c", json_integer(2)));
+    assert_true(claim_put(claims, "/x~1y", json_integer(4)));
+    assert_true(claim_drop(claims, "/a/b/c"));
+    assert_false(claim_drop(claims, "/a/b/c"));
+    assert_true(json_is_object(claim_value(claims, "/a/b")));
+    assert_true(claim_drop(claims, "/x~1y"));
+    assert_true(claim_drop(claims, "plain"));
+    assert_false(claim_drop(claims, "plain"));
+    assert_false(claim_drop(claims, "/none/b"));
+    assert_false(claim_drop(claims, "/a~/b"));
+    assert_int_equal(json_object_size(claims), 1);
+}
+
 static void types_are_exact(void **state)
 {
     static const struct {
@@ -172,6 +191,77 @@ static void dangers_are_found_by_claim_or_by_fact(void **state)
     }
 }
 
+static void facts_are_copied_by_their_form(void **state)
+{
+    static const struct claim_copy list[] = {
+        { "run", "number", CLAIM_FORM_NUMBER },
+        { "ref", "/a/ref", CLAIM_FORM_UNKNOWN },
+        { "environment", "environment", CLAIM_FORM_NONE },
+    };
+    static const struct claim_copies copies = { list, COUNT(list) };
+    static const struct {
+        const char *claims;
+        const char *ci;
+    } cases[] = {
+        { "{}", "{\"ref\":null,\"run\":null}" },
+        { "{\"number\":-7,\"a\":{\"ref\":\"x\"},\"environment\":\"e\"}",
+          "{\"environment\":\"e\",\"ref\":\"x\",\"run\":\"-7\"}" },
+        { "{\"number\":\"7\",\"a\":{\"ref\":7},\"environment\":7}",
+          "{\"environment\":null,\"ref\":null,\"run\":\"7\"}" },
+        { "{\"number\":null,\"a\":[\"x\"],\"environment\":null}", "{\"ref\":null,\"run\":null}" },
+        { "{\"number\":1.5,\"a\":{\"ref\":\"\"},\"environment\":\"\"}",
+          "{\"ref\":null,\"run\":null}" },
+        { "{\"number\":true,\"a\":{\"ref\":[\"x\"]},\"environment\":[\"e\"]}",
+          "{\"environment\":null,\"ref\":null,\"run\":null}" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        JSON_OWNED json_t *claims = json_loads(cases[i].claims, 0, NULL);
+        JSON_OWNED json_t *expected = json_loads(cases[i].ci, 0, NULL);
+        JSON_OWNED json_t *ci = json_pack("{s:n}", "environment");
+
+        assert_true(claim_copies_put(&copies, claims, ci));
+        if (!json_equal(ci, expected))
+            fail_msg("%s", cases[i].claims);
+    }
+}
+
+static void facts_follow_from_words_by_their_type(void **state)
+{
+    static const struct claim facts[] = { { "runner", CLAIM_STRING, 0 },
+                                          { "debug", CLAIM_BOOLEAN, 0 } };
+    static const struct claim_table fact_table = { facts, COUNT(facts) };
+    static const struct claim_word list[] = {
+        { "pool", "cloud", "runner", "hosted" },
+        { "shell", "true", "debug", "true" },
+        { "shell", "false", "debug", "false" },
+    };
+    static const struct claim_words words = { list, COUNT(list) };
+    static const struct {
+        const char *claims;
+        const char *ci;
+    } cases[] = {
+        { "{\"pool\":\"cloud\",\"shell\":true}", "{\"debug\":true,\"runner\":\"hosted\"}" },
+        { "{\"pool\":\"cloud\",\"shell\":\"false\"}", "{\"debug\":false,\"runner\":\"hosted\"}" },
+        { "{\"pool\":\"clouds\",\"shell\":1}", "{\"runner\":null}" },
+        { "{\"pool\":null,\"shell\":\"\"}", "{\"runner\":null}" },
+        { "{\"pool\":[\"cloud\"]}", "{\"runner\":null}" },
+        { "{}", "{\"runner\":null}" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        JSON_OWNED json_t *claims = json_loads(cases[i].claims, 0, NULL);
+        JSON_OWNED json_t *expected = json_loads(cases[i].ci, 0, NULL);
+        JSON_OWNED json_t *ci = json_pack("{s:n}", "runner"); /* what no row has stays */
+
+        assert_true(claim_words_put(&words, &fact_table, claims, ci));
+        if (!json_equal(ci, expected))
+            fail_msg("%s", cases[i].claims);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,8 +269,11 @@ int main(void)
         cmocka_unit_test(a_pointer_goes_through_objects_only),
         cmocka_unit_test(a_pointers_part_has_its_limit),
         cmocka_unit_test(a_value_is_put_where_it_is_read),
+        cmocka_unit_test(a_value_is_dropped_where_it_is_read),
         cmocka_unit_test(types_are_exact),
         cmocka_unit_test(dangers_are_found_by_claim_or_by_fact),
+        cmocka_unit_test(facts_are_copied_by_their_form),
+        cmocka_unit_test(facts_follow_from_words_by_their_type),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,21 @@ static void a_test_moves_both_clocks_and_sums_up(void **state)
     assert_true(clock_monotonic_ms() - monotonic_ms >= 4000000);
     assert_true(clock_monotonic_ns() - monotonic_ns < INT64_C(10000000000));
 }
+
+static void a_step_moves_the_wall_clock_alone_and_also_back(void **state)
+{
+    int64_t wall_s = clock_wall_s();
+    int64_t monotonic_ms = clock_monotonic_ms();
+
+    (void)state;
+    clock_test_step(-3600);
+    assert_true(clock_wall_s() - wall_s >= -3600 && clock_wall_s() - wall_s < -3590);
+    clock_test_step(7200);
+    assert_true(clock_wall_s() - wall_s >= 3600 && clock_wall_s() - wall_s < 3610);
+    assert_true(clock_monotonic_ms() >= monotonic_ms);
+    assert_true(clock_monotonic_ms() - monotonic_ms < 10000);
+    clock_test_step(-3600);
+}
 #endif
 
 int main(void)
@@ -54,6 +69,7 @@ int main(void)
         cmocka_unit_test(the_monotonic_clocks_do_not_go_back),
 #ifdef STAGEPASS_TEST_CLOCK
         cmocka_unit_test(a_test_moves_both_clocks_and_sums_up),
+        cmocka_unit_test(a_step_moves_the_wall_clock_alone_and_also_back),
 #endif
     };
 

@@ -54,6 +54,23 @@ static void two_pieces_hash_like_one(void **state)
     assert_memory_not_equal(pieces, whole, SHA256_LEN);
 }
 
+static void hmac_sha256_gives_the_rfcs_values(void **state)
+{
+    char key[131];
+    uint8_t out[SHA256_LEN];
+
+    (void)state;
+    /* RFC 4231 4.3, 4.7: a short key, and one longer than a block */
+    hmac_sha256(STR("Jefe"), STR("what do ya want for nothing?"), out);
+    assert_hex(out, sizeof(out),
+               "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof(key));
+    hmac_sha256((struct str){ key, sizeof(key) },
+                STR("Test Using Larger Than Block-Size Key - Hash Key First"), out);
+    assert_hex(out, sizeof(out),
+               "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
 static void *hash_many_times(void *object)
 {
     uint8_t *out = object;
@@ -96,6 +113,24 @@ static void crc32c_gives_the_rfcs_values(void **state)
     assert_int_equal(crc32c(0, (struct str){ 0 }), 0);
 }
 
+static void crc32c_is_the_same_with_and_without_the_instruction(void **state)
+{
+    uint8_t bytes[67];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 151 + 7);
+    for (size_t from = 0; from < 9; from++) {
+        for (size_t to = from; to <= sizeof(bytes); to++) {
+            struct str part = { (const char *)bytes + from, to - from };
+
+            assert_int_equal(crc32c(0, part), crc32c_portable(0, part));
+            assert_int_equal(crc32c(0x12345678, part), crc32c_portable(0x12345678, part));
+        }
+    }
+    assert_int_equal(crc32c_portable(0, STR("123456789")), 0xe3069283);
+}
+
 static void crc32c_goes_on_from_any_place(void **state)
 {
     char bytes[40];
@@ -130,9 +165,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_gives_the_standards_values),
         cmocka_unit_test(sha512_gives_the_standards_value),
+        cmocka_unit_test(hmac_sha256_gives_the_rfcs_values),
         cmocka_unit_test(two_pieces_hash_like_one),
         cmocka_unit_test(threads_do_not_disturb_each_other),
         cmocka_unit_test(crc32c_gives_the_rfcs_values),
+        cmocka_unit_test(crc32c_is_the_same_with_and_without_the_instruction),
         cmocka_unit_test(crc32c_goes_on_from_any_place),
         cmocka_unit_test(crc32c_notices_every_flipped_bit),
     };

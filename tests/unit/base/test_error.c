@@ -72,6 +72,7 @@ static void the_oauth_answers_are_those_of_the_contract(void **state)
         { ERROR_BUSY, "temporarily_unavailable", NULL, 429, 7 },
         { ERROR_KEYS_UNAVAILABLE, "temporarily_unavailable", NULL, 503, 7 },
         { ERROR_LEDGER, "temporarily_unavailable", NULL, 503, 7 },
+        { ERROR_INDEX, "temporarily_unavailable", NULL, 503, 7 },
     };
 
     (void)state;

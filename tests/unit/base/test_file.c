@@ -180,6 +180,68 @@ static void a_failed_replacement_leaves_nothing_behind(void **state)
     assert_int_equal(count_names("."), 1);
 }
 
+static void a_file_is_created_once(void **state)
+{
+    OWNED(arena_free) struct arena *arena = arena_new(1000);
+    struct error error = { 0 };
+    struct str text;
+
+    (void)state;
+    assert_true(file_create("file", STR("first"), 0640, &error));
+    assert_false(file_create("file", STR("second"), 0600, &error));
+    assert_int_equal(error.code, ERROR_IO);
+    error = (struct error){ 0 };
+    assert_true(file_read(arena, "file", 100, &text, &error));
+    assert_str(text, "first");
+    assert_int_equal(symlink("elsewhere", "link"), 0);
+    assert_false(file_create("link", STR("third"), 0600, &error)); /* not through a link */
+    assert_int_equal(count_names("."), 2);
+}
+
+static void a_folder_is_removed_with_all_in_it_and_nothing_else(void **state)
+{
+    struct error error = { 0 };
+
+    (void)state;
+    assert_true(file_make_folder("a/b/c", 0700, &error));
+    assert_true(file_make_folder("kept", 0700, &error));
+    assert_true(file_create("kept/file", STR("x"), 0600, &error));
+    assert_true(file_create("a/b/c/d", STR("x"), 0400, &error));
+    assert_int_equal(symlink("../../kept", "a/b/link"), 0);
+    assert_int_equal(symlink("nowhere", "a/dangling"), 0);
+    assert_int_equal(mkfifo("a/fifo", 0600), 0);
+    assert_true(file_remove_folder("a", &error));
+    assert_int_equal(count_names("."), 1);
+    assert_int_equal(count_names("kept"), 1);     /* links are not followed */
+    assert_true(file_remove_folder("a", &error)); /* it is not there */
+    assert_true(file_remove_folder("kept", &error));
+    assert_int_equal(count_names("."), 0);
+}
+
+/* 32 folders within the one that is named can be removed, 33 cannot. */
+static void a_folder_is_removed_down_to_a_depth(void **state)
+{
+    struct error error = { 0 };
+    char path[2 * (FILE_DEPTH_MAX + 2)] = "a";
+    size_t len = 1;
+
+    (void)state;
+    for (size_t i = 1; i < FILE_DEPTH_MAX; i++) {
+        memcpy(path + len, "/a", 3);
+        len += 2;
+    }
+    assert_true(file_make_folder(path, 0700, &error));
+    assert_true(file_remove_folder("a", &error));
+    memcpy(path + len, "/a", 3);
+    assert_true(file_make_folder(path, 0700, &error));
+    assert_false(file_remove_folder("a", &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    error = (struct error){ 0 };
+    assert_int_equal(rmdir(path), 0);
+    path[len] = '\0';
+    assert_true(file_remove_folder("a", &error));
+}
+
 static void a_path_that_is_too_long_is_refused(void **state)
 {
     static char path[PATH_MAX + 1];
@@ -258,6 +320,11 @@ int main(void)
                                         enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(a_failed_replacement_leaves_nothing_behind, enter_folder,
                                         leave_folder),
+        cmocka_unit_test_setup_teardown(a_folder_is_removed_with_all_in_it_and_nothing_else,
+                                        enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(a_folder_is_removed_down_to_a_depth, enter_folder,
+                                        leave_folder),
+        cmocka_unit_test_setup_teardown(a_file_is_created_once, enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(a_path_that_is_too_long_is_refused, enter_folder,
                                         leave_folder),
         cmocka_unit_test_setup_teardown(a_folder_is_made_with_its_parents, enter_folder,

@@ -510,6 +510,106 @@ static void a_plain_text_keeps_to_the_limits(void **state)
     }
 }
 
+/* Writing quickly is for plain values alone, and writes them as jansson does. */
+static void plain_values_are_written_as_jansson_writes_them(void **state)
+{
+    static const struct {
+        struct str text;
+        bool is_plain;
+    } cases[] = {
+        { { TEXT("{}") }, true },
+        { { TEXT("[]") }, true },
+        { { TEXT("[[],{},[{}],null,true,false]") }, true },
+        { { TEXT("[0,-1,10,9223372036854775807,-9223372036854775808]") }, true },
+        { { TEXT("[\"\",\" !#[]^_`{|}~\x7f/\",\"1234567\",\"12345678\",\"123456789\"]") }, true },
+        { { TEXT("{\"b\":1,\"a\":2,\"\":3,\"ab\":4,\"B\":5}") }, true },
+        { { TEXT(
+              "{\"same head, longer\":1,\"same head\":2,\"same head, long\":3,\"same hea\":4}") },
+          true },
+        { { TEXT("[1.0]") }, false },
+        { { TEXT("[\"\\\"\"]") }, false },
+        { { TEXT("[\"1234567\\\\\"]") }, false },
+        { { TEXT("[\"12345678\\u0001\"]") }, false },
+        { { TEXT("[\"\\u001f1234567\"]") }, false },
+        { { TEXT("[\"\\n\"]") }, false },
+        { { TEXT("[\"1234567\xc3\xa9\"]") }, false },
+        { { TEXT("{\"\xc3\xa9\":1}") }, false },
+        { { TEXT("{\"a\\\"\":1}") }, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        JSON_OWNED json_t *json = json_loadb(cases[i].text.data, cases[i].text.len, 0, NULL);
+        OWNED(buf_release) struct buf plain = { 0 };
+        OWNED(buf_release) struct buf whole = { 0 };
+        char *expected = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+
+        buf_init(&plain, 1024);
+        buf_init(&whole, 1024);
+        buf_add_text(&plain, "kept");
+        assert_true(json_plain_write(&plain, json) == cases[i].is_plain);
+        assert_true(buf_is_ok(&plain));
+        buf_add_json(&whole, json);
+        assert_string_equal(whole.data, expected);
+        if (cases[i].is_plain)
+            assert_string_equal(plain.data + 4, expected);
+        else
+            assert_string_equal(plain.data, "kept");
+        free(expected);
+    }
+}
+
+/* Each byte at each place of a word and behind it. */
+static void a_plain_text_has_no_other_byte_anywhere(void **state)
+{
+    (void)state;
+    for (size_t place = 0; place < 19; place++) {
+        for (int byte = 1; byte < 0x80; byte++) {
+            char text[] = "abcdefghijklmnopqrs";
+            OWNED(buf_release) struct buf plain = { 0 };
+            JSON_OWNED json_t *json = NULL;
+            bool is_plain = byte >= 0x20 && byte != '"' && byte != '\\';
+
+            text[place] = (char)byte;
+            json = json_string(text);
+            buf_init(&plain, 1024);
+            assert_true(json_plain_write(&plain, json) == is_plain);
+        }
+    }
+}
+
+static void plain_values_have_limits(void **state)
+{
+    JSON_OWNED json_t *object = json_object();
+    JSON_OWNED json_t *nested = json_array();
+    OWNED(buf_release) struct buf buf = { 0 };
+
+    (void)state;
+    buf_init(&buf, 4096);
+    for (int i = 0; i < 65; i++) {
+        char name[8];
+
+        (void)snprintf(name, sizeof(name), "m%d", 99 - i);
+        assert_true(json_put(object, name, json_integer(i)));
+        assert_true(json_plain_write(&buf, object) == (i < 64));
+        buf_clear(&buf);
+    }
+    for (int depth = 1; depth < 18; depth++) {
+        json_t *outer = json_array();
+
+        assert_true(json_plain_write(&buf, nested) == (depth <= 16));
+        buf_clear(&buf);
+        assert_int_equal(json_array_append_new(outer, nested), 0);
+        nested = outer;
+    }
+    assert_int_equal(json_object_del(object, "m99"), 0);
+    buf_release(&buf);
+    buf_init(&buf, 7);
+    assert_false(json_plain_write(&buf, object));
+    assert_false(buf_is_ok(&buf));
+    assert_false(json_plain_write(&buf, NULL));
+}
+
 static void a_plain_name_has_63_bytes_and_not_one_more(void **state)
 {
     (void)state;
@@ -568,6 +668,33 @@ static void a_text_is_not_written_wherever_memory_ends(void **state)
     assert_true(is_written && nth > 2);
 }
 
+static void lists_of_texts_are_made(void **state)
+{
+    static const struct str texts[] = { STR_INIT("a"), STR_INIT(""), STR_INIT("b") };
+    static const struct str bad[] = { STR_INIT("a"), STR_INIT("\xff") };
+    JSON_OWNED json_t *list = json_from_strs(texts, COUNT(texts));
+    JSON_OWNED json_t *none = json_from_strs(NULL, 0);
+
+    (void)state;
+    assert_int_equal(json_array_size(list), 3);
+    assert_string_equal(json_string_value(json_array_get(list, 2)), "b");
+    assert_true(json_is_array(none) && json_array_size(none) == 0);
+    assert_null(json_from_strs(bad, COUNT(bad)));
+}
+
+static void objects_are_appended(void **state)
+{
+    JSON_OWNED json_t *list = json_array();
+    json_t *first = json_append_object(list);
+
+    (void)state;
+    assert_true(json_is_object(first) && json_append_object(list) != first);
+    assert_int_equal(json_array_size(list), 2);
+    assert_ptr_equal(json_array_get(list, 0), first);
+    assert_null(json_append_object(NULL));
+    assert_null(json_append_object(first));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,9 +715,14 @@ int main(void)
         cmocka_unit_test(a_missing_value_fails_a_put),
         cmocka_unit_test(a_kept_value_ends_with_the_arena),
         cmocka_unit_test(a_value_that_cannot_be_kept_is_released),
+        cmocka_unit_test(lists_of_texts_are_made),
+        cmocka_unit_test(objects_are_appended),
         cmocka_unit_test(times_are_integers_or_reals_rounded_down),
         cmocka_unit_test(what_is_no_time_is_refused),
         cmocka_unit_test(plain_texts_are_read_as_jansson_reads_them),
+        cmocka_unit_test(plain_values_are_written_as_jansson_writes_them),
+        cmocka_unit_test(a_plain_text_has_no_other_byte_anywhere),
+        cmocka_unit_test(plain_values_have_limits),
         cmocka_unit_test(a_plain_text_keeps_to_the_limits),
         cmocka_unit_test(a_plain_name_has_63_bytes_and_not_one_more),
         cmocka_unit_test(a_text_is_refused_wherever_memory_ends),

@@ -54,6 +54,28 @@ static void a_page_shows_values_with_their_labels(void **state)
                                       "stagepass_ledger_published_size 1042\n"));
 }
 
+static void a_stream_has_a_row_while_it_has_a_name(void **state)
+{
+    OWNED(buf_release) struct buf page = { 0 };
+
+    (void)state;
+    buf_init(&page, PAGE_MAX);
+    metrics_write(&page);
+    assert_null(strstr(page.data, "{stream="));
+    metric_stream_name(METRIC_STREAMS_MAX - 1, "siem");
+    metric_stream_add(METRIC_STREAM_SENT, METRIC_STREAMS_MAX - 1, 3);
+    metric_stream_set(METRIC_STREAM_BACKLOG, METRIC_STREAMS_MAX - 1, 9);
+    buf_clear(&page);
+    metrics_write(&page);
+    assert_non_null(strstr(page.data, "\nstagepass_stream_entries_total{stream=\"siem\"} 3\n"));
+    assert_non_null(strstr(page.data, "\nstagepass_stream_backlog_entries{stream=\"siem\"} 9\n"));
+    metric_stream_name(METRIC_STREAMS_MAX - 1, NULL);
+    assert_int_equal(metric_stream_get(METRIC_STREAM_SENT, METRIC_STREAMS_MAX - 1), 0);
+    buf_clear(&page);
+    metrics_write(&page);
+    assert_null(strstr(page.data, "{stream="));
+}
+
 /* Which metric a sample line belongs to: its name, without a histogram's suffix. */
 static struct str family_of(struct str line)
 {
@@ -74,7 +96,7 @@ static struct str family_of(struct str line)
 static void every_family_is_announced_once_in_front_of_its_samples(void **state)
 {
     OWNED(buf_release) struct buf page = { 0 };
-    struct str seen[METRIC_COUNT + METRIC_TIMER_COUNT];
+    struct str seen[METRIC_COUNT + METRIC_STREAM_COUNT + METRIC_TIMER_COUNT];
     struct str family = STR("");
     size_t seen_count = 0;
     struct str rest;
@@ -159,6 +181,7 @@ int main(void)
         cmocka_unit_test(a_metric_adds_and_sets),
         cmocka_unit_test(no_count_is_lost_between_threads),
         cmocka_unit_test(a_page_shows_values_with_their_labels),
+        cmocka_unit_test(a_stream_has_a_row_while_it_has_a_name),
         cmocka_unit_test(every_family_is_announced_once_in_front_of_its_samples),
         cmocka_unit_test(every_metric_and_timer_is_on_the_page),
         cmocka_unit_test(a_duration_counts_in_its_bucket_and_all_above),

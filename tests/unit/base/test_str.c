@@ -61,6 +61,13 @@ static void a_byte_that_is_not_there_is_found_at_the_end(void **state)
     assert_int_equal(str_find(STR("a:b:c"), ':'), 1);
     assert_int_equal(str_find(STR("abc"), ':'), 3);
     assert_int_equal(str_find((struct str){ 0 }, ':'), 0);
+    assert_true(str_contains(STR("abc"), STR("abc")));
+    assert_true(str_contains(STR("abc"), STR("c")));
+    assert_true(str_contains(STR("aab"), STR("ab")));
+    assert_true(str_contains((struct str){ 0 }, STR("")));
+    assert_false(str_contains(STR("abc"), STR("ac")));
+    assert_false(str_contains(STR("ab"), STR("abc")));
+    assert_false(str_contains((struct str){ 0 }, STR("a")));
     assert_int_equal(str_find(STR("ab\0c"), '\0'), 2);
 }
 

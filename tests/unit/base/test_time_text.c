@@ -136,6 +136,26 @@ static void durations_are_a_number_and_a_unit(void **state)
     assert_true(duration_parse(STR("106751991167300d"), &seconds));
 }
 
+static void durations_are_written_in_the_largest_unit_that_fits(void **state)
+{
+    static const struct {
+        int64_t seconds;
+        const char *text;
+    } cases[] = {
+        { 0, "0s" },     { 1, "1s" },      { 59, "59s" },    { 60, "1m" },
+        { 61, "61s" },   { 900, "15m" },   { 3600, "1h" },   { 5400, "90m" },
+        { 86400, "1d" }, { 90000, "25h" }, { 604800, "7d" }, { INT64_MAX, "9223372036854775807s" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[DURATION_TEXT_MAX];
+
+        duration_text(cases[i].seconds, text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
 static void what_is_no_duration_is_refused(void **state)
 {
     static const struct str cases[] = {
@@ -177,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_time_may_lack_milliseconds_or_be_a_date),
         cmocka_unit_test(what_is_no_time_is_refused),
         cmocka_unit_test(durations_are_a_number_and_a_unit),
+        cmocka_unit_test(durations_are_written_in_the_largest_unit_that_fits),
         cmocka_unit_test(what_is_no_duration_is_refused),
     };
 

@@ -80,6 +80,20 @@ static void controls_separators_and_overrides_are_not_plain(void **state)
         assert_false(utf8_is_plain(others[i]));
 }
 
+static void joiners_fillers_and_other_spaces_are_not_seen(void **state)
+{
+    static const uint32_t seen[] = { ' ', 'a', '~', 0xA1, 0xE4, 0x0301, 0x2010, 0x4E00, 0x1F600 };
+    static const uint32_t others[] = { 0xA0,   0xAD,   0x034F,  0x115F,  0x180E, 0x2003, 0x200B,
+                                       0x200D, 0x202F, 0x2060,  0x2800,  0x3000, 0x3164, 0xFE00,
+                                       0xFE0F, 0xFFA0, 0xE0001, 0xE0041, 0xE0100 };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(seen); i++)
+        assert_true(utf8_is_seen(seen[i]));
+    for (size_t i = 0; i < COUNT(others); i++)
+        assert_false(utf8_is_seen(others[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -88,6 +102,7 @@ int main(void)
         cmocka_unit_test(stray_bytes_count_as_one_character_each),
         cmocka_unit_test(an_offset_stops_at_the_end),
         cmocka_unit_test(controls_separators_and_overrides_are_not_plain),
+        cmocka_unit_test(joiners_fillers_and_other_spaces_are_not_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,17 @@ static struct str read_file(struct run *run, const char *folder, const char *nam
     return text;
 }
 
+/* What is said of <name>.yaml becomes <name>.expected: read the difference before it is committed.
+ */
+static void write_expected(struct run *run, const char *name, const char *said)
+{
+    FILE *file = fopen(file_join(run->arena, REFUSED, name), "we");
+
+    assert_non_null(file);
+    assert_true(fputs(said, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
 /* <name>.yaml must be refused with the text of <name>.expected. */
 static void check_refused(const char *name)
 {
@@ -74,10 +85,12 @@ static void check_refused(const char *name)
     run_init(&run);
     expected_name = arena_printf(run.arena, STR_FMT ".expected", STR_ARG(stem)).data;
     text = read_file(&run, REFUSED, name);
-    expected = read_file(&run, REFUSED, expected_name);
     if (yaml_parse(str_from(name), text, &run.diagnostics, &run.document))
         fail_msg("%s was accepted", name);
     assert_null(run.document);
+    if (getenv("UPDATE_EXPECTED") != NULL) /* NOLINT(concurrency-mt-unsafe): there is one thread */
+        write_expected(&run, expected_name, printed(&run));
+    expected = read_file(&run, REFUSED, expected_name);
     assert_string_equal(printed(&run), arena_copy(run.arena, expected).data);
     run_release(&run);
 }
@@ -207,9 +220,10 @@ static void values_and_keys_have_positions_in_characters(void **state)
               3, 10);
     assert_at(yaml_at(run.document, json_object_get(root, "map")), 5, 3);
     assert_at(yaml_at_key(run.document, root, "map"), 4, 1);
-    assert_true(str_eq(yaml_line(run.document, 2), STR("key: value")));
-    assert_int_equal(yaml_line(run.document, 99).len, 0);
-    assert_int_equal(yaml_line(run.document, 0).len, 0);
+    assert_true(str_eq(yaml_source(run.document, (struct position){ STR("a.yaml"), 2, 1 }),
+                       STR("key: value")));
+    assert_int_equal(yaml_source(run.document, (struct position){ STR("a.yaml"), 99, 1 }).len, 0);
+    assert_int_equal(yaml_source(run.document, (struct position){ STR("a.yaml"), 0, 1 }).len, 0);
     run_release(&run);
 }
 
@@ -226,6 +240,91 @@ static void an_unknown_value_is_at_the_whole_file_and_an_absent_key_at_its_map(v
     assert_at(yaml_at_key(run.document, yaml_root(run.document), "absent"), 2, 2);
     assert_false(yaml_is_plain(run.document, foreign));
     run_release(&run);
+}
+
+/* Two documents, joined. */
+static void run_join(struct run *run, struct str text, struct str other, size_t depth)
+{
+    struct yaml_document *joined = NULL;
+
+    assert_true(run_parse(run, text));
+    assert_true(yaml_parse(STR("b.yaml"), other, &run->diagnostics, &joined));
+    yaml_join(run->document, joined, depth, &run->diagnostics);
+}
+
+static void maps_of_two_documents_become_one(void **state)
+{
+    const json_t *root;
+    const json_t *row;
+    struct run run;
+
+    (void)state;
+    run_init(&run);
+    run_join(&run, STR("a: { x: { k: 1 }, y: { k: 2 } }\n"),
+             STR("# first\nb: '7'\na: { x: { l: [3] }, z: { k: 4 } }\n"), 3);
+    assert_int_equal(run.diagnostics.count, 0);
+    root = yaml_root(run.document);
+    assert_int_equal(json_object_size(root), 2);
+    assert_int_equal(json_object_size(json_object_get(root, "a")), 3);
+    row = json_object_get(json_object_get(root, "a"), "x");
+    assert_int_equal(json_object_size(row), 2);
+    assert_true(yaml_is_plain(run.document, json_object_get(row, "k")));
+    assert_false(yaml_is_plain(run.document, json_object_get(root, "b")));
+    run_release(&run);
+}
+
+static void a_joined_value_stands_in_its_own_file(void **state)
+{
+    const json_t *root;
+    struct position at;
+    struct run run;
+
+    (void)state;
+    run_init(&run);
+    run_join(&run, STR("a: { x: 1 }\n"), STR("# first\na: { y: 2 }\n"), 2);
+    root = yaml_root(run.document);
+    at = yaml_at(run.document, json_object_get(json_object_get(root, "a"), "y"));
+    assert_true(str_eq(at.file, STR("b.yaml")) && at.line == 2 && at.column == 9);
+    assert_true(str_eq(yaml_source(run.document, at), STR("a: { y: 2 }")));
+    at = yaml_at_key(run.document, json_object_get(root, "a"), "y");
+    assert_true(str_eq(at.file, STR("b.yaml")) && at.line == 2 && at.column == 6);
+    at = yaml_at(run.document, json_object_get(root, "a")); /* of a map of both the first counts */
+    assert_at(at, 1, 4);
+    run_release(&run);
+}
+
+static void what_two_documents_both_say_is_told_with_both_places(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *other;
+        size_t depth;
+        size_t error_count;
+    } cases[] = {
+        { "a: 1\n", "a: 1\n", 3, 1 },
+        { "a: { x: 1 }\n", "a: 1\n", 3, 1 },
+        { "a: 1\n", "a: { x: 1 }\n", 3, 1 },
+        { "a: [1]\n", "a: [2]\n", 3, 1 },
+        { "a: { x: 1 }\n", "a: { y: 1 }\n", 1, 1 },
+        { "a: { x: 1 }\n", "a: { y: 1 }\n", 2, 0 },
+        { "a: { x: { k: 1 } }\n", "a: { x: { l: 1 } }\n", 2, 1 },
+        { "a: { x: { k: 1 } }\n", "a: { x: { l: 1 } }\n", 3, 0 },
+        { "a: { x: 1, y: 1 }\n", "a: { x: 1, y: 1 }\n", 3, 2 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct run run;
+
+        run_init(&run);
+        run_join(&run, str_from(cases[i].text), str_from(cases[i].other), cases[i].depth);
+        assert_int_equal(run.diagnostics.error_count, cases[i].error_count);
+        if (cases[i].error_count > 0) {
+            assert_true(str_eq(run.diagnostics.list[0].at.file, STR("a.yaml")));
+            assert_true(str_eq(run.diagnostics.list[0].related.file, STR("b.yaml")));
+        }
+        run_release(&run);
+    }
 }
 
 static void only_scalars_without_quotes_are_plain(void **state)
@@ -406,6 +505,9 @@ int main(void)
         cmocka_unit_test(maps_keep_their_order),
         cmocka_unit_test(values_and_keys_have_positions_in_characters),
         cmocka_unit_test(an_unknown_value_is_at_the_whole_file_and_an_absent_key_at_its_map),
+        cmocka_unit_test(maps_of_two_documents_become_one),
+        cmocka_unit_test(a_joined_value_stands_in_its_own_file),
+        cmocka_unit_test(what_two_documents_both_say_is_told_with_both_places),
         cmocka_unit_test(only_scalars_without_quotes_are_plain),
         cmocka_unit_test(every_value_of_a_large_file_is_found),
         cmocka_unit_test(a_mebibyte_is_read_and_a_byte_more_refused),

@@ -129,12 +129,12 @@ static const struct misfit {
     { expect_keys, "owner: a\npolcy: b\n",
       "a.yaml:2:1: error: unknown key 'polcy'\n"
       "    2 | polcy: b\n"
-      "      | ^\n"
+      "      | ^~~~~\n"
       "  hint: did you mean 'policy'? known here: owner, policy, port, tls\n" },
     { expect_keys, "{ owner: a, zzz: b }",
       "a.yaml:1:13: error: unknown key 'zzz'\n"
       "    1 | { owner: a, zzz: b }\n"
-      "      |             ^\n"
+      "      |             ^~~\n"
       "  hint: known here: owner, policy, port, tls\n" },
     { expect_keys, "[owner]",
       "a.yaml:1:1: error: expected a map, not a list\n"
@@ -144,7 +144,7 @@ static const struct misfit {
     { expect_keys, "Owner: a",
       "a.yaml:1:1: error: unknown key 'Owner'\n"
       "    1 | Owner: a\n"
-      "      | ^\n"
+      "      | ^~~~~\n"
       "  hint: did you mean 'owner'? known here: owner, policy, port, tls\n" },
     { require_owner, "\nport: 1",
       "a.yaml:2:1: error: the key 'owner' is missing here\n"
@@ -157,7 +157,7 @@ static const struct misfit {
     { get_port, "port: 65536",
       "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not '65536'\n"
       "    1 | port: 65536\n"
-      "      |       ^\n" },
+      "      |       ^~~~~\n" },
     { get_port, "port: 0",
       "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not '0'\n"
       "    1 | port: 0\n"
@@ -165,7 +165,7 @@ static const struct misfit {
     { get_port, "port: 0x50",
       "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not '0x50'\n"
       "    1 | port: 0x50\n"
-      "      |       ^\n" },
+      "      |       ^~~~\n" },
     { get_port, "port: [80]",
       "a.yaml:1:7: error: 'port' must be a whole number from 1 to 65535, not a list\n"
       "    1 | port: [80]\n"
@@ -173,37 +173,37 @@ static const struct misfit {
     { get_tls, "tls: yes",
       "a.yaml:1:6: error: 'tls' must be true or false, not 'yes'\n"
       "    1 | tls: yes\n"
-      "      |      ^\n" },
+      "      |      ^~~\n" },
     { get_tls, "tls: True",
       "a.yaml:1:6: error: 'tls' must be true or false, not 'True'\n"
       "    1 | tls: True\n"
-      "      |      ^\n" },
+      "      |      ^~~~\n" },
     { get_ttl, "ttl: 15",
       "a.yaml:1:6: error: 'ttl' must be a duration such as 90s, 15m, 8h or 30d, not '15'\n"
       "    1 | ttl: 15\n"
-      "      |      ^\n"
+      "      |      ^~\n"
       "  hint: add the unit: '15s' or '15m'\n" },
     { get_ttl, "ttl: 1w",
       "a.yaml:1:6: error: 'ttl' must be a duration such as 90s, 15m, 8h or 30d, not '1w'\n"
       "    1 | ttl: 1w\n"
-      "      |      ^\n" },
+      "      |      ^~\n" },
     { get_ttl, "ttl: 89s",
       "a.yaml:1:6: error: 'ttl' must be from 90s to 1h, not '89s'\n"
       "    1 | ttl: 89s\n"
-      "      |      ^\n" },
+      "      |      ^~~\n" },
     { get_ttl, "ttl: 3601s",
       "a.yaml:1:6: error: 'ttl' must be from 90s to 1h, not '3601s'\n"
       "    1 | ttl: 3601s\n"
-      "      |      ^\n" },
+      "      |      ^~~~~\n" },
     { get_kind, "kind: delpoy",
       "a.yaml:1:7: error: 'kind' cannot be 'delpoy'\n"
       "    1 | kind: delpoy\n"
-      "      |       ^\n"
+      "      |       ^~~~~~\n"
       "  hint: did you mean 'deploy'? known here: build, test, deploy\n" },
     { get_kind, "kind: \"\"",
       "a.yaml:1:7: error: 'kind' cannot be ''\n"
       "    1 | kind: \"\"\n"
-      "      |       ^\n"
+      "      |       ^~\n"
       "  hint: known here: build, test, deploy\n" },
     { get_kind, "kind: [build]",
       "a.yaml:1:7: error: 'kind' must be one name, not a list\n"
@@ -212,11 +212,11 @@ static const struct misfit {
     { get_when, "when: main",
       "a.yaml:1:7: error: 'when' must be a map, not 'main'\n"
       "    1 | when: main\n"
-      "      |       ^\n" },
+      "      |       ^~~~\n" },
     { get_needs, "needs: build",
       "a.yaml:1:8: error: 'needs' must be a list, not 'build'\n"
       "    1 | needs: build\n"
-      "      |        ^\n"
+      "      |        ^~~~~\n"
       "  hint: a list is written [a, b]\n" },
     { get_names, "names: { a: b }",
       "a.yaml:1:8: error: 'names' must be text or a list of texts, not a map\n"
@@ -232,13 +232,13 @@ static const struct misfit {
     { get_from, "from: [10.0.0.0/8, 10.0.0.1/8]",
       "a.yaml:1:20: error: 'from' must be networks such as 10.0.0.0/8, not '10.0.0.1/8'\n"
       "    1 | from: [10.0.0.0/8, 10.0.0.1/8]\n"
-      "      |                    ^\n"
+      "      |                    ^~~~~~~~~~\n"
       "  hint: 2001:db8::/32 or one address fit, too; the bits behind the prefix must be "
       "zero\n" },
     { get_from, "from: localhost",
       "a.yaml:1:7: error: 'from' must be networks such as 10.0.0.0/8, not 'localhost'\n"
       "    1 | from: localhost\n"
-      "      |       ^\n"
+      "      |       ^~~~~~~~~\n"
       "  hint: 2001:db8::/32 or one address fit, too; the bits behind the prefix must be "
       "zero\n" },
 };
@@ -427,7 +427,7 @@ static void a_complaint_with_a_hint_stands_at_its_value(void **state)
     assert_false(yaml_complain(&run.reader, NULL, "%d stages", 0));
     assert_string_equal(run_printed(&run), "a.yaml:1:9: error: no issuer 'guthub'\n"
                                            "    1 | issuer: guthub\n"
-                                           "      |         ^\n"
+                                           "      |         ^~~~~~\n"
                                            "  hint: did you mean 'github'?\n"
                                            "a.yaml: error: 0 stages\n");
     run_release(&run);

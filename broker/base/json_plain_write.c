@@ -1,0 +1,215 @@
+/*
+ * A writer that gives up at the first thing that is not plain; jansson then writes the whole again.
+ */
+#include <string.h>
+
+#include "base/json_plain.h"
+
+#define DEPTH_MAX 16
+#define MEMBERS_MAX 64
+#define INTEGER_LEN_MAX 20 /* of -2^63 */
+
+struct writer {
+    struct buf *buf;
+    size_t depth_left;
+};
+
+struct member {
+    uint64_t head; /* the name's first 8 bytes, so that most names differ in one comparison */
+    struct str name;
+    const json_t *value;
+};
+
+static bool write_value(struct writer *writer, const json_t *json);
+
+static bool put(const struct writer *writer, char byte)
+{
+    char *out = buf_extend(writer->buf, 1);
+
+    if (out != NULL)
+        *out = byte;
+    return out != NULL;
+}
+
+static bool put_str(const struct writer *writer, struct str bytes)
+{
+    char *out = buf_extend(writer->buf, bytes.len);
+
+    if (out != NULL)
+        memcpy(out, bytes.data, bytes.len);
+    return out != NULL;
+}
+
+/* 0x80 in each byte that is zero, and perhaps in bytes above one that is. */
+static uint64_t zero_bytes(uint64_t word)
+{
+    return (word - UINT64_C(0x0101010101010101)) & ~word & UINT64_C(0x8080808080808080);
+}
+
+/* Whether any of 8 bytes does not stand for itself within a string, or is not ASCII. */
+static bool has_other(uint64_t word)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t below_space = (word - each * 0x20) & ~word & UINT64_C(0x8080808080808080);
+
+    return ((word & UINT64_C(0x8080808080808080)) | below_space | zero_bytes(word ^ each * '"') |
+            zero_bytes(word ^ each * '\\')) != 0;
+}
+
+static bool is_plain(struct str text)
+{
+    uint64_t word;
+    size_t at = 0;
+
+    for (; text.len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, text.data + at, sizeof(word));
+        if (has_other(word))
+            return false;
+    }
+    word = UINT64_C(0x2020202020202020);
+    if (at < text.len)
+        memcpy(&word, text.data + at, text.len - at);
+    return !has_other(word);
+}
+
+/* A quoted string and what follows it. */
+static bool write_text(const struct writer *writer, struct str text, struct str behind)
+{
+    char *out;
+
+    if (!is_plain(text))
+        return false;
+    out = buf_extend(writer->buf, text.len + 2 + behind.len);
+    if (out == NULL)
+        return false;
+    out[0] = '"';
+    memcpy(out + 1, text.data, text.len);
+    out[text.len + 1] = '"';
+    memcpy(out + text.len + 2, behind.data, behind.len);
+    return true;
+}
+
+static bool write_integer(const struct writer *writer, json_int_t value)
+{
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    char digits[INTEGER_LEN_MAX];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (value < 0)
+        digits[--at] = '-';
+    return put_str(writer, (struct str){ digits + at, sizeof(digits) - at });
+}
+
+static bool write_array(struct writer *writer, const json_t *json)
+{
+    for (size_t i = 0; i < json_array_size(json); i++)
+        if ((i > 0 && !put(writer, ',')) || !write_value(writer, json_array_get(json, i)))
+            return false;
+    return true;
+}
+
+static uint64_t head_of(struct str name)
+{
+    uint64_t head = 0;
+
+    for (size_t i = 0; i < sizeof(head); i++)
+        head = head << 8 | (i < name.len ? (uint8_t)name.data[i] : 0);
+    return head;
+}
+
+/* By bytes, as jansson sorts: names have no NUL in them. */
+static bool comes_before(const struct member *left, const struct member *right)
+{
+    if (left->head != right->head)
+        return left->head < right->head;
+    return strcmp(left->name.data, right->name.data) < 0;
+}
+
+/* Most objects come sorted, or nearly. */
+static size_t sort_members(const json_t *json, struct member members[MEMBERS_MAX])
+{
+    size_t count = 0;
+
+    for (void *at = json_object_iter(json_iterable(json)); at != NULL;
+         at = json_object_iter_next(json_iterable(json), at)) {
+        struct member member = { .name = str_from(json_object_iter_key(at)),
+                                 .value = json_object_iter_value(at) };
+        size_t place = count++;
+
+        member.head = head_of(member.name);
+        for (; place > 0 && comes_before(&member, &members[place - 1]); place--)
+            members[place] = members[place - 1];
+        members[place] = member;
+    }
+    return count;
+}
+
+static bool write_object(struct writer *writer, const json_t *json)
+{
+    struct member members[MEMBERS_MAX];
+    size_t count;
+
+    if (json_object_size(json) > MEMBERS_MAX)
+        return false;
+    count = sort_members(json, members);
+    for (size_t i = 0; i < count; i++)
+        if ((i > 0 && !put(writer, ',')) || !write_text(writer, members[i].name, STR(":")) ||
+            !write_value(writer, members[i].value))
+            return false;
+    return true;
+}
+
+static bool write_group(struct writer *writer, const json_t *json)
+{
+    bool is_object = json_is_object(json);
+    bool is_written;
+
+    if (writer->depth_left == 0)
+        return false;
+    writer->depth_left--;
+    is_written = put(writer, is_object ? '{' : '[') &&
+                 (is_object ? write_object(writer, json) : write_array(writer, json)) &&
+                 put(writer, is_object ? '}' : ']');
+    writer->depth_left++;
+    return is_written;
+}
+
+static bool write_value(struct writer *writer, const json_t *json)
+{
+    if (json == NULL)
+        return false;
+    switch (json_typeof(json)) {
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+        return write_group(writer, json);
+    case JSON_STRING:
+        return write_text(writer, json_str(json), STR(""));
+    case JSON_INTEGER:
+        return write_integer(writer, json_integer_value(json));
+    case JSON_TRUE:
+        return put_str(writer, STR("true"));
+    case JSON_FALSE:
+        return put_str(writer, STR("false"));
+    case JSON_NULL:
+        return put_str(writer, STR("null"));
+    case JSON_REAL:
+        break;
+    }
+    return false;
+}
+
+bool json_plain_write(struct buf *buf, const json_t *json)
+{
+    struct writer writer = { buf, DEPTH_MAX };
+    size_t before = buf->len;
+
+    if (write_value(&writer, json))
+        return true;
+    if (buf_is_ok(buf))
+        buf_truncate(buf, before);
+    return false;
+}
