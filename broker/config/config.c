@@ -10,6 +10,7 @@
 #include "config/config_internal.h"
 #include "upstream/upstream.h"
 
+#define REQUESTS_MAX 10000000 /* a minute */
 #define CONFIG_ARENA_MAX ((size_t)64 * 1024 * 1024)
 #define CONFIG_KEYS_MAX 32
 #define MINUTE_S ((int64_t)60)
@@ -18,15 +19,15 @@
 
 /* Words of the contract that this version does not act on; to ignore them would be to fail open. */
 static const char *const listen_later[] = { "proxy", NULL };
-static const char *const ledger_later[] = { "witnesses", "keep", NULL };
 static const char *const nothing_later[] = { NULL };
 
-static const char *const top_names[] = { "issuer", "broker",  "listen", "admin",   "store",
-                                         "keys",   "ledger",  "limits", "policy",  "help",
-                                         "dpop",   "issuers", "people", "targets", NULL };
+static const char *const top_names[] = { "issuer", "broker",  "listen",  "admin",
+                                         "store",  "keys",    "ledger",  "limits",
+                                         "policy", "help",    "dpop",    "issuers",
+                                         "people", "targets", "catalog", "resource_servers",
+                                         NULL };
 
-/* Where the file is; its own relative paths start there. */
-static struct str folder_of(struct str path)
+struct str config_folder_of(struct str path)
 {
     size_t len = path.len;
 
@@ -35,25 +36,25 @@ static struct str folder_of(struct str path)
     return len > 0 ? str_slice(path, 0, len) : STR("./");
 }
 
-const char *config_path(const struct config_reader *reader, struct str path)
-{
-    struct str folder = folder_of(reader->file);
-
-    if (str_starts_with(path, STR("/")))
-        return arena_copy(reader->config->arena, path).data;
-    return arena_printf(reader->config->arena, STR_FMT STR_FMT, STR_ARG(folder), STR_ARG(path))
-        .data;
-}
-
 bool config_get_path(const struct config_reader *reader, const json_t *map, const char *key,
                      const char **path)
 {
+    struct arena *arena = reader->config->arena;
+    struct str folder =
+        config_folder_of(yaml_at(reader->yaml.document, json_object_get(map, key)).file);
+    struct str resolved;
     struct str text;
 
     if (!yaml_get_str(&reader->yaml, map, key, &text))
         return false;
-    *path = config_path(reader, text);
-    return *path != NULL;
+    if (str_starts_with(text, STR("/")))
+        resolved = arena_copy(arena, text);
+    else
+        resolved = arena_printf(arena, STR_FMT STR_FMT, STR_ARG(folder), STR_ARG(text));
+    if (!resolved.data)
+        return false;
+    *path = resolved.data;
+    return true;
 }
 
 bool config_is_name(struct str text)
@@ -170,29 +171,9 @@ static void read_names(const struct config_reader *reader, const json_t *root)
                             "a broker's name is [a-z0-9-]{1,40}");
 }
 
-static void read_store(const struct config_reader *reader, const json_t *root)
-{
-    struct str text;
-
-    if (!yaml_require(&reader->yaml, root, "store") ||
-        !yaml_get_str(&reader->yaml, root, "store", &text))
-        return;
-    if (str_starts_with(text, STR("postgresql://")))
-        (void)yaml_complain(&reader->yaml, json_object_get(root, "store"),
-                            "a PostgreSQL store is not supported by this version: name a folder");
-    else
-        reader->config->store = config_path(reader, text);
-    if (!reader->config->store)
-        return;
-    reader->config->issuers_folder =
-        file_join(reader->config->arena, reader->config->store, "issuers");
-    reader->config->people_folder =
-        file_join(reader->config->arena, reader->config->store, "people");
-}
-
 static void read_keys(const struct config_reader *reader, const json_t *root)
 {
-    static const char *const names[] = { "directory", "algorithm", "rotate_every", NULL };
+    static const char *const names[] = { "directory", "algorithm", "rotate_every", "x5c", NULL };
     static const char *const algorithms[] = { "ES256", "RS256", NULL };
     static const enum key_algorithm values[] = { KEY_ES256, KEY_RS256 };
     struct config *config = reader->config;
@@ -209,44 +190,17 @@ static void read_keys(const struct config_reader *reader, const json_t *root)
             keys->issuer_algorithm = values[choice];
         (void)yaml_get_duration_s(&reader->yaml, map, "rotate_every", 3 * DAY_S, 400 * DAY_S,
                                   &keys->rotate_every_s);
+        (void)yaml_get_bool(&reader->yaml, map, "x5c", &keys->has_certificates);
     }
     if (!keys->directory && config->store)
         keys->directory = file_join(config->arena, config->store, "keys");
 }
 
-static struct str without_scheme(struct str url)
-{
-    if (str_starts_with(url, STR("https://")))
-        return str_slice(url, sizeof("https://") - 1, url.len);
-    if (str_starts_with(url, STR("http://")))
-        return str_slice(url, sizeof("http://") - 1, url.len);
-    return url;
-}
-
-/* The origin is the URL of the log without its scheme, unless the file says another. */
-static void read_ledger(const struct config_reader *reader, const json_t *root)
-{
-    static const char *const names[] = { "origin", NULL };
-    struct config *config = reader->config;
-    const json_t *map;
-    struct str origin;
-
-    config->origin =
-        arena_printf(config->arena, STR_FMT "/log", STR_ARG(without_scheme(config->issuer)));
-    if (!yaml_get_map(&reader->yaml, root, "ledger", &map) ||
-        !config_expect_map(reader, map, names, ledger_later) ||
-        !yaml_get_str(&reader->yaml, map, "origin", &origin))
-        return;
-    if (origin.len > 200 || str_has_control(origin) || str_find(origin, ' ') < origin.len ||
-        str_find(origin, '+') < origin.len)
-        (void)yaml_complain(&reader->yaml, json_object_get(map, "origin"),
-                            "expected 1 to 200 characters without space and '+'");
-    config->origin = origin;
-}
-
 static void read_limits(const struct config_reader *reader, const json_t *root)
 {
-    static const char *const names[] = { "leeway", "default_ttl", "connections", "threads", NULL };
+    static const char *const names[] = { "leeway",  "default_ttl",          "connections",
+                                         "threads", "requests_per_address", "requests_per_issuer",
+                                         NULL };
     struct config_limits *limits = &reader->config->limits;
     const json_t *map;
 
@@ -254,6 +208,8 @@ static void read_limits(const struct config_reader *reader, const json_t *root)
         .leeway_s = 30,
         .default_ttl_s = 15 * MINUTE_S,
         .connections = 10000,
+        .requests_per_address = 6000,
+        .requests_per_issuer = 60000,
     };
     if (!yaml_get_map(&reader->yaml, root, "limits", &map) ||
         !yaml_expect_map(&reader->yaml, map, names))
@@ -263,6 +219,10 @@ static void read_limits(const struct config_reader *reader, const json_t *root)
                               &limits->default_ttl_s);
     (void)yaml_get_int(&reader->yaml, map, "connections", 16, 100000, &limits->connections);
     (void)yaml_get_int(&reader->yaml, map, "threads", 1, 64, &limits->threads);
+    (void)yaml_get_int(&reader->yaml, map, "requests_per_address", 1, REQUESTS_MAX,
+                       &limits->requests_per_address);
+    (void)yaml_get_int(&reader->yaml, map, "requests_per_issuer", 1, REQUESTS_MAX,
+                       &limits->requests_per_issuer);
 }
 
 static void read_dpop(const struct config_reader *reader, const json_t *root)
@@ -280,13 +240,23 @@ static void read_dpop(const struct config_reader *reader, const json_t *root)
 
 static void read_policy(const struct config_reader *reader, const json_t *root)
 {
-    static const char *const names[] = { "directory", NULL };
+    static const char *const names[] = { "directory", "watch", "shadow", NULL };
+    struct config *config = reader->config;
     const json_t *map;
 
-    if (yaml_require(&reader->yaml, root, "policy") &&
-        yaml_get_map(&reader->yaml, root, "policy", &map) &&
-        yaml_expect_map(&reader->yaml, map, names) && yaml_require(&reader->yaml, map, "directory"))
-        (void)config_get_path(reader, map, "directory", &reader->config->policy_directory);
+    config->is_policy_watched = true;
+    if (!yaml_require(&reader->yaml, root, "policy") ||
+        !yaml_get_map(&reader->yaml, root, "policy", &map) ||
+        !yaml_expect_map(&reader->yaml, map, names))
+        return;
+    if (yaml_require(&reader->yaml, map, "directory"))
+        (void)config_get_path(reader, map, "directory", &config->policy_directory);
+    (void)yaml_get_bool(&reader->yaml, map, "watch", &config->is_policy_watched);
+    (void)config_get_path(reader, map, "shadow", &config->shadow);
+    if (config->shadow && config->policy_directory &&
+        strcmp(config->shadow, config->policy_directory) == 0)
+        (void)yaml_complain(&reader->yaml, json_object_get(map, "shadow"),
+                            "the shadow is a folder of its own: this one is in force");
 }
 
 static void read_all(const struct config_reader *reader)
@@ -299,16 +269,54 @@ static void read_all(const struct config_reader *reader)
     read_issuer_url(reader, root);
     read_names(reader, root);
     read_listeners(reader, root);
-    read_store(reader, root);
+    config_read_store(reader, root);
     read_keys(reader, root);
-    read_ledger(reader, root);
+    config_read_ledger(reader, root);
     read_limits(reader, root);
     read_dpop(reader, root);
     read_policy(reader, root);
     config_read_issuers(reader, root);
     config_read_people(reader, root);
+    config_read_resource_servers(reader, root);
     config_read_targets(reader, root);
     config_build_world(reader->config);
+}
+
+/* Where a catalog does not say it, policies stand beside it. */
+static void read_catalog_policy(const struct config_reader *reader, const json_t *root)
+{
+    struct config *config = reader->config;
+    struct str folder = config_folder_of(reader->file);
+
+    if (json_object_get(root, "policy"))
+        read_policy(reader, root);
+    else
+        config->policy_directory =
+            arena_printf(config->arena, STR_FMT "policies", STR_ARG(folder)).data;
+}
+
+static void read_catalog(const struct config_reader *reader)
+{
+    const json_t *root = yaml_root(reader->config->document);
+
+    config_catalog_expect(reader, root);
+    if (!json_is_object(root))
+        return;
+    config_catalog_check(reader, root);
+    read_limits(reader, root);
+    read_catalog_policy(reader, root);
+    config_read_issuers(reader, root);
+    config_read_people(reader, root);
+    config_read_targets(reader, root);
+    config_build_world(reader->config);
+}
+
+static void read_document(const struct config_reader *reader)
+{
+    if (reader->config->is_catalog)
+        read_catalog(reader);
+    else if (config_catalog_join(reader))
+        read_all(reader);
 }
 
 static bool parse(struct config *config, const char *path, struct diagnostics *diagnostics,
@@ -319,9 +327,12 @@ static bool parse(struct config *config, const char *path, struct diagnostics *d
 
     if (!file_read(config->arena, path, YAML_BYTES_MAX, &text, error))
         return false;
+    sha256(text, config->sha256);
+    if (config->is_catalog && !config_catalog_check_file(config->arena, path, diagnostics))
+        return error_set(error, ERROR_CONFIG, "%s is not to be trusted", path);
     if (yaml_parse(reader.file, text, diagnostics, &config->document)) {
         reader.yaml = (struct yaml_reader){ config->document, diagnostics, config->arena };
-        read_all(&reader);
+        read_document(&reader);
     }
     if (diagnostics->error_count > 0)
         return error_set(error, ERROR_CONFIG, "%zu mistakes in %s", diagnostics->error_count, path);
@@ -334,6 +345,7 @@ static struct config *config_new(void)
 
     if (!config)
         return NULL;
+    atomic_init(&config->reference_count, 1);
     config->arena = arena_new(CONFIG_ARENA_MAX);
     if (!config->arena) {
         free(config);
@@ -342,22 +354,41 @@ static struct config *config_new(void)
     return config;
 }
 
-bool config_load(const char *path, struct diagnostics *diagnostics, struct config **config,
-                 struct error *error)
+static bool load(const char *path, bool is_catalog, struct diagnostics *diagnostics,
+                 struct config **config, struct error *error)
 {
-    OWNED(config_free) struct config *loaded = config_new();
+    OWNED(config_unref) struct config *loaded = config_new();
 
     if (!loaded)
         return error_set(error, ERROR_MEMORY, "configuration");
+    loaded->is_catalog = is_catalog;
     if (!parse(loaded, path, diagnostics, error))
         return false;
     *config = TAKE(loaded);
     return true;
 }
 
-void config_free(struct config *config)
+bool config_load(const char *path, struct diagnostics *diagnostics, struct config **config,
+                 struct error *error)
 {
-    if (!config)
+    return load(path, false, diagnostics, config, error);
+}
+
+bool config_load_catalog(const char *path, struct diagnostics *diagnostics, struct config **config,
+                         struct error *error)
+{
+    return load(path, true, diagnostics, config, error);
+}
+
+struct config *config_ref(struct config *config)
+{
+    atomic_fetch_add(&config->reference_count, 1);
+    return config;
+}
+
+void config_unref(struct config *config)
+{
+    if (!config || atomic_fetch_sub(&config->reference_count, 1) > 1)
         return;
     yaml_document_free(config->document);
     arena_free(config->arena);

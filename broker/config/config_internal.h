@@ -15,10 +15,8 @@ struct config_reader {
     struct str file;
 };
 
-/** A path of the file, relative to its folder; NULL without memory. */
-const char *config_path(const struct config_reader *reader, struct str path);
-
-/** Read a path; `*path` stays untouched where the key is absent. */
+/** Read a path, which is relative to the folder of the file that it stands in; `*path` stays
+ * untouched where the key is absent, and without memory. */
 bool config_get_path(const struct config_reader *reader, const json_t *map, const char *key,
                      const char **path);
 
@@ -31,6 +29,47 @@ bool config_is_name(struct str text);
  */
 bool config_expect_map(const struct config_reader *reader, const json_t *map,
                        const char *const *names, const char *const *later);
+
+/** The folder of a file's path, with the '/' at its end. */
+struct str config_folder_of(struct str path);
+
+/** What is the broker's own in a map that a catalog may have too; of targets their kinds say it. */
+struct config_own {
+    const char *definition; /* the map's name in the JSON Schema */
+    const char *const *keys;
+};
+
+extern const struct config_own config_own[];
+extern const size_t config_own_count;
+
+/** Report where others may write to a catalog: whoever can may say whose tokens count. */
+bool config_catalog_check_file(struct arena *arena, const char *path,
+                               struct diagnostics *diagnostics);
+
+/** Report where a catalog is no map, or has keys that no file of ours has. */
+void config_catalog_expect(const struct config_reader *reader, const json_t *root);
+
+/** Report what a catalog, whose document the reader has, holds of the broker's own. */
+void config_catalog_check(const struct config_reader *reader, const json_t *root);
+
+/**
+ * Join the catalog that the file names, if it names one, to the configuration's document. Mistakes
+ * are reported; false where the two cannot be read as one.
+ */
+bool config_catalog_join(const struct config_reader *reader);
+
+/**
+ * Report where a row of `rows` lacks a key. Where there is a catalog, which may have meant the row,
+ * the nearest name is told.
+ */
+bool config_require_in_row(const struct config_reader *reader, const json_t *rows, const char *name,
+                           const char *key);
+
+/** Read `store`: a folder, or a database and the folder of what is not in it. */
+void config_read_store(const struct config_reader *reader, const json_t *root);
+
+/** Read `ledger:`; our own URL is known by then. */
+void config_read_ledger(const struct config_reader *reader, const json_t *root);
 
 /** Read `issuers:`. */
 void config_read_issuers(const struct config_reader *reader, const json_t *root);
@@ -46,6 +85,12 @@ void config_read_fetching(const struct config_reader *reader, const json_t *map,
 
 /** Read `people:`; the issuers of runs are known by then. */
 void config_read_people(const struct config_reader *reader, const json_t *root);
+
+/** Read `resource_servers:`. */
+void config_read_resource_servers(const struct config_reader *reader, const json_t *root);
+
+/** Read `streams:` of the map `ledger:`. */
+void config_read_streams(const struct config_reader *reader, const json_t *ledger);
 
 /** Read `targets:`. */
 void config_read_targets(const struct config_reader *reader, const json_t *root);

@@ -24,13 +24,14 @@ static const struct {
     { "strings", CLAIM_STRINGS }, { "object", CLAIM_OBJECT },   { "objects", CLAIM_OBJECTS },
 };
 
-static void read_profile(const struct config_reader *reader, const json_t *map,
+static void read_profile(const struct config_reader *reader, const json_t *issuers,
                          struct issuer_options *issuer)
 {
+    const json_t *map = json_object_get(issuers, issuer->name.data);
     const char *const *names = profile_names();
     size_t choice;
 
-    if (yaml_require(&reader->yaml, map, "profile") &&
+    if (config_require_in_row(reader, issuers, issuer->name.data, "profile") &&
         yaml_get_choice(&reader->yaml, map, "profile", names, &choice))
         issuer->profile = profile_find(str_from(names[choice]));
 }
@@ -153,16 +154,10 @@ static struct str nearest_claim(const struct config_reader *reader,
 {
     struct arena *arena = reader->config->arena;
     struct str *names = arena_alloc_array(arena, issuer->claims.count + 1, sizeof(*names));
-    struct str nearest;
 
-    if (!names)
-        return STR("");
-    for (size_t i = 0; i < issuer->claims.count; i++)
+    for (size_t i = 0; names && i < issuer->claims.count; i++)
         names[i] = str_from(issuer->claims.rows[i].name);
-    nearest = str_nearest(str_from(name), names, issuer->claims.count);
-    if (nearest.len == 0)
-        return nearest;
-    return arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
+    return diagnostic_nearest(arena, str_from(name), names, issuer->claims.count);
 }
 
 /* The claim to name in `only`: an owner's id, else any id. */
@@ -245,18 +240,21 @@ static void read_binding(const struct config_reader *reader, const json_t *map,
         issuer->binding = values[choice];
     if (yaml_get_choice(&reader->yaml, map, "on_replay", answers, &choice))
         issuer->revokes_on_replay = choice == 1;
-    if (issuer->binding == IDENTITY_BIND_MTLS && !reader->config->listen.client_ca_file)
+    if (issuer->binding == IDENTITY_BIND_MTLS && !reader->config->is_catalog &&
+        !reader->config->listen.client_ca_file)
         (void)yaml_complain(&reader->yaml, json_object_get(map, "bind"),
                             "no client certificate is ever accepted: name 'client_ca' under "
                             "'listen.tls'");
 }
 
-static void read_issuer(const struct config_reader *reader, const json_t *map,
+static void read_issuer(const struct config_reader *reader, const json_t *issuers,
                         struct issuer_options *issuer)
 {
+    const json_t *map = json_object_get(issuers, issuer->name.data);
+
     if (!yaml_expect_map(&reader->yaml, map, issuer_names))
         return;
-    read_profile(reader, map, issuer);
+    read_profile(reader, issuers, issuer);
     if (!issuer->profile)
         return;
     read_url(reader, map, issuer);
@@ -312,7 +310,7 @@ void config_read_issuers(const struct config_reader *reader, const json_t *root)
         if (str_eq(issuer->name, STR(PEOPLE_ISSUER)))
             (void)yaml_complain_key(&reader->yaml, issuers, name, STR(""),
                                     "'" PEOPLE_ISSUER "' stands for the provider of people");
-        read_issuer(reader, map, issuer);
+        read_issuer(reader, issuers, issuer);
         refuse_same_url(reader, map, config->issuer_count);
         config->issuer_count++;
     }

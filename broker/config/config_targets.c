@@ -1,24 +1,38 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "config/config_internal.h"
+#include "identity/people.h"
 #include "identity/profile.h"
 
 #define SETTINGS_MAX 32
 
 /* Keys that a target of any type may have. */
-static const char *const common_names[] = { "type", "environment", "tenants" };
+static const char *const common_names[] = { "type", "environment", "tenants", "orphans" };
+
+/* Whether a row may be of a kind that this version checks, but does not issue: in a catalog. */
+static bool may_be_planned(const struct config_reader *reader, const json_t *map)
+{
+    const json_t *type = json_object_get(map, "type");
+
+    return reader->config->is_catalog ||
+           !str_eq(yaml_at(reader->yaml.document, type).file, reader->file);
+}
 
 /* One of the kinds that take a target. */
-static const struct target_kind *read_kind(const struct config_reader *reader, const json_t *map)
+static const struct target_kind *read_kind(const struct config_reader *reader,
+                                           const json_t *targets, const char *name)
 {
+    const json_t *map = json_object_get(targets, name);
+    bool with_planned = may_be_planned(reader, map);
     const char *names[SETTINGS_MAX] = { 0 };
     size_t count = 0;
     size_t choice;
 
     for (size_t i = 0; i < target_kind_count && count + 1 < COUNT(names); i++)
-        if (target_kinds[i]->grant.has_target)
+        if (target_kinds[i]->grant.has_target &&
+            (with_planned || !target_kinds[i]->grant.is_planned))
             names[count++] = target_kinds[i]->grant.name;
-    if (!yaml_require(&reader->yaml, map, "type") ||
+    if (!config_require_in_row(reader, targets, name, "type") ||
         !yaml_get_choice(&reader->yaml, map, "type", names, &choice))
         return NULL;
     return target_kind_find(str_from(names[choice]));
@@ -37,21 +51,41 @@ static bool expect_settings(const struct config_reader *reader, const json_t *ma
     return yaml_expect_map(&reader->yaml, map, names);
 }
 
-static void read_target(const struct config_reader *reader, const json_t *map,
+/* What is done about what exists at the target and no lease owns. */
+static void read_orphans(const struct config_reader *reader, const json_t *map,
+                         struct target *target)
+{
+    static const char *const choices[] = { "report", "remove", NULL };
+    size_t choice = 0;
+
+    if (!json_object_get(map, "orphans") ||
+        !yaml_get_choice(&reader->yaml, map, "orphans", choices, &choice))
+        return;
+    target->removes_orphans = choice == 1;
+    if (!target->kind->sweep && !target->kind->grant.is_planned)
+        (void)yaml_complain_key(&reader->yaml, map, "orphans", STR("remove it"),
+                                "targets of type '%s' cannot be looked through",
+                                target->kind->grant.name);
+}
+
+static void read_target(const struct config_reader *reader, const json_t *targets,
                         struct target *target)
 {
+    const json_t *map = json_object_get(targets, target->name.data);
     struct str *tenants;
 
     if (!json_is_object(map)) {
         (void)yaml_complain(&reader->yaml, map, "expected a map with 'type'");
         return;
     }
-    target->kind = read_kind(reader, map);
+    target->kind = read_kind(reader, targets, target->name.data);
     if (!target->kind || !expect_settings(reader, map, target->kind))
         return;
+    target->is_catalog = reader->config->is_catalog;
     (void)yaml_get_str(&reader->yaml, map, "environment", &target->environment);
     if (yaml_get_strs(&reader->yaml, map, "tenants", &tenants, &target->tenant_count))
         target->tenants = tenants;
+    read_orphans(reader, map, target);
     if (target->kind->configure)
         (void)target->kind->configure(&reader->yaml, map, reader->config->arena, target);
 }
@@ -80,7 +114,7 @@ void config_read_targets(const struct config_reader *reader, const json_t *root)
         if (!config_is_name(target->name))
             (void)yaml_complain_key(&reader->yaml, targets, name, STR(""),
                                     "a target's name is [a-z0-9-]{1,40}");
-        read_target(reader, map, target);
+        read_target(reader, targets, target);
     }
 }
 
@@ -91,6 +125,9 @@ static struct policy_issuer view_of_issuer(const struct issuer_options *issuer)
         .claims = issuer->claims,
         .fill_ci = issuer->profile ? issuer->profile->fill_ci : NULL,
         .dangers = issuer->profile ? issuer->profile->dangers : NULL,
+        .copies = issuer->profile ? issuer->profile->copies : NULL,
+        .words = issuer->profile ? issuer->profile->words : NULL,
+        .lints = issuer->profile ? issuer->profile->lints : NULL,
     };
 }
 
@@ -117,8 +154,11 @@ void config_build_world(struct config *config)
         arena_alloc_array(config->arena, targets + 1, sizeof(*config->policy_targets));
     if (!config->policy_issuers || !config->policy_targets)
         return;
-    for (size_t i = 0; i < issuers; i++)
+    for (size_t i = 0; i < issuers; i++) {
         config->policy_issuers[i] = view_of_issuer(&config->issuers[i]);
+        config->policy_issuers[i].tells_who_started =
+            config->people && people_tell_who_started(config->people, config->issuers[i].name);
+    }
     if (config->people)
         config->policy_issuers[issuers] = view_of_issuer(&config->people->issuer);
     for (size_t i = 0; i < targets; i++)
@@ -133,5 +173,6 @@ void config_build_world(struct config *config)
         .kinds = target_grant_kinds(),
         .kind_count = target_kind_count,
         .default_ttl_s = config->limits.default_ttl_s,
+        .is_catalog = config->is_catalog,
     };
 }
