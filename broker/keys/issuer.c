@@ -8,10 +8,11 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "keys/issuer_certificate.h"
 #include "keys/jwk.h"
 
-/* Six keys of 4096 bits take 5 KiB. */
-#define JWKS_TEXT_MAX ((size_t)16 * 1024)
+/* Six keys of 4096 bits take 5 KiB, with their certificates 15 KiB. */
+#define JWKS_TEXT_MAX ((size_t)32 * 1024)
 
 static const struct algorithm {
     enum key_algorithm algorithm;
@@ -20,6 +21,15 @@ static const struct algorithm {
     { KEY_ES256, "issuer-es256-" },
     { KEY_RS256, "issuer-rs256-" },
 };
+
+size_t issuer_algorithm_index(enum key_algorithm algorithm)
+{
+    size_t index = 0;
+
+    while (index < ISSUER_ALGORITHMS && algorithms[index].algorithm != algorithm)
+        index++;
+    return index;
+}
 
 void issuer_choose(const int64_t *created_s, size_t count, int64_t now_s, struct issuer_plan *plan,
                    size_t *dropped_count)
@@ -44,17 +54,32 @@ bool issuer_is_due(const int64_t *created_s, size_t count, int64_t now_s, int64_
     return count == 0 || created_s[count - 1] <= now_s - rotate_every_s;
 }
 
-static void name_file(const struct algorithm *algorithm, int64_t created_s,
+static void name_file(const struct algorithm *algorithm, int64_t created_s, const char *suffix,
                       char name[KEY_FILE_NAME_MAX])
 {
-    (void)snprintf(name, KEY_FILE_NAME_MAX, "%s%" PRId64 ".key", algorithm->prefix, created_s);
+    (void)snprintf(name, KEY_FILE_NAME_MAX, "%s%" PRId64 "%s", algorithm->prefix, created_s,
+                   suffix);
+}
+
+/* A key that is not needed any more, and its certificate, where it has one. */
+static bool remove_files(const struct key_folder *folder, const struct algorithm *algorithm,
+                         int64_t created_s, struct error *error)
+{
+    char name[KEY_FILE_NAME_MAX];
+
+    name_file(algorithm, created_s, ".key", name);
+    if (!key_folder_remove(folder, name, error))
+        return false;
+    name_file(algorithm, created_s, ".crt", name);
+    return !key_folder_has(folder, name) || key_folder_remove(folder, name, error);
 }
 
 /* Make the next key where it is time, and remove those that are not needed any more. */
-static bool rotate_files(const struct key_folder *folder, const struct algorithm *algorithm,
-                         const struct keys_options *options, int64_t now_s,
-                         struct issuer_plan *plan, struct error *error)
+static bool rotate_files(const struct key_folder *folder, size_t algorithm_index,
+                         const struct issuer_order *order, struct issuer_plan *plan,
+                         struct error *error)
 {
+    const struct algorithm *algorithm = &algorithms[algorithm_index];
     int64_t created_s[KEY_FILES_MAX + 1];
     char name[KEY_FILE_NAME_MAX];
     size_t dropped_count;
@@ -62,20 +87,27 @@ static bool rotate_files(const struct key_folder *folder, const struct algorithm
 
     if (!key_folder_list(folder, str_from(algorithm->prefix), created_s, &count, error))
         return false;
-    if (algorithm->algorithm == options->issuer_algorithm &&
-        issuer_is_due(created_s, count, now_s, options->rotate_every_s)) {
-        name_file(algorithm, now_s, name);
+    if ((order->in_use & 1U << algorithm_index) != 0 &&
+        issuer_is_due(created_s, count, order->now_s, order->options->rotate_every_s)) {
+        name_file(algorithm, order->now_s, ".key", name);
         if (!key_make(folder, name, algorithm->algorithm, error))
             return false;
-        created_s[count++] = now_s;
+        created_s[count++] = order->now_s;
     }
-    issuer_choose(created_s, count, now_s, plan, &dropped_count);
-    for (size_t i = 0; i < dropped_count; i++) {
-        name_file(algorithm, created_s[i], name);
-        if (!key_folder_remove(folder, name, error))
+    issuer_choose(created_s, count, order->now_s, plan, &dropped_count);
+    for (size_t i = 0; i < dropped_count; i++)
+        if (!remove_files(folder, algorithm, created_s[i], error))
             return false;
-    }
     return true;
+}
+
+static bool put_certificate(const struct key_folder *folder, const struct algorithm *algorithm,
+                            int64_t created_s, const struct issuer_key *key, struct error *error)
+{
+    char name[KEY_FILE_NAME_MAX];
+
+    name_file(algorithm, created_s, ".crt", name);
+    return issuer_certificate_put(folder, name, key->key, created_s, key->jwk, error);
 }
 
 static bool load_key(const struct key_folder *folder, const struct algorithm *algorithm,
@@ -84,7 +116,7 @@ static bool load_key(const struct key_folder *folder, const struct algorithm *al
     char name[KEY_FILE_NAME_MAX];
     struct str kid;
 
-    name_file(algorithm, created_s, name);
+    name_file(algorithm, created_s, ".key", name);
     if (!key_load(folder, name, algorithm->algorithm, &out->key, error))
         return false;
     if (out->key == NULL)
@@ -99,13 +131,17 @@ static bool load_key(const struct key_folder *folder, const struct algorithm *al
 }
 
 static bool load_algorithm(const struct key_folder *folder, size_t algorithm_index,
-                           struct issuer_set *set, struct error *error)
+                           bool has_certificates, struct issuer_set *set, struct error *error)
 {
+    const struct algorithm *algorithm = &algorithms[algorithm_index];
     const struct issuer_plan *plan = &set->plans[algorithm_index];
 
     for (size_t i = 0; i < plan->count; i++) {
-        if (!load_key(folder, &algorithms[algorithm_index], plan->created_s[i],
-                      &set->keys[set->key_count++], error))
+        struct issuer_key *key = &set->keys[set->key_count++];
+
+        if (!load_key(folder, algorithm, plan->created_s[i], key, error))
+            return false;
+        if (has_certificates && !put_certificate(folder, algorithm, plan->created_s[i], key, error))
             return false;
     }
     return true;
@@ -138,10 +174,12 @@ static bool load_set(const struct key_folder *folder, const struct keys_options 
     for (size_t i = 0; i < ISSUER_ALGORITHMS; i++) {
         size_t first = set->key_count;
 
-        if (!load_algorithm(folder, i, set, error))
+        if (!load_algorithm(folder, i, options->has_certificates, set, error))
             return false;
+        if (set->plans[i].count > 0)
+            set->signers[i] = &set->keys[first + set->plans[i].current_index];
         if (algorithms[i].algorithm == options->issuer_algorithm)
-            set->current = &set->keys[first + set->plans[i].current_index];
+            set->current = set->signers[i];
     }
     return write_jwks(set, error);
 }
@@ -164,9 +202,8 @@ static bool new_set(const struct key_folder *folder, const struct keys_options *
     return true;
 }
 
-bool issuer_refresh(const struct key_folder *folder, const struct keys_options *options,
-                    int64_t now_s, const struct issuer_set *old, struct issuer_set **fresh,
-                    struct error *error)
+bool issuer_refresh(const struct key_folder *folder, const struct issuer_order *order,
+                    const struct issuer_set *old, struct issuer_set **fresh, struct error *error)
 {
     OWNED(key_folder_unlock) int lock = -1;
     struct issuer_plan plans[ISSUER_ALGORITHMS];
@@ -174,13 +211,13 @@ bool issuer_refresh(const struct key_folder *folder, const struct keys_options *
     if (!key_folder_lock(folder, &lock, error))
         return false;
     for (size_t i = 0; i < ISSUER_ALGORITHMS; i++) {
-        if (!rotate_files(folder, &algorithms[i], options, now_s, &plans[i], error))
+        if (!rotate_files(folder, i, order, &plans[i], error))
             return false;
     }
     *fresh = NULL;
     if (old != NULL && memcmp(old->plans, plans, sizeof(plans)) == 0)
         return true;
-    return new_set(folder, options, plans, fresh, error);
+    return new_set(folder, order->options, plans, fresh, error);
 }
 
 void issuer_set_free(struct issuer_set *set)

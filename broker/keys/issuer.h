@@ -55,11 +55,22 @@ struct issuer_set {
     struct issuer_plan plans[ISSUER_ALGORITHMS];
     struct issuer_key keys[ISSUER_ALGORITHMS * ISSUER_PUBLISHED_MAX];
     size_t key_count;
-    const struct issuer_key *current;
+    const struct issuer_key *signers[ISSUER_ALGORITHMS]; /* NULL: no key of it is there */
+    const struct issuer_key *current;                    /* the issuer's own algorithm's */
     char *jwks_text;
     size_t jwks_text_len;
 
     size_t ref_count; /* guarded by the lock of whoever shares it */
+};
+
+/** Where an algorithm stands among the ISSUER_ALGORITHMS; as many where it is none of them. */
+size_t issuer_algorithm_index(enum key_algorithm algorithm);
+
+/** Which keys there are to be. */
+struct issuer_order {
+    const struct keys_options *options;
+    unsigned in_use; /* algorithms of which keys are made: bits 1 << issuer_algorithm_index() */
+    int64_t now_s;
 };
 
 /**
@@ -69,9 +80,9 @@ struct issuer_set {
  *
  * Errors: ERROR_CONFIG, ERROR_IO, ERROR_LIMIT, ERROR_MEMORY, ERROR_CRYPTO
  */
-bool issuer_refresh(const struct key_folder *folder, const struct keys_options *options,
-                    int64_t now_s, const struct issuer_set *old, struct issuer_set **fresh,
-                    struct error *error) MUST_USE;
+bool issuer_refresh(const struct key_folder *folder, const struct issuer_order *order,
+                    const struct issuer_set *old, struct issuer_set **fresh, struct error *error)
+    MUST_USE;
 void issuer_set_free(struct issuer_set *set);
 
 /** The key with this `kid`, or NULL. */

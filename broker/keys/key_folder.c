@@ -142,6 +142,15 @@ bool key_folder_write(const struct key_folder *folder, const char *name, struct 
     return path_of(folder, name, path, error) && file_replace(path, content, mode, error);
 }
 
+bool key_folder_has(const struct key_folder *folder, const char *name)
+{
+    struct stat status;
+    struct error ignored = { 0 };
+    char path[PATH_MAX];
+
+    return path_of(folder, name, path, &ignored) && lstat(path, &status) == 0;
+}
+
 bool key_folder_remove(const struct key_folder *folder, const char *name, struct error *error)
 {
     char path[PATH_MAX];

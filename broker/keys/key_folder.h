@@ -57,6 +57,9 @@ bool key_folder_read(const struct key_folder *folder, const char *name, struct s
 bool key_folder_write(const struct key_folder *folder, const char *name, struct str content,
                       unsigned mode, struct error *error) MUST_USE;
 
+/** Whether there is something of that name. */
+bool key_folder_has(const struct key_folder *folder, const char *name);
+
 /** Remove a file. Hold the lock. */
 bool key_folder_remove(const struct key_folder *folder, const char *name, struct error *error)
     MUST_USE;

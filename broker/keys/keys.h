@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/macros.h"
 #include "base/str.h"
 
@@ -24,7 +25,7 @@ struct error;
  * SubjectPublicKeyInfo (RS256). The verifier key of signed notes needs the log's origin: the ledger
  * writes that one itself, into another file.
  *
- * Threads: shared, but keys_open(), keys_rotate() and keys_close(): one caller
+ * Threads: shared, but keys_open() and keys_close(): one caller
  */
 struct keys;
 struct key;
@@ -43,6 +44,8 @@ enum key_algorithm {
 #define KEYS_LEAD_S ((int64_t)24 * 3600)
 /** What keys_seal() takes at most. */
 #define KEYS_SEAL_MAX ((size_t)64 * 1024)
+/** The longest name of a use of keys_mac(). */
+#define KEYS_USE_MAX ((size_t)32)
 /** What keys_seal() adds: 12 bytes of nonce, 16 of tag. */
 #define KEYS_SEAL_OVERHEAD ((size_t)28)
 
@@ -50,6 +53,7 @@ struct keys_options {
     const char *directory;
     enum key_algorithm issuer_algorithm; /* KEY_ES256 or KEY_RS256 */
     int64_t rotate_every_s;              /* at least KEYS_LEAD_S */
+    bool has_certificates;               /* of the issuer's keys, in the JWK set: `x5c` */
 };
 
 /**
@@ -71,8 +75,27 @@ OWNED_POINTER(keys_close, struct keys)
  * from the files' names and `now_s`, so brokers that share the folder agree. Keys of an algorithm
  * that is not in use any more stay published until their files are removed. `*has_rotated` says
  * that another key signs now.
+ *
+ * Certificate authorities (keys/authority.h) rotate likewise.
  */
 bool keys_rotate(struct keys *keys, int64_t now_s, bool *has_rotated, struct error *error) MUST_USE;
+
+/**
+ * Have keys of another algorithm beside the issuer's own: for verifiers that take nothing else.
+ *
+ * KEY_ES256 or KEY_RS256. From then on, until keys_close(), they rotate as the others do. The first
+ * one signs at once, unless the folder has one already.
+ *
+ * Errors: ERROR_CONFIG (another algorithm), ERROR_IO, ERROR_LIMIT, ERROR_MEMORY, ERROR_CRYPTO
+ */
+bool keys_use(struct keys *keys, enum key_algorithm algorithm, int64_t now_s, struct error *error)
+    MUST_USE;
+
+/** What keys_sign_jwt() signs with. */
+enum key_algorithm keys_issuer_algorithm(const struct keys *keys);
+
+/** Whether a key of this algorithm is published: the issuer's own, one in use, or one that was. */
+bool keys_publishes(struct keys *keys, enum key_algorithm algorithm);
 
 /** The public JWK set as canonical JSON text, into the arena. */
 bool keys_jwks(struct keys *keys, struct arena *arena, struct str *json, struct error *error)
@@ -91,6 +114,29 @@ bool keys_issuer_kid(struct keys *keys, struct arena *arena, struct str *kid, st
  */
 bool keys_sign_jwt(struct keys *keys, const char *typ, const json_t *claims, struct arena *arena,
                    struct str *token, struct error *error) MUST_USE;
+
+/** A token that is to be signed by the current key of an algorithm. */
+struct keys_jwt {
+    enum key_algorithm algorithm;
+    const char *typ;
+    const json_t *claims; /* an object */
+};
+
+/**
+ * keys_sign_jwt() with the current key of an algorithm. RSA takes a millisecond: on a worker.
+ *
+ * Errors: as keys_sign_jwt(); ERROR_CONFIG (there is no key of it: keys_use())
+ */
+bool keys_sign_jwt_with(struct keys *keys, const struct keys_jwt *jwt, struct arena *arena,
+                        struct str *token, struct error *error) MUST_USE;
+
+/**
+ * keys_sign_jwt() with a named key, for who knows it by the claims: the header has no `kid`.
+ *
+ * Errors: as keys_sign_jwt()
+ */
+bool keys_sign_jwt_by(struct key *key, const char *typ, const json_t *claims, struct arena *arena,
+                      struct str *token, struct error *error) MUST_USE;
 
 /**
  * Verify a JWT of ours (signature and `typ` only) and give its claims: for revocation.
@@ -111,6 +157,40 @@ bool keys_verify_own_jwt(struct keys *keys, struct str token, const char *typ, j
 bool keys_named(struct keys *keys, struct str name, enum key_algorithm algorithm, struct key **key,
                 struct error *error) MUST_USE;
 
+/**
+ * The same of a key that others made and gave us, such as an App's of GitHub: PKCS#8 or PKCS#1 PEM.
+ * It is never made here.
+ *
+ * Errors: as keys_named(); ERROR_CONFIG (it is not there)
+ */
+bool keys_given(struct keys *keys, struct str name, enum key_algorithm algorithm, struct key **key,
+                struct error *error) MUST_USE;
+
+/** A named key and a certificate of it. */
+struct keys_certified {
+    struct key *key;
+    const json_t *jwk; /* the public half; `x5c` */
+};
+
+/**
+ * A named ES256 key with a certificate that it signed itself, `NAME.crt` beside it, made where it
+ * is missing: for verifiers that are given a certificate and find it in a token's `x5c`. It does
+ * not rotate; it lives as long as `keys`.
+ *
+ * Errors: as keys_named()
+ */
+bool keys_certified(struct keys *keys, struct str name, int64_t now_s,
+                    struct keys_certified *certified, struct error *error) MUST_USE;
+
+/**
+ * keys_sign_jwt() with such a key; the header has `x5c` besides.
+ *
+ * Errors: as keys_sign_jwt()
+ */
+bool keys_sign_jwt_certified(const struct keys_certified *certified, const char *typ,
+                             const json_t *claims, struct arena *arena, struct str *token,
+                             struct error *error) MUST_USE;
+
 enum key_algorithm key_algorithm(const struct key *key);
 
 /** Sign: Ed25519 64 bytes; ES256 raw r||s, 64 bytes; RS256 the modulus' length. */
@@ -120,6 +200,14 @@ bool key_sign(struct key *key, struct str message, uint8_t signature[KEY_SIGNATU
 /** Ed25519: 32 bytes. ES256: 0x04 || X || Y, 65 bytes. RS256 has none: ERROR_INVALID. */
 bool key_public_raw(const struct key *key, uint8_t out[65], size_t *len, struct error *error)
     MUST_USE;
+
+/**
+ * The MAC (HMAC-SHA-256) of a message, by a key that is derived from the sealing key for one use:
+ * `use` tells it from all others. Brokers that share the folder make the same.
+ *
+ * Source: RFC 5869 2, RFC 2104 2
+ */
+void keys_mac(const struct keys *keys, struct str use, struct str message, uint8_t mac[SHA256_LEN]);
 
 /**
  * Seal (AES-256-GCM, random nonce in front, tag behind) with the sealing key and append to `out`;

@@ -14,19 +14,39 @@
 /* As others limit the claims that they send us. */
 static const struct json_limits limits = { KEYS_TOKEN_MAX, 32, 1000 };
 
+/* Who signs, and what the header says of the key. */
+struct signer {
+    struct key *key;
+    const char *kid;   /* NULL: nothing */
+    const json_t *x5c; /* NULL: none */
+};
+
+static bool write_header(const struct signer *signer, const char *typ, struct buf *part,
+                         struct error *error)
+{
+    buf_printf(part, "{\"alg\":\"%s\"", jose_algorithm_name(jwk_algorithm(signer->key->algorithm)));
+    if (signer->kid != NULL)
+        buf_printf(part, ",\"kid\":\"%s\"", signer->kid);
+    buf_add_text(part, ",\"typ\":\"");
+    buf_add_json_text(part, str_from(typ));
+    buf_add_byte(part, '"');
+    if (signer->x5c != NULL) {
+        buf_add_text(part, ",\"x5c\":");
+        buf_add_json(part, signer->x5c);
+    }
+    buf_add_byte(part, '}');
+    return buf_is_ok(part) || error_set(error, ERROR_MEMORY, "a token's header");
+}
+
 /* The header and the claims, as they are signed. */
-static bool write_signing_input(const struct issuer_key *key, const char *typ, const json_t *claims,
+static bool write_signing_input(const struct signer *signer, const char *typ, const json_t *claims,
                                 struct buf *out, struct error *error)
 {
     OWNED(buf_release) struct buf part;
 
     buf_init(&part, KEYS_TOKEN_MAX);
-    buf_printf(&part, "{\"alg\":\"%s\",\"kid\":\"%s\",\"typ\":\"",
-               jose_algorithm_name(jwk_algorithm(key->key->algorithm)), key->kid);
-    buf_add_json_text(&part, str_from(typ));
-    buf_add_text(&part, "\"}");
-    if (!buf_is_ok(&part))
-        return error_set(error, ERROR_MEMORY, "a token's header");
+    if (!write_header(signer, typ, &part, error))
+        return false;
     buf_add_base64url(out, buf_str(&part));
     buf_add_byte(out, '.');
     buf_clear(&part);
@@ -37,7 +57,7 @@ static bool write_signing_input(const struct issuer_key *key, const char *typ, c
     return true;
 }
 
-static bool sign_with(const struct issuer_key *key, const char *typ, const json_t *claims,
+static bool sign_with(const struct signer *signer, const char *typ, const json_t *claims,
                       struct arena *arena, struct str *token, struct error *error)
 {
     OWNED(buf_release) struct buf text;
@@ -45,9 +65,10 @@ static bool sign_with(const struct issuer_key *key, const char *typ, const json_
     size_t signature_len = 0;
 
     buf_init(&text, KEYS_TOKEN_MAX);
-    if (!write_signing_input(key, typ, claims, &text, error))
+    if (!write_signing_input(signer, typ, claims, &text, error))
         return false;
-    if (buf_is_ok(&text) && !key_sign(key->key, buf_str(&text), signature, &signature_len, error))
+    if (buf_is_ok(&text) &&
+        !key_sign(signer->key, buf_str(&text), signature, &signature_len, error))
         return false;
     if (buf_is_ok(&text)) {
         buf_add_byte(&text, '.');
@@ -59,16 +80,59 @@ static bool sign_with(const struct issuer_key *key, const char *typ, const json_
     return token->data != NULL || error_set(error, ERROR_MEMORY, "a token");
 }
 
+bool keys_sign_jwt_by(struct key *key, const char *typ, const json_t *claims, struct arena *arena,
+                      struct str *token, struct error *error)
+{
+    const struct signer signer = { key, NULL, NULL };
+
+    assert(json_is_object(claims));
+    return sign_with(&signer, typ, claims, arena, token, error);
+}
+
 bool keys_sign_jwt(struct keys *keys, const char *typ, const json_t *claims, struct arena *arena,
                    struct str *token, struct error *error)
 {
     struct issuer_set *set = keys_take_issuer(keys);
+    struct signer signer;
     bool is_signed;
 
     assert(json_is_object(claims));
-    is_signed = sign_with(set->current, typ, claims, arena, token, error);
+    signer = (struct signer){ set->current->key, set->current->kid, NULL };
+    is_signed = sign_with(&signer, typ, claims, arena, token, error);
     keys_give_issuer(keys, set);
     return is_signed;
+}
+
+bool keys_sign_jwt_with(struct keys *keys, const struct keys_jwt *jwt, struct arena *arena,
+                        struct str *token, struct error *error)
+{
+    struct issuer_set *set = keys_take_issuer(keys);
+    size_t index = issuer_algorithm_index(jwt->algorithm);
+    const struct issuer_key *key = index < ISSUER_ALGORITHMS ? set->signers[index] : NULL;
+    struct signer signer = { 0 };
+    bool is_signed;
+
+    assert(json_is_object(jwt->claims));
+    if (key != NULL)
+        signer = (struct signer){ key->key, key->kid, NULL };
+    is_signed = key != NULL ? sign_with(&signer, jwt->typ, jwt->claims, arena, token, error)
+                            : error_set(error, ERROR_CONFIG, "no such key signs tokens");
+    keys_give_issuer(keys, set);
+    return is_signed;
+}
+
+bool keys_sign_jwt_certified(const struct keys_certified *certified, const char *typ,
+                             const json_t *claims, struct arena *arena, struct str *token,
+                             struct error *error)
+{
+    const struct signer signer = {
+        .key = certified->key,
+        .kid = json_string_value(json_object_get(certified->jwk, "kid")),
+        .x5c = json_object_get(certified->jwk, "x5c"),
+    };
+
+    assert(json_is_object(claims) && signer.kid != NULL && signer.x5c != NULL);
+    return sign_with(&signer, typ, claims, arena, token, error);
 }
 
 struct token_parts {

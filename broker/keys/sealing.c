@@ -134,3 +134,30 @@ bool keys_unseal(struct keys *keys, struct str sealed, struct str context, struc
     buf_add(out, (struct str){ (const char *)plain.data, plain.len });
     return buf_is_ok(out) || error_set(error, ERROR_MEMORY, "no room for what was unsealed");
 }
+
+/* The first block of RFC 5869's output, without salt: all that a key of this length takes. */
+static void derive(const struct keys *keys, struct str use, uint8_t key[SHA256_LEN])
+{
+    static const uint8_t no_salt[SHA256_LEN];
+    uint8_t extracted[SHA256_LEN];
+    uint8_t info[KEYS_USE_MAX + 1];
+
+    assert(use.len <= KEYS_USE_MAX);
+    memcpy(info, use.data, use.len);
+    info[use.len] = 1;
+    hmac_sha256((struct str){ (const char *)no_salt, sizeof(no_salt) },
+                (struct str){ (const char *)keys->sealing_key.data, keys->sealing_key.len },
+                extracted);
+    hmac_sha256((struct str){ (const char *)extracted, sizeof(extracted) },
+                (struct str){ (const char *)info, use.len + 1 }, key);
+    secret_wipe(extracted, sizeof(extracted));
+}
+
+void keys_mac(const struct keys *keys, struct str use, struct str message, uint8_t mac[SHA256_LEN])
+{
+    uint8_t key[SHA256_LEN];
+
+    derive(keys, use, key);
+    hmac_sha256((struct str){ (const char *)key, sizeof(key) }, message, mac);
+    secret_wipe(key, sizeof(key));
+}

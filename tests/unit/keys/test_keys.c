@@ -302,7 +302,7 @@ static void what_a_crash_left_behind_is_removed(void **state)
 static void a_period_below_the_lead_is_refused(void **state)
 {
     struct fixture *fixture = *state;
-    struct keys_options options = { fixture->folder, KEY_ES256, KEYS_LEAD_S };
+    struct keys_options options = { fixture->folder, KEY_ES256, KEYS_LEAD_S, false };
     struct error error = { 0 };
     struct keys *keys = NULL;
 
@@ -382,6 +382,191 @@ static void the_keys_of_the_former_algorithm_stay_published(void **state)
     assert_non_null(strstr(published(fixture, keys), first));
     assert_true(keys_verify_own_jwt(keys, token, "JWT", &back, &error));
     keys_close(keys);
+}
+
+/* The alg of the keys that are published, in order, each followed by a space. */
+static const char *algorithms_of(struct fixture *fixture, struct keys *keys)
+{
+    JSON_OWNED json_t *set = NULL;
+    OWNED(buf_release) struct buf names;
+    struct error error = { 0 };
+    struct str text;
+    json_t *key;
+    size_t i;
+
+    buf_init(&names, 1024);
+    assert_true(keys_jwks(keys, fixture->arena, &text, &error));
+    set = json_of(text.data);
+    json_array_foreach (json_object_get(set, "keys"), i, key)
+        buf_printf(&names, "%s ", json_string_value(json_object_get(key, "alg")));
+    return arena_copy(fixture->arena, buf_str(&names)).data;
+}
+
+static bool use(struct keys *keys, enum key_algorithm algorithm, int64_t now_s)
+{
+    struct error error = { 0 };
+    bool is_good = keys_use(keys, algorithm, now_s, &error);
+
+    assert_true(is_good == (error.code == ERROR_NONE));
+    return is_good;
+}
+
+static bool sign_with(struct fixture *fixture, struct keys *keys, enum key_algorithm algorithm)
+{
+    JSON_OWNED json_t *claims = json_object();
+    JSON_OWNED json_t *back = NULL;
+    struct error error = { 0 };
+    struct str token;
+
+    const struct keys_jwt jwt = { algorithm, "JWT", claims };
+
+    if (!keys_sign_jwt_with(keys, &jwt, fixture->arena, &token, &error)) {
+        assert_int_equal(error.code, ERROR_CONFIG);
+        return false;
+    }
+    assert_true(keys_verify_own_jwt(keys, token, "JWT", &back, &error));
+    return true;
+}
+
+static void another_algorithm_is_published_once_it_is_in_use(void **state)
+{
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    const char *own = kid_of(fixture, keys);
+
+    assert_false(keys_publishes(keys, KEY_RS256));
+    assert_false(sign_with(fixture, keys, KEY_RS256));
+    assert_false(use(keys, KEY_ED25519, TEST_START_S));
+    assert_string_equal(algorithms_of(fixture, keys), "ES256 ");
+    assert_true(use(keys, KEY_RS256, TEST_START_S + 60));
+    assert_true(use(keys, KEY_RS256, TEST_START_S + 120)); /* once is enough */
+    assert_string_equal(algorithms_of(fixture, keys), "ES256 RS256 ");
+    assert_true(keys_publishes(keys, KEY_RS256));
+    assert_true(sign_with(fixture, keys, KEY_RS256));
+    assert_true(sign_with(fixture, keys, KEY_ES256));
+    assert_false(sign_with(fixture, keys, KEY_ED25519));
+    assert_string_equal(kid_of(fixture, keys), own); /* the broker's own tokens stay as they are */
+}
+
+static void all_algorithms_in_use_rotate_a_day_ahead(void **state)
+{
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    const int64_t next_s = TEST_START_S + TEST_MONTH_S;
+
+    assert_true(use(keys, KEY_RS256, TEST_START_S));
+    assert_false(rotate(keys, next_s));
+    assert_string_equal(algorithms_of(fixture, keys), "ES256 ES256 RS256 RS256 ");
+    assert_false(rotate(keys, next_s + TEST_DAY_S - 1));
+    assert_true(rotate(keys, next_s + TEST_DAY_S));
+    assert_false(rotate(keys, next_s + TEST_MONTH_S));
+    assert_string_equal(algorithms_of(fixture, keys), "ES256 ES256 ES256 RS256 RS256 RS256 ");
+}
+
+static struct keys *with_certificates(struct fixture *fixture, int64_t now_s)
+{
+    struct keys_options options = { fixture->folder, KEY_ES256, TEST_MONTH_S, true };
+    struct error error = { 0 };
+    struct keys *keys = NULL;
+
+    if (!keys_open(&options, now_s, &keys, &error))
+        fail_msg("%s", error.cause);
+    return keys;
+}
+
+/* The certificates of the key set, written as files, and looked at by another program. */
+static void keys_have_certificates_that_others_verify(void **state)
+{
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *keys = with_certificates(fixture, TEST_START_S);
+    JSON_OWNED json_t *set = NULL;
+    struct error error = { 0 };
+    struct str text;
+    json_t *key;
+    size_t i;
+
+    assert_true(use(keys, KEY_RS256, TEST_START_S));
+    assert_true(keys_jwks(keys, fixture->arena, &text, &error));
+    set = json_of(text.data);
+    json_array_foreach (json_object_get(set, "keys"), i, key) {
+        const char *base64 = json_string_value(json_array_get(json_object_get(key, "x5c"), 0));
+        char path[256];
+
+        assert_int_equal(json_array_size(json_object_get(key, "x5c")), 1);
+        assert_int_equal(strlen(json_string_value(json_object_get(key, "x5t#S256"))), 43);
+        write_text(fixture->folder, "x.pem",
+                   arena_printf(fixture->arena,
+                                "-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n",
+                                base64));
+        join_path(fixture->folder, "x.pem", path);
+        run_program((const char *const[]){ "openssl", "verify", "-check_ss_sig", "-attime",
+                                           "1763800000", "-CAfile", path, path, NULL });
+    }
+    assert_int_equal(i, 2);
+}
+
+static void certificates_stay_and_go_with_their_keys(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keys *keys = with_certificates(fixture, TEST_START_S);
+    struct error error = { 0 };
+    struct str before;
+    struct str after;
+    bool has_rotated;
+
+    assert_true(keys_jwks(keys, fixture->arena, &before, &error));
+    keys_close(keys);
+    keys = with_certificates(fixture, TEST_START_S + 60);
+    assert_true(keys_jwks(keys, fixture->arena, &after, &error));
+    assert_string_equal(before.data, after.data);
+    assert_int_equal(mode_of(fixture->folder, "issuer-es256-1763800000.crt"), 0600);
+    for (int month = 1; month <= 3; month++) {
+        int64_t now_s = TEST_START_S + month * TEST_MONTH_S;
+
+        assert_true(keys_rotate(keys, now_s, &has_rotated, &error));
+        assert_true(keys_rotate(keys, now_s + TEST_DAY_S, &has_rotated, &error) && has_rotated);
+    }
+    assert_int_equal(count_files(fixture->folder, "issuer-", ".key"), 2);
+    assert_int_equal(count_files(fixture->folder, "issuer-", ".crt"), 2);
+    keys_close(keys);
+}
+
+static void another_key_s_certificate_stops_the_start(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keys_options options = { fixture->folder, KEY_ES256, TEST_MONTH_S, true };
+    static const char *const texts[] = { "no certificate", "" };
+    struct error error = { 0 };
+    struct keys *keys = with_certificates(fixture, TEST_START_S);
+    struct str first = read_text(fixture->arena, fixture->folder, "issuer-es256-1763800000.crt");
+
+    keys_close(keys);
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        write_file(fixture->folder, "issuer-es256-1763800000.crt", texts[i], 0600);
+        error = (struct error){ 0 };
+        assert_false(keys_open(&options, TEST_START_S, &keys, &error));
+        assert_int_equal(error.code, ERROR_CONFIG);
+    }
+    write_file(fixture->folder, "issuer-es256-1763800000.crt", first.data, 0600);
+    keys_close(keys_of(fixture->folder, KEY_RS256, TEST_START_S));
+    write_file(fixture->folder, "issuer-rs256-1763800000.crt", first.data, 0600);
+    error = (struct error){ 0 };
+    assert_false(keys_open(&options, TEST_START_S, &keys, &error));
+    assert_int_equal(error.code, ERROR_CONFIG);
+}
+
+/* A broker without the target that wants it still publishes what another one signs with. */
+static void one_broker_s_second_algorithm_is_published_by_all(void **state)
+{
+    struct fixture *fixture = *state;
+    OWNED(keys_close) struct keys *one = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+    OWNED(keys_close) struct keys *other = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
+
+    assert_true(use(one, KEY_RS256, TEST_START_S));
+    (void)rotate(other, TEST_START_S + 60);
+    assert_string_equal(published(fixture, one), published(fixture, other));
+    (void)rotate(other, TEST_START_S + TEST_MONTH_S); /* it makes none: it does not use it */
+    assert_string_equal(algorithms_of(fixture, other), "ES256 ES256 RS256 ");
 }
 
 static void too_many_keys_in_the_folder_are_refused(void **state)
@@ -582,7 +767,7 @@ static void threads_make_one_named_key_and_share_it(void **state)
 /* Wait for the start, open keys and a named one; exit 0 where that worked. */
 static void open_in_a_process(const char *folder, int start_pipe)
 {
-    struct keys_options options = { folder, KEY_ES256, TEST_MONTH_S };
+    struct keys_options options = { folder, KEY_ES256, TEST_MONTH_S, false };
     struct error error = { 0 };
     struct keys *keys = NULL;
     struct key *key;
@@ -647,6 +832,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(brokers_that_share_a_folder_agree, start, stop),
         cmocka_unit_test_setup_teardown(the_keys_of_the_former_algorithm_stay_published, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(another_algorithm_is_published_once_it_is_in_use, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(all_algorithms_in_use_rotate_a_day_ahead, start, stop),
+        cmocka_unit_test_setup_teardown(one_broker_s_second_algorithm_is_published_by_all, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(keys_have_certificates_that_others_verify, start, stop),
+        cmocka_unit_test_setup_teardown(certificates_stay_and_go_with_their_keys, start, stop),
+        cmocka_unit_test_setup_teardown(another_key_s_certificate_stops_the_start, start, stop),
         cmocka_unit_test_setup_teardown(too_many_keys_in_the_folder_are_refused, start, stop),
         cmocka_unit_test_setup_teardown(names_that_are_none_of_ours_are_passed_over, start, stop),
         cmocka_unit_test_setup_teardown(named_keys_sign_and_keep_their_public_half_beside_them,

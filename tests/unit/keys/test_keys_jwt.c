@@ -1,6 +1,8 @@
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jwt.h>
 
@@ -365,6 +367,109 @@ static void threads_sign_while_the_keys_rotate(void **state)
     }
 }
 
+/* ---- keys with a certificate ---- */
+
+static void certify(struct fixture *fixture, struct keys_certified *certified)
+{
+    struct error error = { 0 };
+
+    if (!keys_certified(fixture->keys[0], STR("registry"), TEST_START_S, certified, &error))
+        fail_msg("%s", error.cause);
+}
+
+static void a_certified_key_shows_its_certificate(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keys_certified certified;
+    struct error error = { 0 };
+    struct str token;
+    uint8_t text[2048];
+    size_t len;
+
+    certify(fixture, &certified);
+    assert_true(keys_sign_jwt_certified(&certified, "JWT", fixture->claims, fixture->arena, &token,
+                                        &error));
+    assert_true(base64url_decode(str_slice(token, 0, str_find(token, '.')), text, &len));
+    JSON_OWNED json_t *header = NULL;
+    assert_true(json_parse_object((struct str){ (const char *)text, len }, JSON_LIMITS_REQUEST,
+                                  &header, &error));
+    assert_int_equal(json_object_size(header), 4);
+    assert_true(json_equal(json_object_get(header, "x5c"), json_object_get(certified.jwk, "x5c")));
+    assert_true(json_equal(json_object_get(header, "kid"), json_object_get(certified.jwk, "kid")));
+    assert_int_equal(verify(fixture->keys[0], token, "JWT"), ERROR_LIMIT); /* no issuer's header */
+}
+
+static void a_certificate_stays_as_long_as_its_key(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keys_certified first;
+    struct keys_certified again;
+
+    certify(fixture, &first);
+    certify(fixture, &again);
+    assert_ptr_equal(first.jwk, again.jwk);
+    JSON_OWNED json_t *before = json_deep_copy(first.jwk);
+    keys_close(fixture->keys[0]);
+    fixture->keys[0] = keys_of(fixture->folders[0], KEY_ES256, TEST_START_S);
+    certify(fixture, &again);
+    assert_true(json_equal(before, again.jwk));
+}
+
+static void a_certificate_of_another_key_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct keys_certified certified;
+    struct error error = { 0 };
+    char key[256];
+    char public[256];
+
+    certify(fixture, &certified);
+    keys_close(fixture->keys[0]);
+    join_path(fixture->folders[0], "registry.key", key);
+    join_path(fixture->folders[0], "registry.pub", public);
+    assert_int_equal(remove(key), 0);
+    assert_int_equal(remove(public), 0);
+    fixture->keys[0] = keys_of(fixture->folders[0], KEY_ES256, TEST_START_S);
+    assert_false(
+        keys_certified(fixture->keys[0], STR("registry"), TEST_START_S, &certified, &error));
+    assert_int_equal(error.code, ERROR_CONFIG);
+}
+
+/* ---- keys that others gave us ---- */
+
+static void a_given_key_is_not_made(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = { 0 };
+    struct key *key = NULL;
+    char path[256];
+
+    assert_false(keys_given(fixture->keys[0], STR("app"), KEY_RS256, &key, &error));
+    assert_int_equal(error.code, ERROR_CONFIG);
+    assert_null(key);
+    join_path(fixture->folders[0], "app.key", path);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static void a_given_key_is_not_named_in_its_tokens(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error error = { 0 };
+    struct key *key;
+    struct key *given;
+    struct str token;
+    uint8_t text[2048];
+    size_t len;
+
+    assert_true(keys_named(fixture->keys[0], STR("app"), KEY_RS256, &key, &error));
+    assert_true(keys_given(fixture->keys[0], STR("app"), KEY_RS256, &given, &error));
+    assert_ptr_equal(key, given);
+    assert_true(keys_sign_jwt_by(given, "JWT", fixture->claims, fixture->arena, &token, &error));
+    assert_true(base64url_decode(str_slice(token, 0, str_find(token, '.')), text, &len));
+    assert_true(str_eq((struct str){ (const char *)text, len },
+                       STR("{\"alg\":\"RS256\",\"typ\":\"JWT\"}")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +486,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_token_with_anything_more_is_refused, start, stop),
         cmocka_unit_test_setup_teardown(a_token_has_its_longest_length, start, stop),
         cmocka_unit_test_setup_teardown(threads_sign_while_the_keys_rotate, start, stop),
+        cmocka_unit_test_setup_teardown(a_certified_key_shows_its_certificate, start, stop),
+        cmocka_unit_test_setup_teardown(a_certificate_stays_as_long_as_its_key, start, stop),
+        cmocka_unit_test_setup_teardown(a_certificate_of_another_key_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_given_key_is_not_made, start, stop),
+        cmocka_unit_test_setup_teardown(a_given_key_is_not_named_in_its_tokens, start, stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/core_names.h>
+#include <openssl/kdf.h>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "help.h"
@@ -178,6 +181,74 @@ static void a_sealing_key_of_another_length_or_mode_is_refused(void **state)
     assert_int_equal(keys_refused(fixture->folder, KEY_ES256), ERROR_CONFIG);
 }
 
+/* ---- MACs ---- */
+
+/* The same by OpenSSL's HKDF and HMAC, from the key as it lies in its file. */
+static void mac_by_openssl(const char *folder, struct str use, struct str message,
+                           uint8_t mac[SHA256_LEN])
+{
+    OWNED(arena_free) struct arena *arena = arena_new(4096);
+    struct str file = read_text(arena, folder, "sealing.key");
+    char key[32];
+    char info[KEYS_USE_MAX];
+    char digest[] = "SHA256";
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
+    uint8_t derived[SHA256_LEN];
+    size_t len = 0;
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key, sizeof(key)),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, use.len),
+        OSSL_PARAM_END,
+    };
+
+    assert_int_equal(file.len, sizeof(key));
+    memcpy(key, file.data, sizeof(key));
+    memcpy(info, use.data, use.len);
+    assert_int_equal(EVP_KDF_derive(context, derived, sizeof(derived), parameters), 1);
+    assert_non_null(EVP_Q_mac(NULL, "HMAC", NULL, digest, NULL, derived, sizeof(derived),
+                              (const uint8_t *)message.data, message.len, mac, SHA256_LEN, &len));
+    assert_int_equal(len, SHA256_LEN);
+    EVP_KDF_CTX_free(context);
+    EVP_KDF_free(kdf);
+}
+
+static void a_mac_is_what_openssl_makes_of_the_sealing_key(void **state)
+{
+    static const char *const uses[] = { "", "refresh",
+                                        "0123456789012345678901234567890"
+                                        "1" };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT(uses); i++) {
+        uint8_t mac[SHA256_LEN];
+        uint8_t expected[SHA256_LEN];
+
+        keys_mac(fixture->keys, str_from(uses[i]), STR("a message"), mac);
+        mac_by_openssl(fixture->folder, str_from(uses[i]), STR("a message"), expected);
+        assert_memory_equal(mac, expected, SHA256_LEN);
+    }
+}
+
+static void macs_of_two_uses_messages_or_folders_differ(void **state)
+{
+    struct fixture *fixture = *state;
+    char *folder = temporary_folder();
+    struct keys *other = keys_of(folder, KEY_ES256, TEST_START_S);
+    uint8_t macs[4][SHA256_LEN];
+
+    keys_mac(fixture->keys, STR("a"), STR("message"), macs[0]);
+    keys_mac(fixture->keys, STR("b"), STR("message"), macs[1]);
+    keys_mac(fixture->keys, STR("a"), STR("another"), macs[2]);
+    keys_mac(other, STR("a"), STR("message"), macs[3]);
+    for (size_t i = 0; i < COUNT(macs); i++)
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(macs[i], macs[k], SHA256_LEN);
+    keys_close(other);
+    remove_folder(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +263,9 @@ int main(void)
                                         stop),
         cmocka_unit_test_setup_teardown(a_sealing_key_of_another_length_or_mode_is_refused, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(a_mac_is_what_openssl_makes_of_the_sealing_key, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(macs_of_two_uses_messages_or_folders_differ, start, stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
