@@ -220,8 +220,7 @@ static bool is_wanted(const json_t *value, enum claim_type type, struct str want
     return false;
 }
 
-static bool check_only(const json_t *claims, const struct issuer_options *issuer,
-                       struct error *error)
+const char *claims_only_missed(const json_t *claims, const struct issuer_options *issuer)
 {
     const char *name;
     json_t *wanted;
@@ -230,9 +229,17 @@ static bool check_only(const json_t *claims, const struct issuer_options *issuer
         const struct claim *row = claim_find(&issuer->claims, str_from(name));
 
         if (row == NULL || !is_wanted(claim_value(claims, name), row->type, json_str(wanted)))
-            return error_set(error, ERROR_TOKEN, "%s is not what `only` says", name);
+            return name;
     }
-    return true;
+    return NULL;
+}
+
+static bool check_only(const json_t *claims, const struct issuer_options *issuer,
+                       struct error *error)
+{
+    const char *missed = claims_only_missed(claims, issuer);
+
+    return missed == NULL || error_set(error, ERROR_TOKEN, "%s is not what `only` says", missed);
 }
 
 static bool is_of_type(struct str text, enum claim_type type)
@@ -390,6 +397,21 @@ bool claims_check(json_t *claims, const struct claims_rules *rules, struct claim
         return false;
     if (!check_window(rules, &found, error) ||
         !check_audience(claims, rules, &found.is_key_bound, error))
+        return false;
+    *facts = found;
+    return true;
+}
+
+bool claims_check_kept(json_t *claims, const struct issuer_options *issuer,
+                       struct claims_facts *facts, struct error *error)
+{
+    struct claims_facts found = { 0 };
+
+    if (!take_time(claims, "exp", &found.expires_s, error) ||
+        !take_time(claims, "iat", &found.issued_s, error) ||
+        !take_text(claims, "sub", &found.subject, error) ||
+        !check_types(claims, &issuer->claims, error) ||
+        !check_agreement(claims, issuer->profile, error) || !check_only(claims, issuer, error))
         return false;
     *facts = found;
     return true;

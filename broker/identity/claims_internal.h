@@ -58,6 +58,15 @@ bool claims_check(json_t *claims, const struct claims_rules *rules, struct claim
                   struct error *error) MUST_USE;
 
 /**
+ * Check claims that were good once, by what configuration and profile say of them now. Times, but
+ * for their form, and audiences are passed over.
+ *
+ * Errors: ERROR_TOKEN, ERROR_MEMORY
+ */
+bool claims_check_kept(json_t *claims, const struct issuer_options *issuer,
+                       struct claims_facts *facts, struct error *error) MUST_USE;
+
+/**
  * Check that whoever shows a token holds all keys that its `cnf` names. A key of another form than
  * `jkt` or `x5t#S256` is none that we can look at: nobody holds it.
  *
@@ -66,6 +75,9 @@ bool claims_check(json_t *claims, const struct claims_rules *rules, struct claim
  */
 bool claims_check_holder(const json_t *claims, const struct identity_input *input,
                          struct error *error) MUST_USE;
+
+/** See identity_only_missed(). */
+const char *claims_only_missed(const json_t *claims, const struct issuer_options *issuer);
 
 /**
  * Check a configured `only`: known claims, values that fit their types, and an owner id where the

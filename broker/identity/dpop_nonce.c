@@ -10,7 +10,6 @@
 #include "base/secret.h"
 
 #define KEY_LEN SHA256_LEN
-#define BLOCK_LEN 64 /* of SHA-256 */
 #define TAG_LEN 16
 #define NAME_MAX_BYTES 255
 
@@ -50,25 +49,6 @@ static struct str bytes_of(const uint8_t *bytes, size_t len)
     return (struct str){ (const char *)bytes, len };
 }
 
-/* Source: RFC 2104 2; the key is shorter than a block. */
-static void hmac_sha256(const uint8_t key[KEY_LEN], struct str message, uint8_t out[SHA256_LEN])
-{
-    uint8_t inner[BLOCK_LEN];
-    uint8_t outer[BLOCK_LEN];
-    uint8_t digest[SHA256_LEN];
-
-    memset(inner, 0x36, sizeof(inner));
-    memset(outer, 0x5c, sizeof(outer));
-    for (size_t i = 0; i < KEY_LEN; i++) {
-        inner[i] ^= key[i];
-        outer[i] ^= key[i];
-    }
-    sha256_2(bytes_of(inner, sizeof(inner)), message, digest);
-    sha256_2(bytes_of(outer, sizeof(outer)), bytes_of(digest, sizeof(digest)), out);
-    secret_wipe(inner, sizeof(inner));
-    secret_wipe(outer, sizeof(outer));
-}
-
 static void make(const struct dpop_nonces *nonces, int64_t bucket, char nonce[DPOP_NONCE_LEN + 1])
 {
     uint8_t message[sizeof(uint64_t) + NAME_MAX_BYTES];
@@ -78,7 +58,8 @@ static void make(const struct dpop_nonces *nonces, int64_t bucket, char nonce[DP
     for (size_t i = 0; i < sizeof(uint64_t); i++)
         message[i] = (uint8_t)((uint64_t)bucket >> (56 - 8 * i));
     memcpy(message + sizeof(uint64_t), nonces->name, nonces->name_len);
-    hmac_sha256(nonces->key, bytes_of(message, sizeof(uint64_t) + nonces->name_len), tag);
+    hmac_sha256(bytes_of(nonces->key, KEY_LEN),
+                bytes_of(message, sizeof(uint64_t) + nonces->name_len), tag);
     buf_init(&text, DPOP_NONCE_LEN);
     buf_add_base64url(&text, bytes_of(tag, TAG_LEN));
     memset(nonce, 0, DPOP_NONCE_LEN + 1);

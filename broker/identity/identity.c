@@ -281,15 +281,24 @@ static struct claims_rules rules_at(const struct issuer *issuer, const struct id
     };
 }
 
+/* The key's own name: a token need not say by which key it was signed, whoever holds that key. */
+static bool name_key(const struct verification *verification, const struct key_pick *pick,
+                     struct verified_token *verified, struct error *error)
+{
+    verified->kid = arena_copy(verification->arena, key_set_kid(pick->set, pick->verifier));
+    return verified->kid.data != NULL || error_set(error, ERROR_MEMORY, "no memory for a kid");
+}
+
 /* From a key to a verified token. */
-static bool check_token(const struct verification *verification, struct verifier *verifier,
+static bool check_token(const struct verification *verification, const struct key_pick *pick,
                         const struct claims_rules *rules, struct verified_token *verified,
                         struct error *error)
 {
     struct verified_token made = { .issuer = rules->issuer, .claims = verification->claims };
     struct claims_facts facts = { 0 };
 
-    if (!check_signature(verification, verifier, error) ||
+    if (!check_signature(verification, pick->verifier, error) ||
+        !name_key(verification, pick, &made, error) ||
         !claims_check(verification->claims, rules, &facts, error) ||
         !mark_token(verification, &facts, &made, error) ||
         !fill_facts(verification, &made, error) || !find_dangers(verification, &made, error))
@@ -298,7 +307,6 @@ static bool check_token(const struct verification *verification, struct verifier
     made.is_key_bound = facts.is_key_bound;
     made.issued_s = facts.issued_s;
     made.expires_s = facts.expires_s;
-    made.kid = verification->envelope.kid;
     sha256(verification->token, made.sha256);
     *verified = made;
     return true;
@@ -345,7 +353,7 @@ static enum progress verify(const struct identity *identity, struct verification
 
     if (progress != PROGRESS_DONE)
         return progress;
-    is_good = check_token(verification, pick.verifier, &rules, verified, error) &&
+    is_good = check_token(verification, &pick, &rules, verified, error) &&
               claims_check_holder(verification->claims, input, error);
     key_set_unref(pick.set);
     if (is_good)
@@ -377,11 +385,62 @@ enum progress identity_verify(struct identity *identity, const struct identity_i
     return progress;
 }
 
+/* What was kept. */
+
+/* By its name, which is what was kept; and it must be the issuer that it was. */
+static const struct issuer *find_kept(const struct identity *identity,
+                                      const struct identity_kept *kept)
+{
+    struct str url = { 0 };
+    size_t position = 0;
+
+    if (!json_get_str(kept->claims, "iss", &url) ||
+        !lookup_find(&identity->by_url, url, &position) ||
+        !str_eq(identity->issuers[position].options->name, kept->issuer))
+        return NULL;
+    return &identity->issuers[position];
+}
+
+bool identity_restore(const struct identity *identity, const struct identity_kept *kept,
+                      struct arena *arena, struct verified_token *verified, struct error *error)
+{
+    struct verification verification = { .arena = arena, .claims = kept->claims };
+    struct verified_token made = { .claims = kept->claims, .kid = kept->kid };
+    struct claims_facts facts = { 0 };
+
+    verification.issuer = find_kept(identity, kept);
+    if (verification.issuer == NULL)
+        return error_set(error, ERROR_TOKEN, "issuer " STR_FMT ": not configured any more",
+                         STR_ARG(kept->issuer));
+    made.issuer = verification.issuer->options;
+    if (!claims_check_kept(kept->claims, made.issuer, &facts, error) ||
+        !fill_facts(&verification, &made, error) || !find_dangers(&verification, &made, error))
+        return error_wrap(error, "issuer %s", verification.issuer->name);
+    made.subject = facts.subject;
+    made.issued_s = facts.issued_s;
+    made.expires_s = facts.expires_s;
+    made.is_key_bound = kept->is_key_bound;
+    memcpy(made.mark, kept->mark, sizeof(made.mark));
+    memcpy(made.sha256, kept->sha256, sizeof(made.sha256));
+    *verified = made;
+    return true;
+}
+
 bool identity_is_named(const struct identity *identity, struct str token, struct arena *arena)
 {
     struct error ignored = { 0 };
 
     return begin(identity, token, arena, &ignored) != NULL;
+}
+
+bool identity_has_issuer(const struct identity *identity, struct str name_or_url)
+{
+    size_t position = 0;
+
+    for (size_t i = 0; i < identity->issuer_count; i++)
+        if (str_eq(identity->issuers[i].options->name, name_or_url))
+            return true;
+    return lookup_find(&identity->by_url, name_or_url, &position);
 }
 
 bool identity_forget(struct identity *identity, const void *waker_context)
@@ -409,6 +468,17 @@ const char *identity_degraded(const struct identity *identity)
     return NULL;
 }
 
+void identity_measure(const struct identity *identity, struct identity_health *health)
+{
+    for (size_t i = 0; i < identity->issuer_count; i++) {
+        int64_t failing_s = key_source_failing_s(identity->issuers[i].keys);
+
+        health->failing += failing_s >= 0 ? 1 : 0;
+        if (failing_s > health->longest_s)
+            health->longest_s = failing_s;
+    }
+}
+
 void identity_tend(struct identity *identity, const struct identity_listener *listener)
 {
     size_t done = 0;
@@ -423,10 +493,11 @@ void identity_tend(struct identity *identity, const struct identity_listener *li
 
 /* Without network. */
 
-static bool find_offline(const struct key_set *set, const struct verification *verification,
-                         struct verifier **verifier, struct error *error)
+static bool find_offline(struct key_set *set, const struct verification *verification,
+                         struct key_pick *pick, struct error *error)
 {
-    switch (key_set_find(set, &verification->envelope, verifier, error)) {
+    pick->set = set;
+    switch (key_set_find(set, &verification->envelope, &pick->verifier, error)) {
     case KEY_MATCH_FOUND:
         return true;
     case KEY_MATCH_UNKNOWN:
@@ -447,7 +518,7 @@ bool identity_verify_offline(const struct issuer_options *options, struct str jw
     struct verification verification = { .issuer = &issuer };
     struct claims_rules rules;
     OWNED(key_set_unref) struct key_set *set = NULL;
-    struct verifier *verifier = NULL;
+    struct key_pick pick = { 0 };
     struct str url;
 
     issuer_resolve(&issuer, options);
@@ -459,6 +530,21 @@ bool identity_verify_offline(const struct issuer_options *options, struct str jw
         return error_set(error, ERROR_TOKEN, "iss is another issuer");
     return check_algorithm(&verification, error) &&
            key_set_parse(jwks, issuer.algorithms, &set, error) &&
-           find_offline(set, &verification, &verifier, error) &&
-           check_token(&verification, verifier, &rules, verified, error);
+           find_offline(set, &verification, &pick, error) &&
+           check_token(&verification, &pick, &rules, verified, error);
+}
+
+int64_t identity_job_end_s(const struct verified_token *verified)
+{
+    const struct profile *profile = verified->issuer->profile;
+    int64_t life_s = verified->expires_s - verified->issued_s;
+
+    if (!profile->expires_with_job || life_s == profile->life_without_limit_s)
+        return 0;
+    return verified->expires_s;
+}
+
+const char *identity_only_missed(const struct issuer_options *issuer, const json_t *claims)
+{
+    return claims_only_missed(claims, issuer);
 }

@@ -106,7 +106,7 @@ struct verified_token {
     const struct claim_danger *const *dangers; /* rows of the profile that hold for it */
     size_t danger_count;
     struct str subject;
-    struct str kid; /* empty where the token has none */
+    struct str kid; /* of the key that signed it; empty where that has none */
     int64_t issued_s;
     int64_t expires_s;
     bool is_key_bound;          /* its audience names the key that came with it */
@@ -115,6 +115,9 @@ struct verified_token {
     const struct claim_news *news;
     size_t news_count;
 };
+
+/** When the job of a verified token is over at the latest, as its platform says; 0: it does not. */
+int64_t identity_job_end_s(const struct verified_token *verified);
 
 /** What is verified, and with what it came. */
 struct identity_input {
@@ -145,8 +148,34 @@ enum progress identity_verify(struct identity *identity, const struct identity_i
                               struct arena *arena, struct waker waker, void **state,
                               struct verified_token *verified, struct error *error);
 
+/** What is kept of a token that was verified, where whoever showed it comes back without it. */
+struct identity_kept {
+    struct str issuer; /* its name */
+    json_t *claims;    /* the whole payload */
+    struct str kid;
+    bool is_key_bound;
+    uint8_t mark[SHA256_LEN];
+    uint8_t sha256[SHA256_LEN];
+};
+
+/**
+ * Make a verified token again of what was kept of it: its issuer must be configured still, with
+ * that name and URL, and the claims must be what its profile and `only` say now; facts and dangers
+ * are read anew. Neither its times nor its audiences are looked at again, and the keys that came
+ * with it are the caller's to compare.
+ *
+ * Errors: ERROR_TOKEN, ERROR_MEMORY
+ * Owns:   `*verified` borrows `kept` and lives in `arena`
+ */
+bool identity_restore(const struct identity *identity, const struct identity_kept *kept,
+                      struct arena *arena, struct verified_token *verified, struct error *error)
+    MUST_USE;
+
 /** Whether a token says that it is of one of these issuers. Nothing of it is verified by that. */
 bool identity_is_named(const struct identity *identity, struct str token, struct arena *arena);
+
+/** Whether an issuer has this name or URL. */
+bool identity_has_issuer(const struct identity *identity, struct str name_or_url);
 
 /**
  * Forget a waker that a verification took; true when it will not be called any more. For waiting
@@ -164,6 +193,15 @@ bool identity_note_workflow(struct identity *identity, const struct verified_tok
 
 /** What is amiss with the issuers' keys, for readiness: NULL where all is well, else a name. */
 const char *identity_degraded(const struct identity *identity);
+
+/** How many issuers' keys cannot be refreshed, and for how long at most. */
+struct identity_health {
+    size_t failing;
+    int64_t longest_s;
+};
+
+/** Add what is amiss here to `health`. */
+void identity_measure(const struct identity *identity, struct identity_health *health);
 
 /** A change of an issuer's keys: names as people know them, "*" for what is past a limit. */
 struct identity_keys_change {
@@ -200,3 +238,9 @@ bool identity_verify_offline(const struct issuer_options *issuer, struct str jwk
                              const struct identity_input *input, int64_t leeway_s,
                              struct arena *arena, struct verified_token *verified,
                              struct error *error) MUST_USE;
+
+/**
+ * The name of a claim by which claims do not meet the issuer's `only`; NULL: they do. Every token
+ * is verified with this; here it tells what a broker would make of claims that are no token yet.
+ */
+const char *identity_only_missed(const struct issuer_options *issuer, const json_t *claims);

@@ -246,3 +246,11 @@ enum key_match key_set_find(const struct key_set *set, const struct token_envelo
     return envelope->has_kid ? find_by_kid(set, envelope, verifier, error)
                              : find_only(set, envelope, verifier, error);
 }
+
+struct str key_set_kid(const struct key_set *set, const struct verifier *verifier)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->keys[i].verifier == verifier)
+            return set->keys[i].kid;
+    return STR("");
+}

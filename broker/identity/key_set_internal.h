@@ -73,3 +73,6 @@ enum key_match {
  */
 enum key_match key_set_find(const struct key_set *set, const struct token_envelope *envelope,
                             struct verifier **verifier, struct error *error);
+
+/** What the set calls a key that was found in it, also where the token did not; may be empty. */
+struct str key_set_kid(const struct key_set *set, const struct verifier *verifier);

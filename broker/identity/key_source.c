@@ -44,8 +44,9 @@ struct key_source {
     int64_t fetch_started_ms;
     bool has_fetched; /* a fetch was ever started */
     bool is_fetching;
-    struct error failure; /* of the last fetch; ERROR_NONE: it succeeded */
-    int64_t failed_ms;    /* when it failed */
+    struct error failure;     /* of the last fetch; ERROR_NONE: it succeeded */
+    int64_t failed_ms;        /* when it failed */
+    int64_t failing_since_ms; /* when the first one in a row did */
     struct waiter *waiters;
     size_t waiter_count;
 };
@@ -282,6 +283,8 @@ static void end_fetch(struct key_set *take_set, int64_t max_age_s, const struct 
         metric_add(METRIC_JWKS_FAILURES, 1);
     pthread_mutex_lock(&source->lock);
     source->is_fetching = false;
+    if (source->failure.code == ERROR_NONE)
+        source->failing_since_ms = clock_monotonic_ms();
     source->failure = take_set == NULL ? *why : (struct error){ 0 };
     if (take_set == NULL) {
         source->failed_ms = clock_monotonic_ms();
@@ -437,6 +440,17 @@ bool key_source_is_failing(struct key_source *source)
     is_failing = source->failure.code != ERROR_NONE;
     pthread_mutex_unlock(&source->lock);
     return is_failing;
+}
+
+int64_t key_source_failing_s(struct key_source *source)
+{
+    int64_t failing_s = -1;
+
+    pthread_mutex_lock(&source->lock);
+    if (source->failure.code != ERROR_NONE)
+        failing_s = (clock_monotonic_ms() - source->failing_since_ms) / 1000;
+    pthread_mutex_unlock(&source->lock);
+    return failing_s;
 }
 
 /* What an issuer gave since the start; without a set where it gave nothing yet. */

@@ -67,6 +67,9 @@ bool key_source_forget(struct key_source *source, const void *waker_context);
 /** Whether the last fetch failed. */
 bool key_source_is_failing(struct key_source *source);
 
+/** For how long fetches have failed; -1 where the last one did not. */
+int64_t key_source_failing_s(struct key_source *source);
+
 /**
  * Tell what changed in the keys of the issuer of that name, and keep the set for the next start;
  * true where there was something to do. Blocks: for one thread at a time, and no HTTP thread.

@@ -1,6 +1,7 @@
 #include "identity/people.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -235,8 +236,8 @@ static enum people_match match_claim(const json_t *value, struct str fact)
     return match;
 }
 
-enum people_match person_match_run(const struct people_options *people, const struct person *person,
-                                   struct str issuer, const json_t *ci)
+enum people_match person_match_claims(const struct people_options *people, const json_t *claims,
+                                      struct str issuer, const json_t *ci)
 {
     enum people_match match = PEOPLE_OTHER;
     size_t pair_count = 0;
@@ -249,9 +250,58 @@ enum people_match person_match_run(const struct people_options *people, const st
             continue;
         pair_count++;
         fact = json_str(json_object_getn(ci, same->fact.data, same->fact.len));
-        match = join(match, fact.len == 0
-                                ? PEOPLE_UNKNOWN
-                                : match_claim(find_claim(person->token.claims, same->claim), fact));
+        match = join(match, fact.len == 0 ? PEOPLE_UNKNOWN
+                                          : match_claim(find_claim(claims, same->claim), fact));
     }
     return pair_count == 0 ? PEOPLE_UNKNOWN : match;
+}
+
+enum people_match person_match_run(const struct people_options *people, const struct person *person,
+                                   struct str issuer, const json_t *ci)
+{
+    return person_match_claims(people, person->token.claims, issuer, ci);
+}
+
+/* The outermost member that a claim's name, or its pointer, leads into. */
+static bool outermost(struct str claim, char name[PART_MAX])
+{
+    struct str rest = str_slice(claim, 1, claim.len);
+    struct str part;
+
+    if (str_starts_with(claim, STR("/"))) {
+        (void)str_cut(rest, '/', &part, &rest);
+        return unescape(part, name);
+    }
+    if (claim.len >= PART_MAX)
+        return false;
+    memcpy(name, claim.data, claim.len);
+    name[claim.len] = '\0';
+    return true;
+}
+
+static bool keep_claim(const json_t *claims, const char *name, json_t *kept)
+{
+    json_t *value = json_object_get(claims, name);
+
+    return value == NULL || json_put(kept, name, json_incref(value));
+}
+
+bool person_keep_claims(const struct people_options *people, const struct person *person,
+                        json_t *kept)
+{
+    char name[PART_MAX];
+
+    for (size_t i = 0; i < people->same_count; i++)
+        if (!outermost(people->same[i].claim, name) ||
+            !keep_claim(person->token.claims, name, kept))
+            return false;
+    return keep_claim(person->token.claims, "email_verified", kept);
+}
+
+bool people_tell_who_started(const struct people_options *people, struct str issuer)
+{
+    for (size_t i = 0; i < people->same_count; i++)
+        if (str_eq(people->same[i].issuer, issuer))
+            return true;
+    return false;
 }

@@ -116,3 +116,17 @@ enum people_match {
  */
 enum people_match person_match_run(const struct people_options *people, const struct person *person,
                                    struct str issuer, const json_t *ci);
+
+/** The same by claims of a person, all of them or those that person_keep_claims() kept. */
+enum people_match person_match_claims(const struct people_options *people, const json_t *claims,
+                                      struct str issuer, const json_t *ci);
+
+/**
+ * Put the claims of a person that say which runs are theirs, and no others, into an object: for who
+ * has to compare later.
+ */
+bool person_keep_claims(const struct people_options *people, const struct person *person,
+                        json_t *kept) MUST_USE;
+
+/** Whether runs of an issuer can be compared with people at all. */
+bool people_tell_who_started(const struct people_options *people, struct str issuer);

@@ -110,42 +110,9 @@ struct str profile_text(const json_t *claims, const char *name)
     return json_str(claim_value(claims, name));
 }
 
-static bool put_copy(const struct profile_copy *row, const json_t *claims, json_t *ci)
+bool profile_put_words(const struct claim_words *words, const json_t *claims, json_t *ci)
 {
-    const json_t *value = claim_value(claims, row->claim);
-    bool is_absent = value == NULL || json_is_null(value) ||
-                     (json_is_string(value) && json_string_length(value) == 0);
-    char digits[24];
-    int len;
-
-    if (is_absent && row->form == PROFILE_NONE)
-        return json_object_del(ci, row->fact) == 0;
-    if (!is_absent && json_is_string(value) && !is_boolean(row->fact))
-        return json_put(ci, row->fact, json_incref(json_iterable(value)));
-    if (!json_is_integer(value) || row->form != PROFILE_NUMBER)
-        return profile_put(ci, row->fact, json_str(value));
-    len = snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    return profile_put(ci, row->fact, (struct str){ digits, (size_t)len });
-}
-
-static struct str word_of(const json_t *value)
-{
-    if (json_is_boolean(value))
-        return json_is_true(value) ? STR("true") : STR("false");
-    return json_str(value);
-}
-
-bool profile_put_words(const struct profile_word *rows, size_t count, const json_t *claims,
-                       json_t *ci)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct str word = word_of(claim_value(claims, rows[i].claim));
-
-        if (str_eq(word, str_from(rows[i].word)) &&
-            !profile_put(ci, rows[i].fact, str_from(rows[i].value)))
-            return false;
-    }
-    return true;
+    return claim_words_put(words, &profile_ci_facts, claims, ci);
 }
 
 bool profile_fill(const struct profile_rules *rules, const json_t *claims, json_t *ci)
@@ -154,9 +121,9 @@ bool profile_fill(const struct profile_rules *rules, const json_t *claims, json_
 
     for (size_t i = 0; is_good && i < profile_ci_facts.count; i++)
         is_good = json_put(ci, profile_ci_facts.rows[i].name, json_null());
-    for (size_t i = 0; is_good && i < rules->copy_count; i++)
-        is_good = put_copy(&rules->copies[i], claims, ci);
-    return is_good && profile_put_words(rules->words, rules->word_count, claims, ci);
+    if (is_good && rules->copies != NULL)
+        is_good = claim_copies_put(rules->copies, claims, ci);
+    return is_good && (rules->words == NULL || profile_put_words(rules->words, claims, ci));
 }
 
 /* ---- facts that several platforms derive the same way ---- */

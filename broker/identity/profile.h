@@ -38,7 +38,12 @@ struct profile {
     unsigned uses;          /* presentations of one token by the same proof key */
     int64_t max_age_s;      /* now - iat, by default */
     int64_t max_lifetime_s; /* exp - iat, by default */
+    /* `exp` is when the job is over at the latest, its own time limit; but where a token lives just
+     * `life_without_limit_s` the platform knew of none. */
+    bool expires_with_job;
+    int64_t life_without_limit_s;
     struct claim_table claims;
+    const struct claim_lints *lints;     /* what to warn of in conditions; NULL: nothing */
     const struct claim_dangers *dangers; /* NULL: none are known */
     /** What is wrong between the claims, each of its type by now; NULL: nothing. May be NULL. */
     const char *(*find_flaw)(const json_t *claims);
@@ -47,6 +52,11 @@ struct profile {
      * says is not so (no environment) is left out. False without memory.
      */
     bool (*fill_ci)(const json_t *claims, json_t *ci);
+    /* Facts that fill_ci() copies from a claim, whatever else the claims say; NULL: none. */
+    const struct claim_copies *copies;
+    /* Facts that follow from one claim by these rows alone, and are null without one; NULL: none.
+     */
+    const struct claim_words *words;
 };
 
 const struct profile *profile_find(struct str name);

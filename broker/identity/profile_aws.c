@@ -31,11 +31,21 @@ static const struct claim claims[] = {
       CLAIM_OPTIONAL | CLAIM_PERSONAL },
 };
 
-static const struct profile_copy copies[] = {
-    { "owner_id", "/https:~1~1sts.amazonaws.com~1/aws_account", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "owner_id", "/https:~1~1sts.amazonaws.com~1/aws_account", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), NULL, 0 };
+static const struct profile_rules rules = { &copies, NULL };
+
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "aws-request-tags",
+      .claims = CLAIM_NAMES("/https:~1~1sts.amazonaws.com~1/request_tags/"),
+      .message = "is what whoever asks for the token says",
+      .hint = "use 'principal_tags', or the role in 'sub'" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
 
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
@@ -50,5 +60,7 @@ const struct profile profile_aws = {
     .max_age_s = 300,
     .max_lifetime_s = 3600,
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .fill_ci = fill_ci,
+    .copies = &copies,
 };

@@ -22,13 +22,14 @@ static const struct claim claims[] = {
     { "rpo_ref", CLAIM_STRING, CLAIM_OPTIONAL },
 };
 
-static const struct profile_copy copies[] = {
-    { "run", "run_id", PROFILE_UNKNOWN },
-    { "owner_id", "org_id", PROFILE_UNKNOWN },
-    { "commit", "rpo_ver", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "run_id", CLAIM_FORM_UNKNOWN },
+    { "owner_id", "org_id", CLAIM_FORM_UNKNOWN },
+    { "commit", "rpo_ver", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), NULL, 0 };
+static const struct profile_rules rules = { &copies, NULL };
 
 /* Whoever opens a pull request writes what it runs. */
 static const struct claim_danger danger_rows[] = {
@@ -55,6 +56,20 @@ static bool put_pull_request(const json_t *token_claims, json_t *ci)
     return json_put(ci, "pull_request", json_false()) && json_put(ci, "fork", json_false());
 }
 
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "azure-devops-sub",
+      .claims = CLAIM_NAMES("sub"),
+      .message = "is put together of names that can be given to others",
+      .hint = "name what you mean: prj_id, def_id, rpo_ref" },
+    { .rule = "azure-devops-definition-without-project",
+      .claims = CLAIM_NAMES("def_id"),
+      .unless = CLAIM_NAMES("prj_id"),
+      .message = "is unique in its project only",
+      .hint = "add 'prj_id'" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
+
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
     return profile_fill(&rules, token_claims, ci) && put_repository(token_claims, ci) &&
@@ -71,6 +86,8 @@ const struct profile profile_azure_devops = {
     .max_age_s = 300,
     .max_lifetime_s = 600, /* about 300 s */
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .dangers = &dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
 };

@@ -23,20 +23,19 @@ static const struct claim claims[] = {
     { "commitSha", CLAIM_STRING, CLAIM_OPTIONAL },
 };
 
-static const struct profile_copy copies[] = {
-    { "commit", "commitSha", PROFILE_UNKNOWN },
-    { "environment", "deploymentEnvironmentUuid", PROFILE_NONE },
+static const struct claim_copy copy_rows[] = {
+    { "commit", "commitSha", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), NULL, 0 };
+static const struct profile_rules rules = { &copies, NULL };
 
-static const struct profile_copy uuids[] = {
-    { "run", "pipelineUuid", PROFILE_UNKNOWN },
-    { "job", "stepUuid", PROFILE_UNKNOWN },
-    { "repository_id", "repositoryUuid", PROFILE_UNKNOWN },
-    { "owner_id", "workspaceUuid", PROFILE_UNKNOWN },
-    { "environment", "deploymentEnvironmentUuid", PROFILE_NONE },
-    { "actor_id", "accountUuid", PROFILE_UNKNOWN },
+static const struct claim_copy uuids[] = {
+    { "run", "pipelineUuid", CLAIM_FORM_UNKNOWN },
+    { "job", "stepUuid", CLAIM_FORM_UNKNOWN },
+    { "repository_id", "repositoryUuid", CLAIM_FORM_UNKNOWN },
+    { "owner_id", "workspaceUuid", CLAIM_FORM_UNKNOWN },
+    { "actor_id", "accountUuid", CLAIM_FORM_UNKNOWN },
 };
 
 /* Without braces, in lower case; empty where it is no UUID. */
@@ -61,11 +60,22 @@ static bool put_uuids(const json_t *token_claims, json_t *ci)
     for (size_t i = 0; i < COUNT(uuids); i++) {
         struct str text = profile_text(token_claims, uuids[i].claim);
 
-        if (text.len == 0 && uuids[i].form == PROFILE_NONE)
-            continue;
         if (!profile_put(ci, uuids[i].fact, bare_uuid(text, uuid)))
             return false;
     }
+    return true;
+}
+
+/* A step without one names none. */
+static bool put_environment(const json_t *token_claims, json_t *ci)
+{
+    const json_t *value = claim_value(token_claims, "deploymentEnvironmentUuid");
+    char uuid[UUID_LEN];
+
+    if (value != NULL && !json_is_null(value) &&
+        !(json_is_string(value) && json_string_length(value) == 0))
+        return profile_put(ci, "environment", bare_uuid(json_str(value), uuid));
+    (void)json_object_del(ci, "environment"); /* it may not be there */
     return true;
 }
 
@@ -77,10 +87,21 @@ static bool put_ref(const json_t *token_claims, json_t *ci)
            profile_put(ci, "ref_type", branch.len > 0 ? STR("branch") : STR(""));
 }
 
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "bitbucket-branch-only",
+      .claims = CLAIM_NAMES("branchName", "ci.ref"),
+      .unless = CLAIM_NAMES("deploymentEnvironmentUuid", "ci.environment"),
+      .is_of_production = true,
+      .message = "is a name only: no claim tells a branch from a tag or a pull request",
+      .hint = "add 'deploymentEnvironmentUuid', and restrict that environment to its branch" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
+
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
     return profile_fill(&rules, token_claims, ci) && put_uuids(token_claims, ci) &&
-           put_ref(token_claims, ci);
+           put_environment(token_claims, ci) && put_ref(token_claims, ci);
 }
 
 const struct profile profile_bitbucket = {
@@ -92,5 +113,7 @@ const struct profile profile_bitbucket = {
     .max_age_s = 3600,
     .max_lifetime_s = 3600,
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .fill_ci = fill_ci,
+    .copies = &copies,
 };

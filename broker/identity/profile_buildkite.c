@@ -32,22 +32,24 @@ static const struct claim claims[] = {
     { "https://aws.amazon.com/tags", CLAIM_OBJECT, CLAIM_OPTIONAL },
 };
 
-static const struct profile_copy copies[] = {
-    { "run", "build_number", PROFILE_NUMBER },
-    { "job", "job_id", PROFILE_UNKNOWN },
-    { "owner", "organization_slug", PROFILE_UNKNOWN },
-    { "owner_id", "organization_id", PROFILE_UNKNOWN },
-    { "commit", "build_commit", PROFILE_UNKNOWN },
-    { "workflow", "pipeline_slug", PROFILE_UNKNOWN },
-    { "event", "build_source", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "build_number", CLAIM_FORM_NUMBER },
+    { "job", "job_id", CLAIM_FORM_UNKNOWN },
+    { "owner", "organization_slug", CLAIM_FORM_UNKNOWN },
+    { "owner_id", "organization_id", CLAIM_FORM_UNKNOWN },
+    { "commit", "build_commit", CLAIM_FORM_UNKNOWN },
+    { "workflow", "pipeline_slug", CLAIM_FORM_UNKNOWN },
+    { "event", "build_source", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_word words[] = {
+static const struct claim_word word_rows[] = {
     { "runner_environment", "buildkite-hosted", "runner", "hosted" },
     { "runner_environment", "self-hosted", "runner", "self-hosted" },
 };
+static const struct claim_words words = { word_rows, COUNT(word_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), words, COUNT(words) };
+static const struct profile_rules rules = { &copies, &words };
 
 /* Branch and commit are what the build's creator typed. */
 static const struct claim_danger danger_rows[] = {
@@ -70,6 +72,41 @@ static bool put_ref(const json_t *token_claims, json_t *ci)
            profile_put(ci, "ref_type", branch.len > 0 ? STR("branch") : STR(""));
 }
 
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "buildkite-sub",
+      .claims = CLAIM_NAMES("sub"),
+      .message = "is what the job asks for",
+      .hint = "name what you mean: pipeline_id, step_key" },
+    { .rule = "buildkite-typed-build",
+      .claims = CLAIM_NAMES("build_source", "ci.event"),
+      .has = "ui",
+      .message = "lets in builds of the web page: somebody types their branch and their commit",
+      .hint = "use 'webhook'" },
+    { .rule = "buildkite-called-build",
+      .claims = CLAIM_NAMES("build_source", "ci.event"),
+      .has = "api",
+      .message =
+          "lets in builds of the API: whoever calls it chooses their branch and their commit",
+      .hint = "use 'webhook'" },
+    { .rule = "buildkite-pipeline-without-id",
+      .claims = CLAIM_NAMES("pipeline_slug", "ci.workflow"),
+      .unless = CLAIM_NAMES("pipeline_id"),
+      .message = "is a name that can be given to another pipeline",
+      .hint = "add 'pipeline_id'" },
+    { .rule = "buildkite-owner-without-id",
+      .claims = CLAIM_NAMES("organization_slug", "ci.owner"),
+      .unless = CLAIM_NAMES("organization_id", "pipeline_id", "ci.owner_id"),
+      .message = "is a name that can be given to somebody else",
+      .hint = "add 'organization_id'" },
+    { .rule = "buildkite-agent-tag",
+      .claims = CLAIM_NAMES("agent_tag:"),
+      .unless = CLAIM_NAMES("cluster_id", "queue_id"),
+      .message = "is what whoever starts the agent says",
+      .hint = "add 'queue_id', whose agents are yours" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
+
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
     return profile_fill(&rules, token_claims, ci) && put_ref(token_claims, ci);
@@ -85,6 +122,9 @@ const struct profile profile_buildkite = {
     .max_age_s = 300,
     .max_lifetime_s = 600, /* 300 s, unless the job asks for more */
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .dangers = &dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
+    .words = &words,
 };

@@ -23,19 +23,21 @@ static const struct claim claims[] = {
     { "oidc.circleci.com/vcs-ref", CLAIM_STRING, CLAIM_OPTIONAL },
 };
 
-static const struct profile_copy copies[] = {
-    { "run", "oidc.circleci.com/pipeline-id", PROFILE_UNKNOWN },
-    { "job", "oidc.circleci.com/job-id", PROFILE_UNKNOWN },
-    { "repository", "oidc.circleci.com/vcs-origin", PROFILE_UNKNOWN },
-    { "owner_id", "oidc.circleci.com/org-id", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "oidc.circleci.com/pipeline-id", CLAIM_FORM_UNKNOWN },
+    { "job", "oidc.circleci.com/job-id", CLAIM_FORM_UNKNOWN },
+    { "repository", "oidc.circleci.com/vcs-origin", CLAIM_FORM_UNKNOWN },
+    { "owner_id", "oidc.circleci.com/org-id", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_word words[] = {
+static const struct claim_word word_rows[] = {
     { "oidc.circleci.com/ssh-rerun", "true", "debug", "true" },
     { "oidc.circleci.com/ssh-rerun", "false", "debug", "false" },
 };
+static const struct claim_words words = { word_rows, COUNT(word_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), words, COUNT(words) };
+static const struct profile_rules rules = { &copies, &words };
 
 /* Somebody has a shell in the job. */
 static const struct claim_danger danger_rows[] = {
@@ -43,6 +45,20 @@ static const struct claim_danger danger_rows[] = {
     { "oidc.circleci.com/ssh-rerun", "true", "ci.debug", "true", NULL },
 };
 static const struct claim_dangers dangers = { danger_rows, COUNT(danger_rows) };
+
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "circleci-ref-without-origin",
+      .claims = CLAIM_NAMES("oidc.circleci.com/vcs-ref", "ci.ref", "ci.ref_type"),
+      .unless = CLAIM_NAMES("oidc.circleci.com/vcs-origin", "ci.repository"),
+      .message = "may be a ref of a fork: its repository is not asked for",
+      .hint = "add 'oidc.circleci.com/vcs-origin'" },
+    { .rule = "circleci-sub",
+      .claims = CLAIM_NAMES("sub"),
+      .message = "names a person, too, and has two forms",
+      .hint = "name what you mean: oidc.circleci.com/project-id, oidc.circleci.com/vcs-ref" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
 
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
@@ -60,6 +76,9 @@ const struct profile profile_circleci = {
     .max_age_s = 3600,
     .max_lifetime_s = 3600,
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .dangers = &dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
+    .words = &words,
 };

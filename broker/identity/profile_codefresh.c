@@ -24,16 +24,17 @@ static const struct claim claims[] = {
     { "runner_environment", CLAIM_STRING, CLAIM_OPTIONAL },
 };
 
-static const struct profile_copy copies[] = {
-    { "run", "workflow_id", PROFILE_UNKNOWN },
-    { "repository", "scm_repo_url", PROFILE_UNKNOWN },
-    { "owner", "account_name", PROFILE_UNKNOWN },
-    { "owner_id", "account_id", PROFILE_UNKNOWN },
-    { "workflow", "pipeline_name", PROFILE_UNKNOWN },
-    { "actor", "initiator", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "workflow_id", CLAIM_FORM_UNKNOWN },
+    { "repository", "scm_repo_url", CLAIM_FORM_UNKNOWN },
+    { "owner", "account_name", CLAIM_FORM_UNKNOWN },
+    { "owner_id", "account_id", CLAIM_FORM_UNKNOWN },
+    { "workflow", "pipeline_name", CLAIM_FORM_UNKNOWN },
+    { "actor", "initiator", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), NULL, 0 };
+static const struct profile_rules rules = { &copies, NULL };
 
 /* Whoever opens a pull request writes what it runs. */
 static const struct claim_danger danger_rows[] = {
@@ -51,6 +52,30 @@ static bool put_pull_request(const json_t *token_claims, json_t *ci)
            json_put(ci, "pull_request", json_false());
 }
 
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "codefresh-sub",
+      .claims = CLAIM_NAMES("sub"),
+      .message = "is put together of names, and differs by what started the build",
+      .hint = "name what you mean: pipeline_id, scm_ref" },
+    { .rule = "codefresh-short-ref",
+      .claims = CLAIM_NAMES("scm_ref", "ci.ref"),
+      .is_of_production = true,
+      .message = "is a short name: a branch and a tag can have the same",
+      .hint = "let only one trigger start this pipeline, and fix 'pipeline_id'" },
+    { .rule = "codefresh-pipeline-without-id",
+      .claims = CLAIM_NAMES("pipeline_name", "ci.workflow"),
+      .unless = CLAIM_NAMES("pipeline_id"),
+      .message = "is a name that can be given to another pipeline",
+      .hint = "add 'pipeline_id'" },
+    { .rule = "codefresh-owner-without-id",
+      .claims = CLAIM_NAMES("account_name", "ci.owner"),
+      .unless = CLAIM_NAMES("account_id", "pipeline_id", "ci.owner_id"),
+      .message = "is a name that can be given to somebody else",
+      .hint = "add 'account_id'" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
+
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
     return profile_fill(&rules, token_claims, ci) && put_pull_request(token_claims, ci);
@@ -67,6 +92,8 @@ const struct profile profile_codefresh = {
     .max_age_s = 300,
     .max_lifetime_s = 600, /* 300 s */
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .dangers = &dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
 };

@@ -24,25 +24,56 @@ static const struct claim claims[] = {
     { "workflow_ref", CLAIM_STRING, CLAIM_CAN_BE_RENAMED | CLAIM_OPTIONAL },
 };
 
-static const struct profile_copy copies[] = {
-    { "run", "run_id", PROFILE_NUMBER },
-    { "attempt", "run_attempt", PROFILE_NUMBER },
-    { "repository", "repository", PROFILE_UNKNOWN },
-    { "owner", "repository_owner", PROFILE_UNKNOWN },
-    { "ref", "ref", PROFILE_UNKNOWN },
-    { "ref_type", "ref_type", PROFILE_UNKNOWN },
-    { "commit", "sha", PROFILE_UNKNOWN },
-    { "workflow", "workflow", PROFILE_UNKNOWN },
-    { "actor", "actor", PROFILE_UNKNOWN },
-    { "event", "event_name", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "run_id", CLAIM_FORM_NUMBER },
+    { "attempt", "run_attempt", CLAIM_FORM_NUMBER },
+    { "repository", "repository", CLAIM_FORM_UNKNOWN },
+    { "owner", "repository_owner", CLAIM_FORM_UNKNOWN },
+    { "ref", "ref", CLAIM_FORM_UNKNOWN },
+    { "ref_type", "ref_type", CLAIM_FORM_UNKNOWN },
+    { "commit", "sha", CLAIM_FORM_UNKNOWN },
+    { "workflow", "workflow", CLAIM_FORM_UNKNOWN },
+    { "actor", "actor", CLAIM_FORM_UNKNOWN },
+    { "event", "event_name", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), NULL, 0 };
+static const struct claim_word word_rows[] = {
+    { "ref_protected", "true", "ref_protected", "true" },
+    { "ref_protected", "false", "ref_protected", "false" },
+};
+static const struct claim_words words = { word_rows, COUNT(word_rows) };
+
+static const struct profile_rules rules = { &copies, &words };
+
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "forgejo-sub",
+      .claims = CLAIM_NAMES("sub"),
+      .message = "is put together of names that can be given to others",
+      .hint = "name what you mean: repository, ref, event_name" },
+    { .rule = "forgejo-workflow-name",
+      .claims = CLAIM_NAMES("workflow", "ci.workflow"),
+      .unless = CLAIM_NAMES("workflow_ref", "ci.workflow_path", "ci.workflow_ref"),
+      .message = "is a title that any workflow file can give itself",
+      .hint = "add 'workflow_ref'" },
+    { .rule = "forgejo-branch-of-pull-request",
+      .claims = CLAIM_NAMES("head_ref", "base_ref"),
+      .message = "is a name that whoever opens the pull request chooses: a fork has a 'main', too",
+      .hint = "use 'ref', or the event" },
+    { .rule = "forgejo-pull-request-target",
+      .claims = CLAIM_NAMES("event_name", "ci.event"),
+      .has = "pull_request_target",
+      .message = "lets in pull_request_target: a stranger's pull request starts it with the "
+                 "repository's own trust",
+      .hint = "use 'pull_request', or give such a stage nothing that it can lose" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
 
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
     return profile_fill(&rules, token_claims, ci) &&
-           profile_put_words(profile_github_events, profile_github_event_count, token_claims, ci) &&
+           profile_put_words(&profile_github_events, token_claims, ci) &&
            profile_put_github_refs(token_claims, ci) &&
            profile_put_github_workflow(token_claims, "workflow_ref", ci);
 }
@@ -55,6 +86,9 @@ const struct profile profile_forgejo = {
     .max_age_s = 3600,
     .max_lifetime_s = 3600,
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .dangers = &profile_github_dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
+    .words = &words,
 };

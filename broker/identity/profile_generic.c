@@ -18,22 +18,23 @@ static const struct claim claims[] = {
  * Names that several platforms share. What decides over production (environment, protection,
  * runner) is never believed because of a name alone.
  */
-static const struct profile_copy copies[] = {
-    { "run", "run_id", PROFILE_UNKNOWN },
-    { "attempt", "run_attempt", PROFILE_UNKNOWN },
-    { "repository", "repository", PROFILE_UNKNOWN },
-    { "repository_id", "repository_id", PROFILE_UNKNOWN },
-    { "owner", "repository_owner", PROFILE_UNKNOWN },
-    { "owner_id", "repository_owner_id", PROFILE_UNKNOWN },
-    { "ref", "ref", PROFILE_UNKNOWN },
-    { "ref_type", "ref_type", PROFILE_UNKNOWN },
-    { "commit", "sha", PROFILE_UNKNOWN },
-    { "actor", "actor", PROFILE_UNKNOWN },
-    { "actor_id", "actor_id", PROFILE_UNKNOWN },
-    { "event", "event_name", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "run_id", CLAIM_FORM_UNKNOWN },
+    { "attempt", "run_attempt", CLAIM_FORM_UNKNOWN },
+    { "repository", "repository", CLAIM_FORM_UNKNOWN },
+    { "repository_id", "repository_id", CLAIM_FORM_UNKNOWN },
+    { "owner", "repository_owner", CLAIM_FORM_UNKNOWN },
+    { "owner_id", "repository_owner_id", CLAIM_FORM_UNKNOWN },
+    { "ref", "ref", CLAIM_FORM_UNKNOWN },
+    { "ref_type", "ref_type", CLAIM_FORM_UNKNOWN },
+    { "commit", "sha", CLAIM_FORM_UNKNOWN },
+    { "actor", "actor", CLAIM_FORM_UNKNOWN },
+    { "actor_id", "actor_id", CLAIM_FORM_UNKNOWN },
+    { "event", "event_name", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), NULL, 0 };
+static const struct profile_rules rules = { &copies, NULL };
 
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
@@ -52,4 +53,5 @@ const struct profile profile_generic = {
     .claims = { claims, COUNT(claims) },
     .dangers = &profile_github_dangers, /* where an issuer uses these names */
     .fill_ci = fill_ci,
+    .copies = &copies,
 };

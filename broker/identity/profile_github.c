@@ -51,27 +51,28 @@ static const struct claim claims[] = {
     { "repo_property_", CLAIM_STRING, CLAIM_OPTIONAL | CLAIM_PREFIX },
 };
 
-static const struct profile_copy copies[] = {
-    { "run", "run_id", PROFILE_UNKNOWN },
-    { "attempt", "run_attempt", PROFILE_UNKNOWN },
-    { "job", "check_run_id", PROFILE_UNKNOWN },
-    { "repository", "repository", PROFILE_UNKNOWN },
-    { "repository_id", "repository_id", PROFILE_UNKNOWN },
-    { "owner", "repository_owner", PROFILE_UNKNOWN },
-    { "owner_id", "repository_owner_id", PROFILE_UNKNOWN },
-    { "ref", "ref", PROFILE_UNKNOWN },
-    { "ref_type", "ref_type", PROFILE_UNKNOWN },
-    { "commit", "sha", PROFILE_UNKNOWN },
-    { "workflow", "workflow", PROFILE_UNKNOWN },
-    { "workflow_commit", "job_workflow_sha", PROFILE_UNKNOWN },
-    { "environment", "environment", PROFILE_NONE }, /* there exactly if the job names one */
-    { "actor", "actor", PROFILE_UNKNOWN },
-    { "actor_id", "actor_id", PROFILE_UNKNOWN },
-    { "event", "event_name", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "run_id", CLAIM_FORM_UNKNOWN },
+    { "attempt", "run_attempt", CLAIM_FORM_UNKNOWN },
+    { "job", "check_run_id", CLAIM_FORM_UNKNOWN },
+    { "repository", "repository", CLAIM_FORM_UNKNOWN },
+    { "repository_id", "repository_id", CLAIM_FORM_UNKNOWN },
+    { "owner", "repository_owner", CLAIM_FORM_UNKNOWN },
+    { "owner_id", "repository_owner_id", CLAIM_FORM_UNKNOWN },
+    { "ref", "ref", CLAIM_FORM_UNKNOWN },
+    { "ref_type", "ref_type", CLAIM_FORM_UNKNOWN },
+    { "commit", "sha", CLAIM_FORM_UNKNOWN },
+    { "workflow", "workflow", CLAIM_FORM_UNKNOWN },
+    { "workflow_commit", "job_workflow_sha", CLAIM_FORM_UNKNOWN },
+    { "environment", "environment", CLAIM_FORM_NONE }, /* there exactly if the job names one */
+    { "actor", "actor", CLAIM_FORM_UNKNOWN },
+    { "actor_id", "actor_id", CLAIM_FORM_UNKNOWN },
+    { "event", "event_name", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
 /* Of an event that is not listed (workflow_run, issue_comment, ...) nothing is known. */
-const struct profile_word profile_github_events[] = {
+static const struct claim_word event_rows[] = {
     /* claim       event                          fact            value */
     { "event_name", "push", "pull_request", "false" },
     { "event_name", "push", "fork", "false" },
@@ -92,16 +93,16 @@ const struct profile_word profile_github_events[] = {
     { "event_name", "pull_request_target", "pull_request", "true" },
     { "event_name", "pull_request_review", "pull_request", "true" },
     { "event_name", "pull_request_review_comment", "pull_request", "true" },
+};
+const struct claim_words profile_github_events = { event_rows, COUNT(event_rows) };
 
+static const struct claim_word word_rows[] = {
+    { "runner_environment", "github-hosted", "runner", "hosted" },
+    { "runner_environment", "self-hosted", "runner", "self-hosted" },
     { "ref_protected", "true", "ref_protected", "true" },
     { "ref_protected", "false", "ref_protected", "false" },
 };
-const size_t profile_github_event_count = COUNT(profile_github_events);
-
-static const struct profile_word runners[] = {
-    { "runner_environment", "github-hosted", "runner", "hosted" },
-    { "runner_environment", "self-hosted", "runner", "self-hosted" },
-};
+static const struct claim_words words = { word_rows, COUNT(word_rows) };
 
 #define EVENT(name)                                                                                \
     {                                                                                              \
@@ -148,13 +149,83 @@ bool profile_put_github_workflow(const json_t *token_claims, const char *claim, 
     return profile_put_workflow(ci, str_slice(text, 0, len), str_slice(text, len + 1, text.len));
 }
 
-static const struct profile_rules rules = { copies, COUNT(copies), runners, COUNT(runners) };
+static const struct profile_rules rules = { &copies, &words };
+
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "github-sub",
+      .claims = CLAIM_NAMES("sub"),
+      .message = "is put together as a setting of the repository says, and of names that can be "
+                 "given to others",
+      .hint = "name what you mean: repository_id, ref, environment, event_name" },
+    { .rule = "github-environment-without-ref",
+      .claims = CLAIM_NAMES("environment", "ci.environment"),
+      .unless = CLAIM_NAMES("ref", "ci.ref", "ref_protected", "ci.ref_protected"),
+      .message = "says nothing of the ref: any branch that the environment's rules let in fits",
+      .hint = "add 'ref: refs/heads/main'" },
+    { .rule = "github-movable-tag",
+      .claims = CLAIM_NAMES("ref", "ci.ref"),
+      .has = "refs/tags/",
+      .unless = CLAIM_NAMES("sha", "ci.commit", "ref_protected", "ci.ref_protected"),
+      .message = "fits a tag, and whoever may push can move one",
+      .hint = "add 'ref_protected: \"true\"' and protect these tags with a ruleset" },
+    { .rule = "github-workflow-by-ref",
+      .claims = CLAIM_NAMES("job_workflow_ref", "workflow_ref"),
+      .has = "@refs/",
+      .unless = CLAIM_NAMES("job_workflow_sha", "workflow_sha", "ci.workflow_commit"),
+      .message = "fits whatever the workflow's file says today: a branch and a tag can be moved",
+      .hint = "add 'job_workflow_sha' with the commits that were read" },
+    { .rule = "github-workflow-by-ref",
+      .claims = CLAIM_NAMES("job_workflow_ref", "workflow_ref"),
+      .has = "@*",
+      .unless = CLAIM_NAMES("job_workflow_sha", "workflow_sha", "ci.workflow_commit"),
+      .message = "fits the workflow's file of any branch and tag",
+      .hint = "add 'job_workflow_sha' with the commits that were read" },
+    { .rule = "github-workflow-by-ref",
+      .claims = CLAIM_NAMES("ci.workflow_ref", "ci.workflow_path"),
+      .unless = CLAIM_NAMES("job_workflow_sha", "workflow_sha", "ci.workflow_commit"),
+      .message = "fits whatever the workflow's file says today: a branch and a tag can be moved",
+      .hint = "add 'ci.workflow_commit' with the commits that were read" },
+    { .rule = "github-workflow-name",
+      .claims = CLAIM_NAMES("workflow", "ci.workflow"),
+      .unless = CLAIM_NAMES("job_workflow_ref", "job_workflow_sha", "workflow_ref", "workflow_sha",
+                            "ci.workflow_commit", "ci.workflow_path"),
+      .message = "is a title that any workflow file can give itself",
+      .hint = "add 'job_workflow_sha', or 'job_workflow_ref'" },
+    { .rule = "github-name-without-id",
+      .claims = CLAIM_NAMES("repository", "ci.repository"),
+      .unless = CLAIM_NAMES("repository_id", "ci.repository_id"),
+      .message = "is a name that can be given to another repository",
+      .hint = "add 'repository_id'" },
+    { .rule = "github-owner-without-id",
+      .claims = CLAIM_NAMES("repository_owner", "enterprise", "ci.owner"),
+      .unless = CLAIM_NAMES("repository_id", "ci.repository_id", "repository_owner_id",
+                            "ci.owner_id", "enterprise_id"),
+      .message = "is a name that can be given to somebody else",
+      .hint = "add 'repository_owner_id'" },
+    { .rule = "github-actor-without-id",
+      .claims = CLAIM_NAMES("actor", "ci.actor"),
+      .unless = CLAIM_NAMES("actor_id", "ci.actor_id"),
+      .message = "is a login that can be given to somebody else",
+      .hint = "write 'actor_id'" },
+    { .rule = "github-branch-of-pull-request",
+      .claims = CLAIM_NAMES("head_ref", "base_ref"),
+      .message = "is a name that whoever opens the pull request chooses: a fork has a 'main', too",
+      .hint = "use 'ref', or the event" },
+    { .rule = "github-pull-request-target",
+      .claims = CLAIM_NAMES("event_name", "ci.event"),
+      .has = "pull_request_target",
+      .message = "lets in pull_request_target: a stranger's pull request starts it with the "
+                 "repository's own trust",
+      .hint = "use 'pull_request', or give such a stage nothing that it can lose" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
 
 /* The workflow that was called is the one that runs: `workflow_ref` is only where it began. */
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
     return profile_fill(&rules, token_claims, ci) &&
-           profile_put_words(profile_github_events, profile_github_event_count, token_claims, ci) &&
+           profile_put_words(&profile_github_events, token_claims, ci) &&
            profile_put_github_refs(token_claims, ci) &&
            profile_put_github_workflow(token_claims, "job_workflow_ref", ci);
 }
@@ -169,6 +240,9 @@ const struct profile profile_github = {
     .max_age_s = 300,
     .max_lifetime_s = 600, /* tokens live 300 s */
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .dangers = &profile_github_dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
+    .words = &words,
 };

@@ -52,43 +52,50 @@ static const struct claim claims[] = {
     { "target_audience", CLAIM_STRING, CLAIM_SET_BY_USER | CLAIM_OPTIONAL },
 };
 
-static const struct profile_copy copies[] = {
-    { "run", "pipeline_id", PROFILE_UNKNOWN },
-    { "job", "job_id", PROFILE_UNKNOWN },
-    { "repository", "project_path", PROFILE_UNKNOWN },
-    { "repository_id", "project_id", PROFILE_UNKNOWN },
-    { "owner", "namespace_path", PROFILE_UNKNOWN },
-    { "owner_id", "namespace_id", PROFILE_UNKNOWN },
-    { "commit", "sha", PROFILE_UNKNOWN },
-    { "workflow_commit", "ci_config_sha", PROFILE_UNKNOWN },
-    { "environment", "environment", PROFILE_NONE },
-    { "actor", "user_login", PROFILE_UNKNOWN },
-    { "actor_id", "user_id", PROFILE_UNKNOWN },
-    { "event", "pipeline_source", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "pipeline_id", CLAIM_FORM_UNKNOWN },
+    { "job", "job_id", CLAIM_FORM_UNKNOWN },
+    { "repository", "project_path", CLAIM_FORM_UNKNOWN },
+    { "repository_id", "project_id", CLAIM_FORM_UNKNOWN },
+    { "owner", "namespace_path", CLAIM_FORM_UNKNOWN },
+    { "owner_id", "namespace_id", CLAIM_FORM_UNKNOWN },
+    { "commit", "sha", CLAIM_FORM_UNKNOWN },
+    { "workflow_commit", "ci_config_sha", CLAIM_FORM_UNKNOWN },
+    { "environment", "environment", CLAIM_FORM_NONE },
+    { "actor", "user_login", CLAIM_FORM_UNKNOWN },
+    { "actor_id", "user_id", CLAIM_FORM_UNKNOWN },
+    { "event", "pipeline_source", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_word words[] = {
-    { "ref_protected", "true", "ref_protected", "true" },
-    { "ref_protected", "false", "ref_protected", "false" },
+static const struct claim_word word_rows[] = {
     { "environment_protected", "true", "environment_protected", "true" },
     { "environment_protected", "false", "environment_protected", "false" },
     { "runner_environment", "gitlab-hosted", "runner", "hosted" },
     { "runner_environment", "self-hosted", "runner", "self-hosted" },
     { "pipeline_source", "push", "pull_request", "false" },
-    { "pipeline_source", "push", "fork", "false" },
     { "pipeline_source", "web", "pull_request", "false" },
-    { "pipeline_source", "web", "fork", "false" },
     { "pipeline_source", "schedule", "pull_request", "false" },
-    { "pipeline_source", "schedule", "fork", "false" },
     { "pipeline_source", "api", "pull_request", "false" },
-    { "pipeline_source", "api", "fork", "false" },
     { "pipeline_source", "trigger", "pull_request", "false" },
-    { "pipeline_source", "trigger", "fork", "false" },
     { "pipeline_source", "merge_request_event", "pull_request", "true" },
     { "pipeline_source", "external_pull_request_event", "pull_request", "true" },
 };
+static const struct claim_words words = { word_rows, COUNT(word_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), words, COUNT(words) };
+/* What the projects have the last word on. */
+static const struct claim_word doubtful_rows[] = {
+    { "ref_protected", "true", "ref_protected", "true" },
+    { "ref_protected", "false", "ref_protected", "false" },
+    { "pipeline_source", "push", "fork", "false" },
+    { "pipeline_source", "web", "fork", "false" },
+    { "pipeline_source", "schedule", "fork", "false" },
+    { "pipeline_source", "api", "fork", "false" },
+    { "pipeline_source", "trigger", "fork", "false" },
+};
+static const struct claim_words doubtful_words = { doubtful_rows, COUNT(doubtful_rows) };
+
+static const struct profile_rules rules = { &copies, &words };
 
 /*
  * A fork's merge request is named twice: by its source, as any of which nobody knows that it is not
@@ -154,9 +161,65 @@ static bool put_workflow(const json_t *token_claims, json_t *ci)
     return true;
 }
 
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "gitlab-sub",
+      .claims = CLAIM_NAMES("sub"),
+      .message = "is put together as a setting of the project says, and of names that can be given "
+                 "to others",
+      .hint = "name what you mean: project_id, ref_path, ref_protected" },
+    { .rule = "gitlab-ref-without-type",
+      .claims = CLAIM_NAMES("ref"),
+      .unless = CLAIM_NAMES("ref_type", "ref_path", "ci.ref", "ci.ref_type"),
+      .message = "is a short name: a branch and a tag can have the same",
+      .hint = "add 'ref_type: branch', or write 'ref_path: refs/heads/...'" },
+    { .rule = "gitlab-ref-not-protected",
+      .claims = CLAIM_NAMES("ref", "ref_path", "ci.ref"),
+      .unless = CLAIM_NAMES("ref_protected", "ci.ref_protected", "environment_protected",
+                            "ci.environment_protected"),
+      .is_of_production = true,
+      .message = "says where the job runs, not that only few may push there",
+      .hint = "add 'ref_protected: \"true\"'" },
+    { .rule = "gitlab-environment-not-protected",
+      .claims = CLAIM_NAMES("environment", "deployment_tier", "ci.environment"),
+      .unless = CLAIM_NAMES("environment_protected", "ci.environment_protected", "ref_protected",
+                            "ci.ref_protected"),
+      .message = "is what the job writes, whatever it likes",
+      .hint = "add 'environment_protected: \"true\"', or 'ref_protected: \"true\"'" },
+    { .rule = "gitlab-config-by-ref",
+      .claims = CLAIM_NAMES("ci_config_ref_uri", "ci.workflow_ref", "ci.workflow_path"),
+      .unless =
+          CLAIM_NAMES("ci_config_sha", "ci.workflow_commit", "ref_protected", "ci.ref_protected"),
+      .message = "fits whatever the pipeline's file says there today",
+      .hint = "add 'ci_config_sha', or 'ref_protected: \"true\"'" },
+    { .rule = "gitlab-path-without-id",
+      .claims = CLAIM_NAMES("project_path", "job_project_path", "ci.repository"),
+      .unless = CLAIM_NAMES("project_id", "job_project_id", "ci.repository_id"),
+      .message = "is a name that can be given to another project",
+      .hint = "add 'project_id'" },
+    { .rule = "gitlab-namespace-without-id",
+      .claims = CLAIM_NAMES("namespace_path", "job_namespace_path", "ci.owner"),
+      .unless = CLAIM_NAMES("project_id", "job_project_id", "ci.repository_id", "namespace_id",
+                            "job_namespace_id", "ci.owner_id"),
+      .message = "is a name that can be given to somebody else",
+      .hint = "add 'namespace_id'" },
+    { .rule = "gitlab-user-without-id",
+      .claims = CLAIM_NAMES("user_login", "ci.actor"),
+      .unless = CLAIM_NAMES("user_id", "ci.actor_id"),
+      .message = "is a name that can be given to somebody else",
+      .hint = "write 'user_id'" },
+    { .rule = "gitlab-user-email",
+      .claims = CLAIM_NAMES("user_email"),
+      .unless = CLAIM_NAMES("user_id", "ci.actor_id"),
+      .message = "is what its user writes",
+      .hint = "write 'user_id'" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
+
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
-    return profile_fill(&rules, token_claims, ci) && put_fork(token_claims, ci) &&
+    return profile_fill(&rules, token_claims, ci) &&
+           profile_put_words(&doubtful_words, token_claims, ci) && put_fork(token_claims, ci) &&
            put_ref(token_claims, ci) && put_workflow(token_claims, ci);
 }
 
@@ -169,7 +232,12 @@ const struct profile profile_gitlab = {
     .uses = PROFILE_USES_VARIABLE,
     .max_age_s = 3600,
     .max_lifetime_s = 86400, /* as long as the job may run */
+    .expires_with_job = true,
+    .life_without_limit_s = 300,
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .dangers = &dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
+    .words = &words,
 };

@@ -24,7 +24,17 @@ static const struct claim claims[] = {
     { "/google/compute_engine/instance_creation_timestamp", CLAIM_INTEGER, CLAIM_OPTIONAL },
 };
 
-static const struct profile_rules rules = { NULL, 0, NULL, 0 };
+static const struct profile_rules rules = { NULL, NULL };
+
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "google-email-without-id",
+      .claims = CLAIM_NAMES("email"),
+      .unless = CLAIM_NAMES("sub"),
+      .message = "is a name that a new account can have when this one is gone",
+      .hint = "add 'sub', the account's id" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
 
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
@@ -41,5 +51,6 @@ const struct profile profile_google = {
     .max_age_s = 3600,
     .max_lifetime_s = 3600,
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .fill_ci = fill_ci,
 };

@@ -23,14 +23,15 @@ static const struct claim claims[] = {
     { "context", CLAIM_STRING, 0 },
 };
 
-static const struct profile_copy copies[] = {
-    { "owner_id", "account_id", PROFILE_UNKNOWN },
-    { "workflow", "pipeline_id", PROFILE_UNKNOWN },
-    { "environment", "environment_id", PROFILE_UNKNOWN },
-    { "actor", "triggered_by_name", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "owner_id", "account_id", CLAIM_FORM_UNKNOWN },
+    { "workflow", "pipeline_id", CLAIM_FORM_UNKNOWN },
+    { "environment", "environment_id", CLAIM_FORM_UNKNOWN },
+    { "actor", "triggered_by_name", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), NULL, 0 };
+static const struct profile_rules rules = { &copies, NULL };
 
 /* Somebody clicks in the user interface: no pipeline runs. */
 static const struct claim_danger danger_rows[] = {
@@ -56,4 +57,5 @@ const struct profile profile_harness = {
     .claims = { claims, COUNT(claims) },
     .dangers = &dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
 };

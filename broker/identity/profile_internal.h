@@ -44,42 +44,17 @@ extern const struct profile profile_generic;
         "nbf", CLAIM_INTEGER, CLAIM_OPTIONAL                                                       \
     }
 
-/** What a copied claim may be besides text, and what its absence says of the fact. */
-enum profile_form {
-    PROFILE_UNKNOWN, /* absence says nothing: the fact is null */
-    PROFILE_NONE,    /* absence says that there is none: the fact is left out */
-    PROFILE_NUMBER,  /* as PROFILE_UNKNOWN; an integer becomes text */
-};
-
-/** A `ci` fact that is a claim as it stands. */
-struct profile_copy {
-    const char *fact;
-    const char *claim; /* a name as of a row: maybe a pointer */
-    enum profile_form form;
-};
-
-/** A `ci` fact that follows from a claim's value; a boolean's is "true" or "false". */
-struct profile_word {
-    const char *claim;
-    const char *word;
-    const char *fact;
-    const char *value; /* of a boolean fact "true" or "false" */
-};
-
 /** What tables can say of how `ci` is filled; facts that no row gives a value are null. */
 struct profile_rules {
-    const struct profile_copy *copies;
-    size_t copy_count;
-    const struct profile_word *words;
-    size_t word_count;
+    const struct claim_copies *copies; /* NULL: none */
+    const struct claim_words *words;   /* NULL: none */
 };
 
 /** Fill all of `ci` by tables. False without memory. */
 bool profile_fill(const struct profile_rules *rules, const json_t *claims, json_t *ci) MUST_USE;
 
 /** Set what rows of words say. */
-bool profile_put_words(const struct profile_word *rows, size_t count, const json_t *claims,
-                       json_t *ci) MUST_USE;
+bool profile_put_words(const struct claim_words *words, const json_t *claims, json_t *ci) MUST_USE;
 
 /** Set a fact by its type: text, or of a boolean "true" and "false". Empty text makes it null. */
 bool profile_put(json_t *ci, const char *fact, struct str value) MUST_USE;
@@ -105,8 +80,7 @@ bool profile_put_workflow(json_t *ci, struct str repository, struct str path_and
 bool profile_is_uuid(struct str text);
 
 /** Events of GitHub's and Forgejo's jobs, with what they say of pull requests and forks. */
-extern const struct profile_word profile_github_events[];
-extern const size_t profile_github_event_count;
+extern const struct claim_words profile_github_events;
 
 /** Events of them that strangers start with the repository's own trust. */
 extern const struct claim_dangers profile_github_dangers;

@@ -13,12 +13,13 @@ static const struct claim claims[] = {
     { "build_number", CLAIM_INTEGER, CLAIM_OPTIONAL },
 };
 
-static const struct profile_copy copies[] = {
-    { "run", "build_number", PROFILE_NUMBER },
-    { "workflow", "sub", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "build_number", CLAIM_FORM_NUMBER },
+    { "workflow", "sub", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), NULL, 0 };
+static const struct profile_rules rules = { &copies, NULL };
 
 /* Whoever opens a pull request writes what its job runs. */
 static const struct claim_danger danger_rows[] = {
@@ -57,4 +58,5 @@ const struct profile profile_jenkins = {
     .claims = { claims, COUNT(claims) },
     .dangers = &dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
 };

@@ -26,7 +26,7 @@ static const struct claim claims[] = {
     { "/kubernetes.io/warnafter", CLAIM_INTEGER, CLAIM_OPTIONAL },
 };
 
-static const struct profile_rules rules = { NULL, 0, NULL, 0 };
+static const struct profile_rules rules = { NULL, NULL };
 
 /* What the subject says and what the object says is one thing. */
 static const char *find_flaw(const json_t *token_claims)
@@ -43,6 +43,21 @@ static const char *find_flaw(const json_t *token_claims)
     return "sub is another service account than kubernetes.io says";
 }
 
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "kubernetes-name-without-uid",
+      .claims = CLAIM_NAMES("sub", "/kubernetes.io/serviceaccount/name"),
+      .unless = CLAIM_NAMES("/kubernetes.io/serviceaccount/uid"),
+      .message = "is a name: whoever may make service accounts can take it when it is gone",
+      .hint = "add '/kubernetes.io/serviceaccount/uid'" },
+    { .rule = "kubernetes-pod-name",
+      .claims = CLAIM_NAMES("/kubernetes.io/pod/name", "/kubernetes.io/node/name"),
+      .unless = CLAIM_NAMES("/kubernetes.io/pod/uid", "/kubernetes.io/node/uid"),
+      .message = "is a name that another one can have, too",
+      .hint = "write its uid" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
+
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
     return profile_fill(&rules, token_claims, ci);
@@ -56,6 +71,7 @@ const struct profile profile_kubernetes = {
     .max_age_s = 3600,
     .max_lifetime_s = 86400, /* of the usual audience it would be a year */
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .find_flaw = find_flaw,
     .fill_ci = fill_ci,
 };

@@ -28,7 +28,7 @@ static const struct claim claims[] = {
     { "preferred_username", CLAIM_STRING, CLAIM_OPTIONAL | CLAIM_CAN_BE_RENAMED | CLAIM_PERSONAL },
 };
 
-static const struct profile_rules rules = { NULL, 0, NULL, 0 };
+static const struct profile_rules rules = { NULL, NULL };
 
 /* A person is no run: none of its facts can be said. */
 static bool fill_ci(const json_t *token_claims, json_t *ci)
@@ -44,7 +44,8 @@ const struct profile profile_person = {
     .replay = PROFILE_REPLAY_DIGEST,
     .uses = 1,
     .max_age_s = 3600,
-    .max_lifetime_s = (int64_t)24 * 3600, /* some providers give a day; `max_age` bounds what it is worth */
+    .max_lifetime_s =
+        (int64_t)24 * 3600, /* some providers give a day; `max_age` bounds what it is worth */
     .claims = { claims, COUNT(claims) },
     .fill_ci = fill_ci,
 };

@@ -32,17 +32,18 @@ static const struct claim claims[] = {
     { "https://aws.amazon.com/tags", CLAIM_OBJECT, CLAIM_OPTIONAL },
 };
 
-static const struct profile_copy copies[] = {
-    { "run", "wf_id", PROFILE_UNKNOWN },
-    { "job", "job_id", PROFILE_UNKNOWN },
-    { "repository", "repo_slug", PROFILE_UNKNOWN },
-    { "owner", "org", PROFILE_UNKNOWN },
-    { "owner_id", "org_id", PROFILE_UNKNOWN },
-    { "ref", "ref", PROFILE_UNKNOWN },
-    { "actor", "actor", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "wf_id", CLAIM_FORM_UNKNOWN },
+    { "job", "job_id", CLAIM_FORM_UNKNOWN },
+    { "repository", "repo_slug", CLAIM_FORM_UNKNOWN },
+    { "owner", "org", CLAIM_FORM_UNKNOWN },
+    { "owner_id", "org_id", CLAIM_FORM_UNKNOWN },
+    { "ref", "ref", CLAIM_FORM_UNKNOWN },
+    { "actor", "actor", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_word words[] = {
+static const struct claim_word word_rows[] = {
     { "ref_type", "branch", "ref_type", "branch" },
     { "ref_type", "tag", "ref_type", "tag" },
     { "ref_type", "branch", "pull_request", "false" },
@@ -54,8 +55,9 @@ static const struct profile_word words[] = {
     { "job_type", "debug_job", "debug", "true" },
     { "job_type", "project_debug_job", "debug", "true" },
 };
+static const struct claim_words words = { word_rows, COUNT(word_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), words, COUNT(words) };
+static const struct profile_rules rules = { &copies, &words };
 
 /* Somebody has a shell in the job; or `branch` is not the branch whose code runs. */
 static const struct claim_danger danger_rows[] = {
@@ -65,6 +67,34 @@ static const struct claim_danger danger_rows[] = {
     { "ref_type", "pull-request", "ci.pull_request", "true", NULL },
 };
 static const struct claim_dangers dangers = { danger_rows, COUNT(danger_rows) };
+
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "semaphore-sub",
+      .claims = CLAIM_NAMES("sub"),
+      .message = "is put together of names that can be given to others",
+      .hint = "name what you mean: prj_id, ref, job_type" },
+    { .rule = "semaphore-branch-without-type",
+      .claims = CLAIM_NAMES("branch"),
+      .unless = CLAIM_NAMES("ref", "ref_type", "ci.ref", "ci.ref_type"),
+      .message = "is of a pull request the branch that it goes to, not what runs",
+      .hint = "write 'ref: refs/heads/...'" },
+    { .rule = "semaphore-branch-of-pull-request",
+      .claims = CLAIM_NAMES("pr_branch"),
+      .message = "is a name that whoever opens the pull request chooses",
+      .hint = "use 'ref_type', or 'ref'" },
+    { .rule = "semaphore-name-without-id",
+      .claims = CLAIM_NAMES("prj", "repo", "repo_slug", "ci.repository"),
+      .unless = CLAIM_NAMES("prj_id"),
+      .message = "is a name that can be given to another project",
+      .hint = "add 'prj_id'" },
+    { .rule = "semaphore-owner-without-id",
+      .claims = CLAIM_NAMES("org", "ci.owner"),
+      .unless = CLAIM_NAMES("org_id", "prj_id", "ci.owner_id"),
+      .message = "is a name that can be given to somebody else",
+      .hint = "add 'org_id'" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
 
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
@@ -80,6 +110,9 @@ const struct profile profile_semaphore = {
     .max_age_s = 3600,
     .max_lifetime_s = 86400, /* what its makers say */
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .dangers = &dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
+    .words = &words,
 };

@@ -17,7 +17,7 @@ static const struct claim claims[] = {
     { "jti", CLAIM_STRING, CLAIM_OPTIONAL },
 };
 
-static const struct profile_rules rules = { NULL, 0, NULL, 0 };
+static const struct profile_rules rules = { NULL, NULL };
 
 static bool is_trust_domain(struct str text)
 {

@@ -22,14 +22,15 @@ static const struct claim claims[] = {
     { "terraform_run_phase", CLAIM_STRING, 0 },
 };
 
-static const struct profile_copy copies[] = {
-    { "run", "terraform_run_id", PROFILE_UNKNOWN },
-    { "owner", "terraform_organization_name", PROFILE_UNKNOWN },
-    { "owner_id", "terraform_organization_id", PROFILE_UNKNOWN },
-    { "workflow", "terraform_full_workspace", PROFILE_UNKNOWN },
+static const struct claim_copy copy_rows[] = {
+    { "run", "terraform_run_id", CLAIM_FORM_UNKNOWN },
+    { "owner", "terraform_organization_name", CLAIM_FORM_UNKNOWN },
+    { "owner_id", "terraform_organization_id", CLAIM_FORM_UNKNOWN },
+    { "workflow", "terraform_full_workspace", CLAIM_FORM_UNKNOWN },
 };
+static const struct claim_copies copies = { copy_rows, COUNT(copy_rows) };
 
-static const struct profile_rules rules = { copies, COUNT(copies), NULL, 0 };
+static const struct profile_rules rules = { &copies, NULL };
 
 /* A plan runs the providers and programs that a pull request names. */
 static const struct claim_danger danger_rows[] = {
@@ -37,6 +38,31 @@ static const struct claim_danger danger_rows[] = {
     { "terraform_run_phase", "plan", NULL, NULL, NULL },
 };
 static const struct claim_dangers dangers = { danger_rows, COUNT(danger_rows) };
+
+/* Conditions that say less than they seem to. */
+static const struct claim_lint lint_rows[] = {
+    { .rule = "terraform-sub",
+      .claims = CLAIM_NAMES("sub"),
+      .message = "is put together of names that can be given to others",
+      .hint = "name what you mean: terraform_workspace_id, terraform_run_phase" },
+    { .rule = "terraform-name-without-id",
+      .claims = CLAIM_NAMES("terraform_workspace_name", "terraform_full_workspace", "ci.workflow"),
+      .unless = CLAIM_NAMES("terraform_workspace_id"),
+      .message = "is a name that can be given to another workspace",
+      .hint = "add 'terraform_workspace_id'" },
+    { .rule = "terraform-project-without-id",
+      .claims = CLAIM_NAMES("terraform_project_name"),
+      .unless = CLAIM_NAMES("terraform_project_id", "terraform_workspace_id"),
+      .message = "is a name that can be given to another project",
+      .hint = "add 'terraform_project_id'" },
+    { .rule = "terraform-owner-without-id",
+      .claims = CLAIM_NAMES("terraform_organization_name", "ci.owner"),
+      .unless = CLAIM_NAMES("terraform_organization_id", "terraform_project_id",
+                            "terraform_workspace_id", "ci.owner_id"),
+      .message = "is a name that can be given to somebody else",
+      .hint = "add 'terraform_organization_id'" },
+};
+static const struct claim_lints lints = { lint_rows, COUNT(lint_rows) };
 
 static bool fill_ci(const json_t *token_claims, json_t *ci)
 {
@@ -52,7 +78,10 @@ const struct profile profile_terraform = {
     .uses = PROFILE_USES_VARIABLE,
     .max_age_s = 3600,
     .max_lifetime_s = 86400, /* as long as a plan or an apply may run */
+    .expires_with_job = true,
     .claims = { claims, COUNT(claims) },
+    .lints = &lints,
     .dangers = &dangers,
     .fill_ci = fill_ci,
+    .copies = &copies,
 };

@@ -347,7 +347,7 @@ static const struct platform_row platform_rows[] = {
 
 static void assert_platform(const struct platform_row *row)
 {
-    char file[128];
+    char file[128] = "";
     struct claims_recipe recipe = recipe_of(file);
     JSON_OWNED json_t *audience = json_loads(row->audience, JSON_DECODE_ANY, NULL);
     JSON_OWNED json_t *claims = NULL;

@@ -610,6 +610,26 @@ static void a_verified_token_says_who_until_when(void **state)
     free(payload);
 }
 
+/* Whoever holds a key may leave its name out: it is that key's token all the same. */
+static void a_token_without_a_kid_has_that_of_its_key(void **state)
+{
+    struct issuer_options issuer = usual_issuer();
+    char *payload = payload_with("{}", NULL);
+    char *token = signer_token(world.ec, "{\"alg\":\"ES256\"}", payload);
+    char *unnamed = signer_jwks(world.ec, NULL);
+    struct verified_token verified = { 0 };
+    struct error error = { 0 };
+
+    (void)state;
+    verify_well(&issuer, world.ec, "{\"alg\":\"ES256\"}", payload, &verified);
+    assert_true(str_eq(verified.kid, STR("ec")));
+    assert_true(verify_as(&issuer, unnamed, str_from(token), &verified, &error));
+    assert_int_equal(verified.kid.len, 0);
+    free(unnamed);
+    free(token);
+    free(payload);
+}
+
 static struct profile by_id(void)
 {
     struct profile profile = *profile_find(STR("generic"));
@@ -797,6 +817,7 @@ int main(void)
         cmocka_unit_test(a_set_has_a_hundred_keys_and_not_one_more),
         cmocka_unit_test(what_is_no_key_set_is_refused),
         cmocka_unit_test(a_verified_token_says_who_until_when),
+        cmocka_unit_test(a_token_without_a_kid_has_that_of_its_key),
         cmocka_unit_test(a_mark_by_id_is_the_same_for_two_tokens_of_one_id),
         cmocka_unit_test(a_mark_by_digest_does_not_depend_on_the_signature),
         cmocka_unit_test(without_its_id_a_token_that_is_counted_by_it_is_refused),

@@ -262,6 +262,8 @@ static void old_keys_serve_for_an_hour_after_their_life(void **state)
 {
     const struct ci_script broken = { .discovery_status = 500 };
     const struct ci_script whole = { 0 };
+    struct identity_health health = { 0 };
+    struct identity_health after = { 0 };
     struct world world;
 
     (void)state;
@@ -274,12 +276,18 @@ static void old_keys_serve_for_an_hour_after_their_life(void **state)
     clock_test_advance(3590);
     assert_int_equal(verify_a(&world), ERROR_NONE);
     await_degraded(world.identity, true);
+    identity_measure(world.identity, &health);
+    assert_int_equal(health.failing, 1);
+    assert_true(health.longest_s >= 3590 && health.longest_s < 3800);
     clock_test_advance(10);
     assert_int_equal(verify_a(&world), ERROR_KEYS_UNAVAILABLE);
     ci_issuer_play(world.ci, &whole);
     clock_test_advance(1);
     assert_int_equal(verify_a(&world), ERROR_NONE);
     assert_null(identity_degraded(world.identity));
+    identity_measure(world.identity, &after);
+    assert_int_equal(after.failing, 0);
+    assert_int_equal(after.longest_s, 0);
     world_close(&world);
 }
 

@@ -265,6 +265,37 @@ static void a_run_s_actor_is_found_among_people(void **state)
             fail_msg("%s against %s of %s", rows[i].claims, rows[i].ci, rows[i].issuer);
 }
 
+static enum people_match match_kept(const char *further, const char *issuer, const char *ci)
+{
+    JSON_OWNED json_t *facts = json_loads(ci, 0, NULL);
+    JSON_OWNED json_t *kept = json_object();
+    struct person person = person_of(further);
+
+    assert_non_null(facts);
+    assert_true(person_keep_claims(&people, &person, kept));
+    assert_null(json_object_get(kept, "sub"));
+    return person_match_claims(&people, kept, str_from(issuer), facts);
+}
+
+static void what_is_kept_of_a_person_tells_the_same(void **state)
+{
+    (void)state;
+    assert_int_equal(match_kept("\"github_id\":\"7\"", "github", "{\"actor_id\":\"7\"}"),
+                     PEOPLE_SAME);
+    assert_int_equal(match_kept("\"github_id\":\"8\"", "github", "{\"actor_id\":\"7\"}"),
+                     PEOPLE_OTHER);
+    assert_int_equal(match_kept("\"ids\":{\"git/lab\":\"7\"}", "gitlab", "{\"actor_id\":\"7\"}"),
+                     PEOPLE_SAME);
+    assert_int_equal(
+        match_kept("\"email\":\"x@acme.example\"", "codefresh", "{\"actor\":\"bo@acme.example\"}"),
+        PEOPLE_UNKNOWN);
+    assert_int_equal(match_kept("\"email\":\"x@acme.example\",\"email_verified\":true", "codefresh",
+                                "{\"actor\":\"bo@acme.example\"}"),
+                     PEOPLE_OTHER);
+    assert_true(people_tell_who_started(&people, STR("gitlab")));
+    assert_false(people_tell_who_started(&people, STR("jenkins")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +305,7 @@ int main(void)
         cmocka_unit_test(other_tokens_are_no_person),
         cmocka_unit_test(no_issuer_of_runs_can_have_the_profile_of_people),
         cmocka_unit_test(a_run_s_actor_is_found_among_people),
+        cmocka_unit_test(what_is_kept_of_a_person_tells_the_same),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -297,6 +297,63 @@ static void what_anybody_can_start_at_github_is_dangerous(void **state)
         assert_int_equal(dangers_of(harmless[i]), 0);
 }
 
+/* ---- lints ---- */
+
+static bool is_claim_of(const struct profile *profile, const char *name)
+{
+    char end = name[strlen(name) - 1];
+
+    if (strncmp(name, "ci.", 3) == 0)
+        return claim_find(&profile_ci_facts, str_from(name + 3)) != NULL;
+    if (end != '/' && end != ':')
+        return claim_find(&profile->claims, str_from(name)) != NULL;
+    for (size_t i = 0; i < profile->claims.count; i++)
+        if (strncmp(profile->claims.rows[i].name, name, strlen(name) - 1) == 0)
+            return true;
+    return false;
+}
+
+static void assert_claims(const struct profile *profile, const struct claim_lint *lint,
+                          const char *const *names)
+{
+    for (size_t i = 0; names != NULL && names[i] != NULL; i++)
+        if (!is_claim_of(profile, names[i]))
+            fail_msg("%s: %s has no claim '%s'", lint->rule, profile->name, names[i]);
+}
+
+/* A rule's name starts with its profile's; its words are those of a kebab. */
+static void assert_lint(const struct profile *profile, const struct claim_lint *lint)
+{
+    struct str rule = str_from(lint->rule);
+
+    if (!str_starts_with(rule, str_from(profile->name)) ||
+        !str_is_made_of(rule, "abcdefghijklmnopqrstuvwxyz-"))
+        fail_msg("'%s' is no name of a rule for %s", lint->rule, profile->name);
+    assert_non_null(lint->claims[0]);
+    assert_claims(profile, lint, lint->claims);
+    assert_claims(profile, lint, lint->unless);
+    assert_true(lint->has == NULL || lint->has[0] != '\0');
+    assert_non_null(lint->message);
+    assert_non_null(lint->hint);
+}
+
+static void a_lint_is_about_claims_that_its_profile_has(void **state)
+{
+    const char *const *names = profile_names();
+    size_t count = 0;
+
+    (void)state;
+    for (size_t i = 0; names[i] != NULL; i++) {
+        const struct profile *profile = profile_find(str_from(names[i]));
+
+        for (size_t k = 0; profile->lints != NULL && k < profile->lints->count; k++) {
+            assert_lint(profile, &profile->lints->rows[k]);
+            count++;
+        }
+    }
+    assert_true(count > 30);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +366,7 @@ int main(void)
         cmocka_unit_test(names_in_a_table_are_unique),
         cmocka_unit_test(github_says_who_a_person_is),
         cmocka_unit_test(what_anybody_can_start_at_github_is_dangerous),
+        cmocka_unit_test(a_lint_is_about_claims_that_its_profile_has),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

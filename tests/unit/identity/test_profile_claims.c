@@ -220,6 +220,128 @@ static void every_claim_of_a_fixture_has_a_row(void **state)
     for_each_fixture(try_rows);
 }
 
+/* ---- facts that are copies ---- */
+
+/* What a copy of a value is, NULL where it is left out. */
+static json_t *copy_of(const struct claim_copy *copy, const json_t *value)
+{
+    bool is_text = json_is_string(value) && json_string_length(value) > 0;
+    char digits[32];
+
+    if (is_text)
+        return json_deep_copy(value);
+    if (json_is_integer(value) && copy->form == CLAIM_FORM_NUMBER) {
+        (void)snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        return json_string(digits);
+    }
+    if (copy->form == CLAIM_FORM_NONE &&
+        (value == NULL || json_is_null(value) || json_is_string(value)))
+        return NULL;
+    return json_null();
+}
+
+static void compare_copy(const struct fixture *fixture, const json_t *claims,
+                         const struct claim_copy *copy)
+{
+    JSON_OWNED json_t *expected = copy_of(copy, claim_value(claims, copy->claim));
+    JSON_OWNED json_t *ci = json_object();
+    const json_t *found;
+
+    assert_true(fixture->profile->fill_ci(claims, ci));
+    found = json_object_get(ci, copy->fact);
+    if (expected == NULL ? found != NULL : !json_equal(found, expected))
+        fail_msg("%s/%s: ci.%s is no copy of %s", fixture->profile->name, fixture->name, copy->fact,
+                 copy->claim);
+}
+
+/* Whatever else the claims say: policies are proven with it. */
+static void try_copies(const struct fixture *fixture)
+{
+    const struct claim_copies *copies = fixture->profile->copies;
+
+    for (size_t i = 0; copies != NULL && i < copies->count; i++) {
+        const struct claim_copy *copy = &copies->rows[i];
+        json_t *values[] = { json_string("v"), json_string(""),  json_null(),
+                             json_integer(7),  json_integer(-7), json_true(),
+                             json_array(),     json_object(),    json_string("true") };
+
+        assert_int_equal(claim_find(&profile_ci_facts, str_from(copy->fact))->type, CLAIM_STRING);
+        compare_copy(fixture, fixture->claims, copy);
+        for (size_t k = 0; k < COUNT(values); k++) {
+            JSON_OWNED json_t *claims = json_deep_copy(fixture->claims);
+
+            assert_true(claim_put(claims, copy->claim, values[k]));
+            compare_copy(fixture, claims, copy);
+        }
+    }
+}
+
+static void a_copied_fact_is_its_claim_whatever_else_is_said(void **state)
+{
+    (void)state;
+    for_each_fixture(try_copies);
+}
+
+/* The rows that say of a fact all name one claim, and nothing else has a say. */
+static void compare_words(const struct fixture *fixture, const json_t *claims,
+                          const struct claim_word *word)
+{
+    const struct claim_words *words = fixture->profile->words;
+    JSON_OWNED json_t *alone = json_object();
+    JSON_OWNED json_t *ci = json_object();
+
+    assert_true(json_put(alone, word->fact, json_null()));
+    assert_true(claim_words_put(words, &profile_ci_facts, claims, alone));
+    assert_true(fixture->profile->fill_ci(claims, ci));
+    if (!json_equal(json_object_get(ci, word->fact), json_object_get(alone, word->fact)))
+        fail_msg("%s/%s: ci.%s does not follow from %s alone", fixture->profile->name,
+                 fixture->name, word->fact, word->claim);
+    for (size_t i = 0; i < words->count; i++)
+        if (strcmp(words->rows[i].fact, word->fact) == 0)
+            assert_string_equal(words->rows[i].claim, word->claim);
+}
+
+static bool is_copied(const struct profile *profile, const char *fact)
+{
+    for (size_t i = 0; profile->copies != NULL && i < profile->copies->count; i++)
+        if (strcmp(profile->copies->rows[i].fact, fact) == 0)
+            return true;
+    return false;
+}
+
+static void try_words(const struct fixture *fixture)
+{
+    const struct claim_words *words = fixture->profile->words;
+
+    for (size_t i = 0; words != NULL && i < words->count; i++) {
+        const struct claim_word *word = &words->rows[i];
+        json_t *values[] = { json_string(word->word),
+                             json_string(word->value),
+                             json_string("x"),
+                             json_string(""),
+                             json_null(),
+                             json_true(),
+                             json_false(),
+                             json_integer(1),
+                             json_array() };
+
+        assert_false(is_copied(fixture->profile, word->fact));
+        compare_words(fixture, fixture->claims, word);
+        for (size_t k = 0; k < COUNT(values); k++) {
+            JSON_OWNED json_t *claims = json_deep_copy(fixture->claims);
+
+            assert_true(claim_put(claims, word->claim, values[k]));
+            compare_words(fixture, claims, word);
+        }
+    }
+}
+
+static void a_fact_of_words_follows_from_its_claim_alone(void **state)
+{
+    (void)state;
+    for_each_fixture(try_words);
+}
+
 /* ---- what is no token of the platform ---- */
 
 static void assert_refused(const struct fixture *fixture, const char *name, const char *what)
@@ -465,6 +587,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(claims_of_every_profile_become_its_facts),
         cmocka_unit_test(every_claim_of_a_fixture_has_a_row),
+        cmocka_unit_test(a_copied_fact_is_its_claim_whatever_else_is_said),
+        cmocka_unit_test(a_fact_of_words_follows_from_its_claim_alone),
         cmocka_unit_test(a_claim_that_is_missing_or_of_another_type_is_refused),
         cmocka_unit_test(what_a_platform_would_not_sign_is_refused),
         cmocka_unit_test(an_identity_can_fix_an_id_wherever_the_platform_has_one),
