@@ -4,10 +4,11 @@
 
 #include "base/error.h"
 
-/* The two that RFC 8693 2.1 lets come more than once. */
+/* The two that RFC 8693 2.1 lets come more than once, and one of ours. */
 static bool may_repeat(struct str name)
 {
-    return str_eq(name, STR("audience")) || str_eq(name, STR("resource"));
+    return str_eq(name, STR("audience")) || str_eq(name, STR("resource")) ||
+           str_eq(name, STR("binding"));
 }
 
 static int hex_value(char digit)
@@ -83,18 +84,31 @@ static bool is_there(const struct form *form, struct str name)
     return false;
 }
 
-static bool add_parameter(struct form *form, struct str raw, const char *const *known, char **next,
-                          struct error *error)
+static bool decode_parameter(struct str raw, char **next, struct form_parameter *parameter,
+                             struct error *error)
 {
-    struct form_parameter parameter;
     struct str name;
     struct str value;
 
     (void)str_cut(raw, '=', &name, &value);
-    if (!decode(name, next, &parameter.name) || !decode(value, next, &parameter.value))
+    if (!decode(name, next, &parameter->name) || !decode(value, next, &parameter->value))
         return error_set(error, ERROR_REQUEST, "form: broken escape, NUL or not UTF-8");
-    if (parameter.name.len == 0)
-        return error_set(error, ERROR_REQUEST, "form: parameter without a name");
+    return parameter->name.len > 0 ||
+           error_set(error, ERROR_REQUEST, "form: parameter without a name");
+}
+
+/* `known` NULL: whatever comes is kept. */
+static bool add_parameter(struct form *form, struct str raw, const char *const *known, char **next,
+                          struct error *error)
+{
+    struct form_parameter parameter;
+
+    if (!decode_parameter(raw, next, &parameter, error))
+        return false;
+    if (known == NULL) {
+        form->list[form->count++] = parameter;
+        return true;
+    }
     if (is_lookalike(parameter.name, known))
         return error_set(error, ERROR_REQUEST, "form: misspelt name of a known parameter");
     if (parameter.value.len == 0)
@@ -131,6 +145,11 @@ bool form_parse(struct str body, const char *const *known, struct arena *arena, 
             return false;
     }
     return true;
+}
+
+bool form_parse_query(struct str query, struct arena *arena, struct form *form, struct error *error)
+{
+    return form_parse(query, NULL, arena, form, error);
 }
 
 bool form_get(const struct form *form, const char *name, struct str *value)

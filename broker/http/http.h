@@ -40,7 +40,7 @@ enum http_body {
     HTTP_BODY_NONE,  /* a body is refused */
     HTTP_BODY_FORM,  /* application/x-www-form-urlencoded, charset utf-8 allowed */
     HTTP_BODY_JSON,  /* application/json */
-    HTTP_BODY_QUERY, /* a body is refused, but `query` is read; no route of the broker's */
+    HTTP_BODY_QUERY, /* a body is refused, but `query` is read */
 };
 
 /**
@@ -60,8 +60,9 @@ typedef enum progress (*http_handle)(struct http_request *request, void *context
 /**
  * A row of the route table.
  *
- * A path is exact, or a prefix that ends in "/" + "*". What the "*" stands for is `request->rest`:
- * segments of [A-Za-z0-9._~-] between single slashes, none of them "." or "..".
+ * A row of GET answers HEAD too. A path is exact, or a prefix that ends in "/" + "*". What the "*"
+ * stands for is `request->rest`: segments of [A-Za-z0-9._~-] between single slashes, none of them
+ * "." or "..".
  */
 struct http_route {
     const char *method;
@@ -146,6 +147,10 @@ bool http_start(const struct http_options *options, struct http_server **server,
 
 /** The port it listens on. */
 uint16_t http_port(const struct http_server *server);
+
+/** When the certificate that new connections get ends, in seconds since 1970; 0: plain HTTP.
+ * Threads: any. */
+int64_t http_certificate_end_s(const struct http_server *server);
 
 /** Load certificate and key anew for new connections; a broken pair keeps the old. Threads: any. */
 bool http_reload_certificate(struct http_server *server, struct error *error) MUST_USE;

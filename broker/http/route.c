@@ -38,6 +38,14 @@ static bool path_fits(const struct http_route *route, struct str path, struct st
     return is_clean_rest(*rest);
 }
 
+/* HEAD is GET without the body, which the library leaves out (RFC 9110 9.3.2). */
+static bool method_fits(const struct http_route *route, struct str method)
+{
+    struct str own = str_from(route->method);
+
+    return str_eq(method, own) || (str_eq(method, STR("HEAD")) && str_eq(own, STR("GET")));
+}
+
 enum error_code route_find(const struct http_route *routes, size_t count, struct str method,
                            struct str path, const struct http_route **route, struct str *rest)
 {
@@ -46,7 +54,7 @@ enum error_code route_find(const struct http_route *routes, size_t count, struct
     for (size_t i = 0; i < count; i++) {
         if (!path_fits(&routes[i], path, rest))
             continue;
-        if (str_eq(method, str_from(routes[i].method))) {
+        if (method_fits(&routes[i], method)) {
             *route = &routes[i];
             return ERROR_NONE;
         }
@@ -75,8 +83,9 @@ struct str route_allow(const struct http_route *routes, size_t count, struct str
 
     for (size_t i = 0; i < count && allow.data != NULL; i++) {
         if (path_fits(&routes[i], path, &rest) && !is_listed(routes, i, routes[i].method, path))
-            allow = arena_printf(arena, STR_FMT "%s%s", STR_ARG(allow), allow.len > 0 ? ", " : "",
-                                 routes[i].method);
+            allow = arena_printf(arena, STR_FMT "%s%s%s", STR_ARG(allow), allow.len > 0 ? ", " : "",
+                                 routes[i].method,
+                                 strcmp(routes[i].method, "GET") == 0 ? ", HEAD" : "");
     }
     return allow;
 }

@@ -10,13 +10,13 @@
 /**
  * Find the row for a request line; pure functions on text.
  *
- * `rest` is what the row's "*" stands for. ERROR_NONE, or ERROR_NOT_FOUND, or ERROR_METHOD where
- * other methods have that path.
+ * `rest` is what the row's "*" stands for; HEAD finds the row of GET. ERROR_NONE, or
+ * ERROR_NOT_FOUND, or ERROR_METHOD where other methods have that path.
  */
 enum error_code route_find(const struct http_route *routes, size_t count, struct str method,
                            struct str path, const struct http_route **route, struct str *rest);
 
-/** The methods of a path, for Allow: "GET, POST". On failure `data` is NULL. */
+/** The methods of a path, for Allow: "GET, HEAD, POST". On failure `data` is NULL. */
 struct str route_allow(const struct http_route *routes, size_t count, struct str path,
                        struct arena *arena);
 

@@ -154,6 +154,11 @@ uint16_t http_port(const struct http_server *server)
     return server->port;
 }
 
+int64_t http_certificate_end_s(const struct http_server *server)
+{
+    return server->tls == NULL ? 0 : tls_end_s(server->tls);
+}
+
 bool http_reload_certificate(struct http_server *server, struct error *error)
 {
     return server->tls == NULL || tls_reload(server->tls, error);

@@ -28,6 +28,7 @@ struct tls_identity {
     _Atomic size_t references;
     gnutls_certificate_credentials_t credentials;
     bool asks_clients;
+    int64_t end_s; /* of its certificate; 0: cannot be told */
 };
 
 struct tls {
@@ -65,6 +66,23 @@ static gnutls_datum_t datum_of(const void *data, size_t len)
     return datum;
 }
 
+/* When the first certificate of the chain ends; 0 where that cannot be told. */
+static int64_t end_of(const gnutls_datum_t *chain)
+{
+    gnutls_x509_crt_t *list = NULL;
+    unsigned count = 0;
+    int64_t end_s = 0;
+
+    if (gnutls_x509_crt_list_import2(&list, &count, chain, GNUTLS_X509_FMT_PEM, 0) < 0)
+        return 0;
+    if (count > 0)
+        end_s = (int64_t)gnutls_x509_crt_get_expiration_time(list[0]);
+    for (unsigned i = 0; i < count; i++)
+        gnutls_x509_crt_deinit(list[i]);
+    gnutls_free(list);
+    return end_s > 0 ? end_s : 0;
+}
+
 static bool load_pair(const struct tls *tls, struct arena *arena, struct tls_identity *identity,
                       struct error *error)
 {
@@ -84,6 +102,7 @@ static bool load_pair(const struct tls *tls, struct arena *arena, struct tls_ide
     if (result < 0)
         return error_set(error, ERROR_CONFIG, "certificate '%s' with key '%s': %s",
                          tls->certificate_file, tls->key_file, gnutls_strerror(result));
+    identity->end_s = end_of(&chain_datum);
     return true;
 }
 
@@ -163,6 +182,16 @@ bool tls_reload(struct tls *tls, struct error *error)
     (void)pthread_mutex_unlock(&tls->lock);
     tls_identity_unref(old);
     return true;
+}
+
+int64_t tls_end_s(struct tls *tls)
+{
+    int64_t end_s;
+
+    (void)pthread_mutex_lock(&tls->lock);
+    end_s = tls->current->end_s;
+    (void)pthread_mutex_unlock(&tls->lock);
+    return end_s;
 }
 
 struct tls_identity *tls_greet(struct tls *tls, gnutls_session_t session)

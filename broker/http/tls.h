@@ -34,6 +34,9 @@ void tls_close(struct tls *tls);
 
 OWNED_POINTER(tls_close, struct tls)
 
+/** When the certificate ends that new sessions get, in seconds since 1970; 0: it cannot be told. */
+int64_t tls_end_s(struct tls *tls);
+
 /** Load the files anew; on failure the identity stays. */
 bool tls_reload(struct tls *tls, struct error *error) MUST_USE;
 

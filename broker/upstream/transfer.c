@@ -398,11 +398,14 @@ void transfer_finish(struct transfer *transfer, CURLcode code)
         .dpop_nonce = { transfer->dpop_nonce, transfer->dpop_nonce_len },
     };
     const char *content_type = NULL;
+    curl_off_t retry_after_s = 0;
     long status = 0;
 
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &content_type);
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     response.status = (int)status;
+    response.retry_after_s = retry_after_s > 0 ? (int64_t)retry_after_s : 0;
     if (code == CURLE_OK && status >= 100 && status <= 599) {
         response.outcome = UPSTREAM_ANSWERED;
         response.body = buf_str(&transfer->answer);

@@ -48,6 +48,7 @@ struct upstream_response {
     struct str content_type; /* likewise; empty where there is none */
     struct str dpop_nonce;   /* likewise: RFC 9449 8 */
     int64_t max_age_s;       /* Cache-Control's; -1 where there is none */
+    int64_t retry_after_s;   /* Retry-After's, seconds or a date; 0 where there is none */
     struct error error;      /* unless UPSTREAM_ANSWERED: ERROR_UNREACHABLE or ERROR_LIMIT */
 };
 

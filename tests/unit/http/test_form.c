@@ -165,6 +165,25 @@ static void a_body_of_the_limit_fits_and_one_byte_more_does_not(void **state)
     assert_int_equal(parse((struct str){ data, FORM_BYTES_MAX + 1 }, &form), ERROR_BODY_TOO_LARGE);
 }
 
+static void a_query_keeps_what_comes_again_and_what_is_empty(void **state)
+{
+    struct error error = { 0 };
+    struct form form;
+
+    (void)state;
+    assert_true(form_parse_query(STR("stage=a&stage=b&x=&Stage=c%20d&y"), arena, &form, &error));
+    assert_int_equal(form.count, 5);
+    assert_int_equal(form_count(&form, "stage"), 2);
+    assert_value(&form, "Stage", "c d");
+    assert_value(&form, "x", "");
+    assert_value(&form, "y", "");
+    assert_false(form_parse_query(STR("a=%zz"), arena, &form, &error));
+    assert_int_equal(error.code, ERROR_REQUEST);
+    error = (struct error){ 0 };
+    assert_false(form_parse_query(STR("=b"), arena, &form, &error));
+    assert_int_equal(error.code, ERROR_REQUEST);
+}
+
 static void without_memory_the_form_is_refused(void **state)
 {
     OWNED(arena_free) struct arena *small = arena_new(16);
@@ -190,6 +209,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_hundred_parameters_fit_and_one_more_does_not, make_arena,
                                         drop_arena),
         cmocka_unit_test_setup_teardown(a_body_of_the_limit_fits_and_one_byte_more_does_not,
+                                        make_arena, drop_arena),
+        cmocka_unit_test_setup_teardown(a_query_keeps_what_comes_again_and_what_is_empty,
                                         make_arena, drop_arena),
         cmocka_unit_test(without_memory_the_form_is_refused),
     };

@@ -175,7 +175,7 @@ static void what_does_not_fit_its_route_is_refused_before_anybody_is_asked(void 
     assert_int_equal(answer.status, 405);
     ask("POST /tree/leaves/1", "a", &answer);
     assert_int_equal(answer.status, 405);
-    assert_true(answer_has(&answer, "Allow: GET"));
+    assert_true(answer_has(&answer, "Allow: GET, HEAD"));
 }
 
 int main(void)

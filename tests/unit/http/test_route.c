@@ -5,10 +5,9 @@
 #include "tests/test.h"
 
 static const struct http_route routes[] = {
-    { .method = "GET", .path = "/log/checkpoint" },
-    { .method = "GET", .path = "/log/tile/*" },
-    { .method = "GET", .path = "/api/v1/leases" },
-    { .method = "POST", .path = "/api/v1/leases" },
+    { .method = "GET", .path = "/log/checkpoint" }, { .method = "GET", .path = "/log/tile/*" },
+    { .method = "GET", .path = "/api/v1/leases" },  { .method = "POST", .path = "/api/v1/leases" },
+    { .method = "POST", .path = "/revoke" },
 };
 
 static enum error_code find(const char *method, const char *path, const struct http_route **route,
@@ -77,9 +76,21 @@ static void another_method_is_told_which_there_are(void **state)
     (void)state;
     assert_non_null(arena);
     assert_int_equal(find("PUT", "/api/v1/leases", &route, &rest), ERROR_METHOD);
-    assert_int_equal(find("HEAD", "/log/checkpoint", &route, &rest), ERROR_METHOD);
-    assert_true(
-        str_eq(route_allow(routes, COUNT(routes), STR("/api/v1/leases"), arena), STR("GET, POST")));
+    assert_true(str_eq(route_allow(routes, COUNT(routes), STR("/api/v1/leases"), arena),
+                       STR("GET, HEAD, POST")));
+}
+
+static void head_finds_the_row_of_get_and_no_other(void **state)
+{
+    const struct http_route *route = NULL;
+    struct str rest;
+
+    (void)state;
+    assert_int_equal(find("HEAD", "/log/checkpoint", &route, &rest), ERROR_NONE);
+    assert_string_equal(route->method, "GET");
+    assert_int_equal(find("HEAD", "/revoke", &route, &rest), ERROR_METHOD);
+    assert_int_equal(find("head", "/log/checkpoint", &route, &rest), ERROR_METHOD);
+    assert_int_equal(find("HEAD", "/log/nothing", &route, &rest), ERROR_NOT_FOUND);
 }
 
 static void only_plain_paths_are_targets(void **state)
@@ -167,6 +178,7 @@ int main(void)
         cmocka_unit_test(a_path_is_matched_exactly_or_by_its_prefix),
         cmocka_unit_test(what_is_not_in_the_table_is_not_found),
         cmocka_unit_test(another_method_is_told_which_there_are),
+        cmocka_unit_test(head_finds_the_row_of_get_and_no_other),
         cmocka_unit_test(only_plain_paths_are_targets),
         cmocka_unit_test(a_target_has_a_longest_length),
         cmocka_unit_test(a_host_is_a_name_or_an_address_with_or_without_a_port),

@@ -24,6 +24,7 @@ struct answer {
     size_t body_len;
     char content_type[64];
     int64_t max_age_s;
+    int64_t retry_after_s;
     struct error error;
     unsigned count;
 };
@@ -66,6 +67,7 @@ static void keep_answer(const struct upstream_response *response, void *context)
     answer->status = response->status;
     answer->body_len = response->body.len;
     answer->max_age_s = response->max_age_s;
+    answer->retry_after_s = response->retry_after_s;
     answer->error = response->error;
     copy_text(answer->body, sizeof(answer->body), response->body);
     copy_text(answer->content_type, sizeof(answer->content_type), response->content_type);
@@ -126,6 +128,48 @@ static void an_answer_comes_with_status_type_and_lifetime(void **state)
     assert_string_equal(answer.content_type, "text/plain");
     assert_int_equal(answer.max_age_s, 42);
     peer_stop(peer);
+}
+
+static bool answer_later(struct peer *peer, int fd, const char *request, void *context)
+{
+    char headers[128];
+
+    (void)peer;
+    (void)request;
+    (void)snprintf(headers, sizeof(headers), "Retry-After: %s\r\n", (const char *)context);
+    peer_answer(fd, 503, headers, "");
+    return true;
+}
+
+static int64_t retry_after_of(const char *value)
+{
+    char header[64];
+    struct peer *peer;
+    struct answer answer;
+
+    (void)snprintf(header, sizeof(header), "%s", value);
+    peer = peer_start(answer_later, header);
+    answer = get(peer, "/");
+    assert_int_equal(answer.status, 503);
+    peer_stop(peer);
+    return answer.retry_after_s;
+}
+
+static void when_to_come_again_is_told_in_seconds_or_by_a_date(void **state)
+{
+    char date[64];
+    time_t then = time(NULL) + 3600;
+    struct tm parts;
+    int64_t seconds;
+
+    (void)state;
+    assert_int_equal(retry_after_of("17"), 17);
+    assert_int_equal(retry_after_of("soon"), 0);
+    assert_int_equal(retry_after_of("-5"), 0);
+    assert_non_null(gmtime_r(&then, &parts));
+    assert_true(strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &parts) > 0);
+    seconds = retry_after_of(date);
+    assert_true(seconds > 3500 && seconds <= 3600);
 }
 
 static void a_connection_is_used_again(void **state)
@@ -781,6 +825,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_comes_with_status_type_and_lifetime),
+        cmocka_unit_test(when_to_come_again_is_told_in_seconds_or_by_a_date),
         cmocka_unit_test(a_connection_is_used_again),
         cmocka_unit_test(a_request_goes_out_as_it_is_asked_for),
         cmocka_unit_test(a_proxy_of_the_environment_is_not_used),
