@@ -1,32 +1,31 @@
 #include "store/batch.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 bool batch_init(struct batch *batch)
 {
     memset(batch, 0, sizeof(*batch));
     batch->end = &batch->first;
-    batch->pending.changes = calloc((size_t)FRAME_ENTRIES_MAX * STORE_ENTRY_CHANGES_MAX,
-                                    sizeof(*batch->pending.changes));
-    return frame_builder_init(&batch->frame) && batch->pending.changes != NULL;
+    return frame_builder_init(&batch->frame) && pending_init(&batch->pending);
 }
 
 void batch_release(struct batch *batch)
 {
     frame_builder_release(&batch->frame);
-    free(batch->pending.changes);
+    pending_release(&batch->pending);
     memset(batch, 0, sizeof(*batch));
 }
 
-void batch_start(struct batch *batch, uint64_t first_index, int64_t time_ms)
+void batch_start(struct batch *batch, uint64_t first_index, int64_t time_ms,
+                 const struct state_times *times)
 {
     frame_builder_clear(&batch->frame, first_index);
-    batch->pending.count = 0;
+    pending_clear(&batch->pending);
     batch->first = NULL;
     batch->end = &batch->first;
     batch->refused_count = 0;
     batch->has_only_revocations = true;
+    batch->times = *times;
     batch->time_ms = time_ms;
     time_text_ms(time_ms, batch->time_text);
 }
@@ -76,15 +75,36 @@ static size_t change_count(const struct store_proposal *proposal)
     return count;
 }
 
-static void add_entry(struct batch *batch, struct store_entry *entry)
+static size_t block_count(const struct store_proposal *proposal)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < proposal->entry_count; i++)
+        for (size_t k = 0; k < proposal->entries[i].change_count; k++)
+            count += proposal->entries[i].changes[k].kind == STORE_PUT_BLOCK;
+    return count;
+}
+
+/* Where a proposal puts any, all of the batch's count. */
+static size_t blocks_after(const struct batch *batch, const struct store_proposal *proposal)
+{
+    size_t count = block_count(proposal);
+
+    for (size_t i = 0; count > 0 && i < batch->pending.count; i++)
+        count += batch->pending.changes[i].change->kind == STORE_PUT_BLOCK;
+    return count;
+}
+
+static void add_entry(struct batch *batch, const struct state *state, struct store_entry *entry)
 {
     uint64_t index = batch->frame.first_index + batch->frame.entry_count;
 
     memcpy(entry->bytes + entry->time_offset, batch->time_text, TIME_TEXT_MS_LEN);
     frame_builder_add(&batch->frame, (struct str){ entry->bytes, entry->len }, entry->private_part);
     for (size_t i = 0; i < entry->change_count; i++) {
-        batch->pending.changes[batch->pending.count++] =
-            (struct pending_change){ &entry->changes[i], index };
+        struct pending_change change = { &entry->changes[i], index, batch->time_ms / 1000 };
+
+        pending_add(&batch->pending, &state->leases, &change);
     }
 }
 
@@ -102,11 +122,10 @@ static bool may_be_used(const struct state *state, const struct store_proposal *
     return false;
 }
 
-void batch_take(struct batch *batch, const struct state *state, struct store_proposal *proposal,
-                int64_t now_s)
+void batch_take(struct batch *batch, const struct state *state, struct store_proposal *proposal)
 {
     for (size_t i = 0; i < proposal->guard_count; i++) {
-        if (!state_guard_holds(state, &batch->pending, &proposal->guards[i], now_s)) {
+        if (!state_guard_holds(state, &batch->pending, &proposal->guards[i], &batch->times)) {
             refuse(batch, proposal, i, ERROR_INVALID, "a guard does not hold");
             return;
         }
@@ -119,11 +138,19 @@ void batch_take(struct batch *batch, const struct state *state, struct store_pro
         batch_take_failed(batch, proposal, "as many marks or leases as there may be");
         return;
     }
+    if (!state_has_room_for_blocks(state, blocks_after(batch, proposal), batch->times.marks_s)) {
+        batch_take_failed(batch, proposal, "as many blocks as there may be");
+        return;
+    }
+    if (!state_has_room_for_approvals(state, &batch->pending, proposal, batch->times.rows_s)) {
+        batch_take_failed(batch, proposal, "as many approvals as there may be");
+        return;
+    }
     proposal->failed_guard = proposal->guard_count;
     proposal->first_index = batch->frame.first_index + batch->frame.entry_count;
     proposal->is_committed = true; /* unless the batch fails */
     for (size_t i = 0; i < proposal->entry_count; i++)
-        add_entry(batch, &proposal->entries[i]);
+        add_entry(batch, state, &proposal->entries[i]);
     batch->has_only_revocations = batch->has_only_revocations && proposal->is_revocation;
     append(batch, proposal);
 }

@@ -6,6 +6,7 @@
 
 #include "base/digest.h"
 #include "store/bytes.h"
+#include "store/store.h"
 
 #define FRAME_MAGIC 0xF5535031U /* F5 "SP1" */
 #define RECORD_HEAD_LEN 8
@@ -104,13 +105,35 @@ static bool is_padding_zero(const uint8_t *bytes, const struct frame_head *head)
     return true;
 }
 
+static bool is_zero(const uint8_t *bytes, size_t len)
+{
+    return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
+}
+
+/* What the tree says of their hashes takes the checksum's place. */
+static bool is_pruned(const struct frame *frame)
+{
+    const uint8_t *entry = record_head(frame, frame->head.entry_count);
+
+    for (uint32_t i = 0; i < frame->head.entry_count; i++) {
+        size_t len = get_u32(record_head(frame, i));
+
+        if (len < STORE_PRUNED_LEN || entry[0] != 0 ||
+            !is_zero(entry + STORE_PRUNED_LEN, len - STORE_PRUNED_LEN))
+            return false;
+        entry += len;
+    }
+    return true;
+}
+
 bool frame_read(const uint8_t *bytes, const struct frame_head *head, struct frame *frame)
 {
     struct frame read = { *head, bytes };
 
-    if (crc32c(0, bytes_str(bytes + FRAME_HEAD_LEN, head->body_len)) != head->body_crc)
-        return false;
     if (!lengths_fit(&read) || !is_padding_zero(bytes, head))
+        return false;
+    if (crc32c(0, bytes_str(bytes + FRAME_HEAD_LEN, head->body_len)) != head->body_crc &&
+        !is_pruned(&read))
         return false;
     *frame = read;
     return true;
@@ -120,36 +143,39 @@ struct str frame_entry(const struct frame *frame, uint32_t position)
 {
     size_t offset = FRAME_HEAD_LEN + (size_t)frame->head.entry_count * RECORD_HEAD_LEN;
 
+    size_t len = get_u32(record_head(frame, position));
+
     for (uint32_t i = 0; i < position; i++)
         offset += get_u32(record_head(frame, i));
-    return bytes_str(frame->bytes + offset, get_u32(record_head(frame, position)));
+    if (len > STORE_PRUNED_LEN && frame->bytes[offset] == 0)
+        len = STORE_PRUNED_LEN;
+    return bytes_str(frame->bytes + offset, len);
 }
 
-static bool is_zero(struct str bytes)
+size_t frame_private_place(const struct frame *frame, uint32_t position, size_t *offset)
 {
-    for (size_t i = 0; i < bytes.len; i++) {
-        if (bytes.data[i] != 0)
-            return false;
-    }
-    return true;
+    *offset = FRAME_HEAD_LEN + (size_t)frame->head.body_len;
+    for (uint32_t i = 0; i < position; i++)
+        *offset += private_stored_len(record_head(frame, i));
+    return private_stored_len(record_head(frame, position));
 }
 
 bool frame_private(const struct frame *frame, uint32_t position, struct str *part)
 {
-    size_t offset = FRAME_HEAD_LEN + (size_t)frame->head.body_len;
+    size_t offset = 0;
+    size_t len = frame_private_place(frame, position, &offset);
     struct str stored = { 0 };
     uint32_t crc = 0;
 
-    for (uint32_t i = 0; i < position; i++)
-        offset += private_stored_len(record_head(frame, i));
     *part = (struct str){ 0 };
-    if (private_stored_len(record_head(frame, position)) == 0)
+    if (len == 0)
         return true;
     crc = get_u32(frame->bytes + offset);
-    stored = bytes_str(frame->bytes + offset + PRIVATE_CRC_LEN,
-                       get_u32(record_head(frame, position) + 4));
-    if (crc == FRAME_ERASED && is_zero(stored))
+    stored = bytes_str(frame->bytes + offset + PRIVATE_CRC_LEN, len - PRIVATE_CRC_LEN);
+    if (crc == FRAME_ERASED) {
+        *part = STR("");
         return true;
+    }
     if (crc32c(0, stored) != crc)
         return false;
     *part = stored;

@@ -22,8 +22,9 @@
  *            private area: for each private part that is not empty its CRC-32C and its bytes
  *            zeros up to a multiple of 8
  *
- * Numbers are big-endian. A private part can be erased in place: zeros, with FRAME_ERASED instead
- * of the CRC. All else is covered by a checksum.
+ * Numbers are big-endian. A private part can be erased in place: FRAME_ERASED instead of the CRC,
+ * then zeros. All else is covered by a checksum, but for a frame whose entries were all pruned: of
+ * each its first bytes are a NUL and its leaf hash, and the rest are zeros.
  */
 #define FRAME_HEAD_LEN 40
 #define FRAME_ALIGNMENT 8
@@ -58,11 +59,17 @@ size_t frame_len(const struct frame_head *head);
  */
 bool frame_read(const uint8_t *bytes, const struct frame_head *head, struct frame *frame) MUST_USE;
 
-/** The entry at `position` (below entry_count). */
+/** The entry at `position` (below entry_count); STORE_PRUNED_LEN bytes where it was pruned. */
 struct str frame_entry(const struct frame *frame, uint32_t position);
 
-/** Its private part, empty when it has none or it was erased; false when it is damaged. */
+/**
+ * Its private part, empty when it was erased, empty and NULL when it has none; false when it is
+ * damaged. Where it is marked as erased its bytes do not matter any more.
+ */
 bool frame_private(const struct frame *frame, uint32_t position, struct str *part) MUST_USE;
+
+/** How many bytes it takes with its checksum, which stands at `*offset` of the frame; 0: none. */
+size_t frame_private_place(const struct frame *frame, uint32_t position, size_t *offset);
 
 /** Builds frames in memory that it keeps, entry by entry. All-zero is a valid empty one. */
 struct frame_builder {

@@ -108,9 +108,22 @@ static void finish_attempt(struct grower *grower)
     (void)pthread_cond_broadcast(&grower->changed);
 }
 
+/* Once broken nothing more is written, and who asks is told why at once. */
+static bool refuse_work(struct grower *grower)
+{
+    if (grower->wanted <= grower->zeroed && grower->spare_wanted == 0)
+        return false;
+    grower->wanted = 0;
+    grower->spare_wanted = 0;
+    finish_attempt(grower);
+    return true;
+}
+
 /* One thing to do, with the lock held; false when there is none. */
 static bool work(struct grower *grower)
 {
+    if (grower->is_broken)
+        return refuse_work(grower);
     if (grower->spare_wanted > 0 && grower->spare < 0)
         grow_spare(grower);
     else if (grower->wanted > grower->zeroed)

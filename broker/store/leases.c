@@ -4,326 +4,530 @@
 #include <string.h>
 
 #include "store/bytes.h"
+#include "store/lease_chains.h"
 
-#define CAPACITY_FIRST 8
+/* --- by id and by handle --- */
 
-static const uint8_t no_handle[32];
-
-static struct lease_row *row_at(const struct leases *leases, uint32_t number)
+/* Ids are our own random ULIDs, nobody chooses them; their last bytes are random. */
+static uint32_t hash_id(const uint8_t id[LEASE_ID_LEN])
 {
-    return &leases->blocks[number / LEASE_BLOCK][number % LEASE_BLOCK];
+    uint64_t mixed =
+        ((uint64_t)get_u32(id + 8) << 32 | get_u32(id + 12)) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (uint32_t)(mixed >> 32);
 }
 
-/* FNV-1a; ids are our own random ULIDs, nobody chooses them. */
-static uint32_t hash_id(const char *id)
+static uint32_t id_hash_at(const void *leases, uint32_t number)
 {
-    uint32_t hash = 2166136261U;
-
-    for (size_t i = 0; i < ID_LEN; i++)
-        hash = (hash ^ (uint8_t)id[i]) * 16777619U;
-    return hash;
+    return hash_id(leases_row(leases, number)->id);
 }
 
-static uint32_t hash_handle(const uint8_t *handle_sha256)
+static bool id_fits(const void *leases, uint32_t number, const void *id)
 {
-    return get_u32(handle_sha256);
+    return memcmp(leases_row(leases, number)->id, id, LEASE_ID_LEN) == 0;
 }
 
-static uint32_t row_hash(const struct leases *leases, const struct lease_index *index,
-                         uint32_t number)
+static uint32_t handle_hash_at(const void *leases, uint32_t number)
 {
-    const struct store_lease *lease = &row_at(leases, number)->lease;
-
-    return index == &leases->by_id ? hash_id(lease->id) : hash_handle(lease->handle_sha256);
+    return get_u32(leases_row(leases, number)->handle_sha256);
 }
 
-static uint32_t home_of(const struct lease_index_shard *shard, uint32_t hash)
+static bool handle_fits(const void *leases, uint32_t number, const void *handle_sha256)
 {
-    return (uint32_t)(((uint64_t)(hash << 8) * shard->capacity) >> 32);
+    return memcmp(leases_row(leases, number)->handle_sha256, handle_sha256, 32) == 0;
 }
 
-static uint32_t next_slot(const struct lease_index_shard *shard, uint32_t slot)
+static struct lease_index_rows by_id(const struct leases *leases)
 {
-    return slot + 1 == shard->capacity ? 0 : slot + 1;
+    return (struct lease_index_rows){ leases, id_hash_at, id_fits };
 }
 
-static bool shard_reserve(const struct leases *leases, const struct lease_index *index,
-                          struct lease_index_shard *shard)
+static struct lease_index_rows by_handle(const struct leases *leases)
 {
-    struct lease_index_shard grown = { .count = shard->count };
-
-    if ((shard->count + 1) * 2 <= shard->capacity)
-        return true;
-    grown.capacity = shard->capacity < CAPACITY_FIRST ? CAPACITY_FIRST : shard->capacity * 2;
-    grown.slots = calloc(grown.capacity, sizeof(*grown.slots));
-    if (grown.slots == NULL)
-        return false;
-    for (uint32_t i = 0; i < shard->capacity; i++) {
-        uint32_t slot = 0;
-
-        if (shard->slots[i] == 0)
-            continue;
-        slot = home_of(&grown, row_hash(leases, index, shard->slots[i] - 1));
-        while (grown.slots[slot] != 0)
-            slot = next_slot(&grown, slot);
-        grown.slots[slot] = shard->slots[i];
-    }
-    free(shard->slots);
-    *shard = grown;
-    return true;
+    return (struct lease_index_rows){ leases, handle_hash_at, handle_fits };
 }
 
-static struct lease_index_shard *shard_of(struct lease_index *index, uint32_t hash)
+uint32_t leases_find(const struct leases *leases, const char id[ID_LEN])
 {
-    return &index->shards[hash >> 24];
-}
+    struct lease_index_rows rows = by_id(leases);
+    uint8_t bytes[LEASE_ID_LEN];
 
-/* Add a row whose key is set already. */
-static bool index_add(const struct leases *leases, struct lease_index *index, uint32_t number)
-{
-    uint32_t hash = row_hash(leases, index, number);
-    struct lease_index_shard *shard = shard_of(index, hash);
-    uint32_t slot = 0;
-
-    if (!shard_reserve(leases, index, shard))
-        return false;
-    slot = home_of(shard, hash);
-    while (shard->slots[slot] != 0)
-        slot = next_slot(shard, slot);
-    shard->slots[slot] = number + 1;
-    shard->count++;
-    return true;
-}
-
-static bool may_fill(const struct lease_index_shard *shard, uint32_t home, uint32_t hole,
-                     uint32_t slot)
-{
-    uint32_t from_home = slot >= home ? slot - home : slot + shard->capacity - home;
-    uint32_t from_hole = slot >= hole ? slot - hole : slot + shard->capacity - hole;
-
-    return from_home >= from_hole;
-}
-
-/* Remove a row whose key is still set, and close the gap; does nothing where it is not indexed. */
-static void index_remove(const struct leases *leases, struct lease_index *index, uint32_t number)
-{
-    uint32_t hash = row_hash(leases, index, number);
-    struct lease_index_shard *shard = shard_of(index, hash);
-    uint32_t hole = 0;
-
-    if (shard->capacity == 0)
-        return;
-    hole = home_of(shard, hash);
-    while (shard->slots[hole] != 0 && shard->slots[hole] != number + 1)
-        hole = next_slot(shard, hole);
-    if (shard->slots[hole] == 0)
-        return;
-    for (uint32_t slot = next_slot(shard, hole); shard->slots[slot] != 0;
-         slot = next_slot(shard, slot)) {
-        uint32_t home = home_of(shard, row_hash(leases, index, shard->slots[slot] - 1));
-
-        if (may_fill(shard, home, hole, slot)) {
-            shard->slots[hole] = shard->slots[slot];
-            hole = slot;
-        }
-    }
-    shard->slots[hole] = 0;
-    shard->count--;
-}
-
-static bool fits_id(const struct store_lease *lease, const void *id)
-{
-    return memcmp(lease->id, id, ID_LEN) == 0;
-}
-
-static bool fits_handle(const struct store_lease *lease, const void *handle_sha256)
-{
-    return memcmp(lease->handle_sha256, handle_sha256, sizeof(lease->handle_sha256)) == 0;
-}
-
-/* The row number + 1 of the key, or 0. */
-static uint32_t index_find(const struct leases *leases, const struct lease_index *index,
-                           uint32_t hash, bool (*fits)(const struct store_lease *, const void *),
-                           const void *key)
-{
-    const struct lease_index_shard *shard = &index->shards[hash >> 24];
-    uint32_t slot = 0;
-
-    if (shard->capacity == 0)
+    if (!lease_id_pack(id, bytes))
         return 0;
-    for (slot = home_of(shard, hash); shard->slots[slot] != 0; slot = next_slot(shard, slot)) {
-        if (fits(&row_at(leases, shard->slots[slot] - 1)->lease, key))
-            return shard->slots[slot];
-    }
-    return 0;
+    return lease_index_find(&leases->by_id, &rows, hash_id(bytes), bytes);
 }
 
-static bool has_handle(const struct store_lease *lease)
+uint32_t leases_find_handle(const struct leases *leases, const uint8_t handle_sha256[32])
 {
-    return memcmp(lease->handle_sha256, no_handle, sizeof(no_handle)) != 0;
+    struct lease_index_rows rows = by_handle(leases);
+
+    if (!lease_has_handle(handle_sha256))
+        return 0;
+    return lease_index_find(&leases->by_handle, &rows, get_u32(handle_sha256), handle_sha256);
 }
 
-void leases_release(struct leases *leases)
+static struct store_lease read_row(const struct leases *leases, uint32_t number)
 {
-    for (size_t i = 0; i < LEASE_BLOCKS_MAX; i++)
-        free(leases->blocks[i]);
-    for (size_t i = 0; i < LEASE_INDEX_SHARDS; i++) {
-        free(leases->by_id.shards[i].slots);
-        free(leases->by_handle.shards[i].slots);
-    }
-    memset(leases, 0, sizeof(*leases));
+    struct store_lease lease = { 0 };
+
+    if (number != 0)
+        lease_row_read(leases_row(leases, number), &lease);
+    return lease;
 }
 
-const struct store_lease *leases_by_id(const struct leases *leases, const char id[ID_LEN])
+struct store_lease leases_by_id(const struct leases *leases, const char id[ID_LEN])
 {
-    uint32_t found = index_find(leases, &leases->by_id, hash_id(id), fits_id, id);
-
-    return found == 0 ? NULL : &row_at(leases, found - 1)->lease;
+    return read_row(leases, leases_find(leases, id));
 }
 
-const struct store_lease *leases_by_handle(const struct leases *leases,
-                                           const uint8_t handle_sha256[32])
+struct store_lease leases_by_handle(const struct leases *leases, const uint8_t handle_sha256[32])
 {
-    uint32_t found = 0;
-
-    if (memcmp(handle_sha256, no_handle, sizeof(no_handle)) == 0)
-        return NULL;
-    found = index_find(leases, &leases->by_handle, hash_handle(handle_sha256), fits_handle,
-                       handle_sha256);
-    return found == 0 ? NULL : &row_at(leases, found - 1)->lease;
-}
-
-/* Take a row number out of the free ones, or a new one. */
-static bool take_row(struct leases *leases, uint32_t *number)
-{
-    size_t block = leases->row_count / LEASE_BLOCK;
-
-    if (leases->first_free != 0) {
-        *number = leases->first_free - 1;
-        leases->first_free = row_at(leases, *number)->next_free;
-        return true;
-    }
-    if (leases->row_count == LEASES_MAX)
-        return false;
-    if (leases->blocks[block] == NULL) {
-        leases->blocks[block] = calloc(LEASE_BLOCK, sizeof(struct lease_row));
-        if (leases->blocks[block] == NULL)
-            return false;
-    }
-    *number = leases->row_count++;
-    return true;
-}
-
-static void give_row_back(struct leases *leases, uint32_t number)
-{
-    *row_at(leases, number) = (struct lease_row){ .next_free = leases->first_free };
-    leases->first_free = number + 1;
-}
-
-static void set_live(struct leases *leases, struct lease_row *row, bool is_live)
-{
-    if (row->is_live && !is_live)
-        leases->live_count--;
-    if (!row->is_live && is_live)
-        leases->live_count++;
-    row->is_live = is_live;
-}
-
-static bool is_live_state(enum store_lease_state state)
-{
-    return state == LEASE_REQUESTED || state == LEASE_ISSUED || state == LEASE_UNKNOWN;
-}
-
-static bool insert(struct leases *leases, const struct store_lease *lease)
-{
-    struct lease_row *row = NULL;
-    uint32_t number = 0;
-
-    if (!take_row(leases, &number))
-        return false;
-    row = row_at(leases, number);
-    *row = (struct lease_row){ .lease = *lease };
-    if (!index_add(leases, &leases->by_id, number)) {
-        give_row_back(leases, number);
-        return false;
-    }
-    if (has_handle(lease) && !index_add(leases, &leases->by_handle, number)) {
-        index_remove(leases, &leases->by_id, number);
-        give_row_back(leases, number);
-        return false;
-    }
-    set_live(leases, row, is_live_state(lease->state));
-    leases->count++;
-    return true;
+    return read_row(leases, leases_find_handle(leases, handle_sha256));
 }
 
 static bool set_handle(struct leases *leases, uint32_t number, const uint8_t handle_sha256[32])
 {
-    struct store_lease *lease = &row_at(leases, number)->lease;
+    struct lease_row *row = leases_row(leases, number);
+    struct lease_index_rows rows = by_handle(leases);
 
-    if (fits_handle(lease, handle_sha256))
+    if (memcmp(row->handle_sha256, handle_sha256, sizeof(row->handle_sha256)) == 0)
         return true;
-    if (has_handle(lease))
-        index_remove(leases, &leases->by_handle, number);
-    memcpy(lease->handle_sha256, handle_sha256, sizeof(lease->handle_sha256));
-    return index_add(leases, &leases->by_handle, number);
+    if (lease_has_handle(row->handle_sha256))
+        lease_index_remove(&leases->by_handle, &rows, number);
+    memcpy(row->handle_sha256, handle_sha256, sizeof(row->handle_sha256));
+    return lease_index_add(&leases->by_handle, &rows, number);
 }
 
-static bool update(struct leases *leases, uint32_t number, const struct store_lease *change,
-                   uint64_t index)
-{
-    struct lease_row *row = row_at(leases, number);
+/* --- what ends, and what falls due --- */
 
-    if (has_handle(change) && !set_handle(leases, number, change->handle_sha256))
+static struct due_link *ends_link(void *leases, uint32_t number)
+{
+    return &leases_row(leases, number)->ends;
+}
+
+static int64_t ends_time_s(const void *leases, uint32_t number)
+{
+    const struct lease_row *row = leases_row(leases, number);
+    struct store_lease lease;
+
+    if (row->is_live)
+        return (int64_t)lease_number_get(row->expires_s);
+    lease_row_read(row, &lease);
+    return lease_gone_s(&lease);
+}
+
+static struct due_link *due_link(void *leases, uint32_t number)
+{
+    return &leases_row(leases, number)->due;
+}
+
+static int64_t due_time_s(const void *leases, uint32_t number)
+{
+    return (int64_t)lease_number_get(leases_row(leases, number)->due_s);
+}
+
+static struct due_rows ends_rows(struct leases *leases)
+{
+    return (struct due_rows){ leases, ends_link, ends_time_s };
+}
+
+static struct due_rows due_rows(struct leases *leases)
+{
+    return (struct due_rows){ leases, due_link, due_time_s };
+}
+
+static void set_due(struct leases *leases, uint32_t number, int64_t due_s)
+{
+    struct lease_row *row = leases_row(leases, number);
+    struct due_rows rows = due_rows(leases);
+
+    if (!leases->has_begun) {
+        lease_number_put(row->due_s, due_s);
+        return;
+    }
+    due_remove(&leases->due, &rows, number);
+    lease_number_put(row->due_s, due_s);
+    if (due_s < LEASE_NEVER_DUE)
+        due_add(&leases->due, &rows, number);
+}
+
+/* Among those that owe and have ended, in the order in which that came to be. */
+static void set_owed(struct leases *leases, uint32_t number, bool is_owed)
+{
+    struct lease_row *row = leases_row(leases, number);
+    struct due_link *link = &row->owed;
+
+    if (row->is_owed == is_owed)
+        return;
+    row->is_owed = is_owed;
+    leases->owed_count += is_owed ? 1 : (size_t)-1;
+    if (is_owed) {
+        *link = (struct due_link){ .before = leases->owed_last };
+        *(link->before != 0 ? &leases_row(leases, link->before)->owed.next : &leases->owed_first) =
+            number;
+        leases->owed_last = number;
+        return;
+    }
+    *(link->before != 0 ? &leases_row(leases, link->before)->owed.next : &leases->owed_first) =
+        link->next;
+    *(link->next != 0 ? &leases_row(leases, link->next)->owed.before : &leases->owed_last) =
+        link->before;
+    *link = (struct due_link){ 0 };
+}
+
+/* Whether it lives and owes, as the wheel's time has it, and when that changes by itself. */
+static void settle(struct leases *leases, uint32_t number)
+{
+    struct lease_row *row = leases_row(leases, number);
+    struct due_rows rows = ends_rows(leases);
+    struct store_lease lease;
+    bool is_live = false;
+
+    lease_row_read(row, &lease);
+    is_live = lease_is_live(&lease, leases->ends.now_s);
+    due_remove(&leases->ends, &rows, number);
+    if (row->is_live != is_live) {
+        leases->live_count += is_live ? 1 : (size_t)-1;
+        row->is_live = is_live;
+        lease_chains_count(leases, number, is_live);
+    }
+    set_owed(leases, number, lease.debt == DEBT_OWED && (lease_has_ended(&lease) || !is_live));
+    if (is_live || lease.debt != DEBT_OWED)
+        due_add(&leases->ends, &rows, number);
+}
+
+/* --- rows --- */
+
+/* Take a row out of the free ones, or a new one; 0: there is none. */
+static uint32_t take_row(struct leases *leases)
+{
+    size_t block = leases->row_count / LEASE_BLOCK;
+    uint32_t number = leases->first_free;
+
+    if (number != 0) {
+        leases->first_free = leases_row(leases, number)->chains[0].next;
+        leases_row(leases, number)->chains[0].next = 0;
+        return number;
+    }
+    if (leases->row_count == LEASES_MAX)
+        return 0;
+    if (leases->blocks[block] == NULL)
+        leases->blocks[block] = calloc(LEASE_BLOCK, sizeof(struct lease_row));
+    return leases->blocks[block] == NULL ? 0 : ++leases->row_count;
+}
+
+static void give_row_back(struct leases *leases, uint32_t number)
+{
+    struct lease_row *row = leases_row(leases, number);
+
+    *row = (struct lease_row){ 0 };
+    row->chains[0].next = leases->first_free;
+    leases->first_free = number;
+}
+
+static void remove_row(struct leases *leases, uint32_t number)
+{
+    struct lease_row *row = leases_row(leases, number);
+    struct lease_index_rows ids = by_id(leases);
+    struct lease_index_rows handles = by_handle(leases);
+    struct due_rows ends = ends_rows(leases);
+    struct due_rows due = due_rows(leases);
+
+    due_remove(&leases->ends, &ends, number);
+    due_remove(&leases->due, &due, number);
+    set_owed(leases, number, false);
+    if (row->is_live)
+        leases->live_count--;
+    lease_chains_remove(leases, number);
+    lease_index_remove(&leases->by_id, &ids, number);
+    if (lease_has_handle(row->handle_sha256))
+        lease_index_remove(&leases->by_handle, &handles, number);
+    give_row_back(leases, number);
+    leases->count--;
+}
+
+void leases_release(struct leases *leases)
+{
+    for (size_t i = 0; i * LEASE_BLOCK < leases->row_count; i++)
+        free(leases->blocks[i]);
+    lease_index_release(&leases->by_id);
+    lease_index_release(&leases->by_handle);
+    for (size_t i = 0; i < STORE_KEY_COUNT; i++)
+        lease_index_release(&leases->by_key[i]);
+    memset(leases, 0, sizeof(*leases));
+}
+
+/* A row that ids and handles find, and nothing else. */
+static uint32_t insert(struct leases *leases, const struct store_lease *lease)
+{
+    struct lease_index_rows ids = by_id(leases);
+    struct lease_index_rows handles = by_handle(leases);
+    uint32_t number = take_row(leases);
+
+    if (number == 0)
+        return 0;
+    lease_row_write(leases_row(leases, number), lease);
+    lease_number_put(leases_row(leases, number)->due_s, LEASE_NEVER_DUE);
+    if (!lease_index_add(&leases->by_id, &ids, number)) {
+        give_row_back(leases, number);
+        return 0;
+    }
+    leases->count++;
+    if (!lease_has_handle(lease->handle_sha256) ||
+        lease_index_add(&leases->by_handle, &handles, number))
+        return number;
+    remove_row(leases, number);
+    return 0;
+}
+
+/* --- changes --- */
+
+/* What owes and has ended stays claimed when an entry says that it still does. */
+static void set_due_after(struct leases *leases, uint32_t number, const struct store_lease *before,
+                          const struct store_lease *after, int64_t entry_s)
+{
+    if (before->version > 0 && before->debt == DEBT_OWED && lease_has_ended(before) &&
+        after->debt == DEBT_OWED && lease_has_ended(after))
+        return;
+    set_due(leases, number, lease_due_s(after, entry_s));
+    leases_row(leases, number)->is_due_new = true;
+}
+
+static bool update(struct leases *leases, uint32_t number, const struct store_lease *lease)
+{
+    struct lease_row *row = leases_row(leases, number);
+
+    if (lease_has_handle(lease->handle_sha256) && !set_handle(leases, number, lease->handle_sha256))
         return false;
-    if (change->expires_s != 0)
-        row->lease.expires_s = change->expires_s;
-    row->lease.state = change->state;
-    row->lease.latest_index = index;
-    row->lease.version++;
-    set_live(leases, row, is_live_state(change->state));
-    return true;
+    if (memcmp(row->keys, lease->keys, sizeof(row->keys)) == 0) {
+        lease_row_write(row, lease);
+        return true;
+    }
+    lease_chains_remove(leases, number);
+    lease_row_write(row, lease);
+    return lease_chains_add(leases, number);
 }
 
-bool leases_apply(struct leases *leases, const struct store_lease *change, uint64_t index)
+bool leases_apply(struct leases *leases, const struct store_lease *change, uint64_t index,
+                  int64_t entry_s)
 {
-    uint32_t found = index_find(leases, &leases->by_id, hash_id(change->id), fits_id, change->id);
-    struct store_lease opened = *change;
+    uint8_t id[LEASE_ID_LEN];
+    uint32_t number = leases_find(leases, change->id);
+    struct store_lease before = read_row(leases, number);
+    struct store_lease after = before;
 
-    if (found != 0 && row_at(leases, found - 1)->lease.latest_index >= index)
+    lease_change(&after, change, index, entry_s);
+    if (!lease_id_pack(change->id, id) ||
+        (after.version == before.version && after.latest_index == before.latest_index))
         return true;
-    if (found != 0)
-        return update(leases, found - 1, change, index);
-    if (change->expires_s == 0)
+    if (number != 0 && (after.version == 0 || after.opened_index != before.opened_index)) {
+        /* it was only not forgotten yet */
+        remove_row(leases, number);
+        number = 0;
+        before.version = 0;
+    }
+    if (after.version == 0)
         return true;
-    opened.version = 1;
-    opened.opened_index = index;
-    opened.latest_index = index;
-    return insert(leases, &opened);
+    if (number == 0) {
+        number = insert(leases, &after);
+        if (number == 0)
+            return false;
+        if (!lease_chains_add(leases, number)) {
+            remove_row(leases, number);
+            return false;
+        }
+    } else if (!update(leases, number, &after))
+        return false;
+    settle(leases, number);
+    set_due_after(leases, number, &before, &after, entry_s);
+    return true;
 }
 
 bool leases_restore(struct leases *leases, const struct store_lease *lease)
 {
-    return leases_by_id(leases, lease->id) != NULL || insert(leases, lease);
+    uint8_t id[LEASE_ID_LEN];
+
+    if (!lease_id_pack(lease->id, id) || lease->version == 0)
+        return false;
+    return leases_find(leases, lease->id) != 0 || insert(leases, lease) != 0;
 }
 
-void leases_sweep(struct leases *leases, size_t block, int64_t now_s)
+static int compare_numbers(const void *left, const void *right)
 {
-    if (block >= LEASE_BLOCKS_MAX || leases->blocks[block] == NULL)
-        return;
-    for (uint32_t i = 0; i < LEASE_BLOCK; i++) {
-        struct lease_row *row = &leases->blocks[block][i];
-        uint32_t number = (uint32_t)block * LEASE_BLOCK + i;
+    uint64_t one = *(const uint64_t *)left;
+    uint64_t other = *(const uint64_t *)right;
 
-        if (row->lease.version == 0 || row->lease.expires_s > now_s)
-            continue;
-        set_live(leases, row, false);
-        if (row->lease.expires_s > now_s - LEASE_KEPT_S)
-            continue;
-        index_remove(leases, &leases->by_id, number);
-        if (has_handle(&row->lease))
-            index_remove(leases, &leases->by_handle, number);
-        give_row_back(leases, number);
-        leases->count--;
+    return one < other ? -1 : one > other;
+}
+
+/* Numbers of rows in the order of what `sort_key` says of them, with that before them. */
+static uint64_t *sort(const struct leases *leases,
+                      uint64_t (*sort_key)(const struct lease_row *row))
+{
+    uint64_t *sorted = calloc(leases->count + 1, sizeof(*sorted));
+    size_t count = 0;
+
+    if (sorted == NULL)
+        return NULL;
+    for (uint32_t i = 1; i <= leases->row_count; i++)
+        if (leases_row(leases, i)->version != 0)
+            sorted[count++] = sort_key(leases_row(leases, i)) << LEASE_INDEX_NUMBER_BITS | i;
+    qsort(sorted, count, sizeof(*sorted), compare_numbers);
+    return sorted;
+}
+
+static uint64_t opened_of(const struct lease_row *row)
+{
+    return lease_number_get(row->opened_index);
+}
+
+/* When it ended, or will. */
+static uint64_t ended_of(const struct lease_row *row)
+{
+    uint64_t ended_s = lease_number_get(row->ended_s);
+
+    return ended_s != 0 ? ended_s : lease_number_get(row->expires_s);
+}
+
+/* A chain is built from its oldest on, so that each goes to its beginning. */
+bool leases_link(struct leases *leases, int64_t now_s)
+{
+    uint64_t *opened = sort(leases, opened_of);
+    uint64_t *ended = sort(leases, ended_of);
+    bool is_linked = opened != NULL && ended != NULL;
+
+    due_clear(&leases->ends, now_s);
+    for (size_t i = 0; is_linked && i < leases->count; i++)
+        is_linked = lease_chains_add(leases, (uint32_t)opened[i] & LEASE_INDEX_NUMBER_MAX);
+    for (size_t i = 0; is_linked && i < leases->count; i++)
+        settle(leases, (uint32_t)ended[i] & LEASE_INDEX_NUMBER_MAX);
+    free(opened);
+    free(ended);
+    return is_linked;
+}
+
+/* --- time --- */
+
+/* A clock that went back finds all that was expected later where it was put: put it anew. */
+static void put_anew(struct leases *leases, struct due *due, int64_t now_s)
+{
+    bool is_ends = due == &leases->ends;
+
+    due_clear(due, now_s);
+    for (uint32_t i = 1; i <= leases->row_count; i++) {
+        struct lease_row *row = leases_row(leases, i);
+
+        *(is_ends ? &row->ends : &row->due) = (struct due_link){ 0 };
+        if (row->version != 0 && is_ends)
+            settle(leases, i);
+        else if (row->version != 0)
+            set_due(leases, i, (int64_t)lease_number_get(row->due_s));
     }
+}
+
+/* How far a clock goes back before that is taken seriously. */
+#define BACK_S 5
+
+bool leases_advance(struct leases *leases, int64_t now_s, size_t budget)
+{
+    struct due_rows rows = ends_rows(leases);
+    uint32_t number = 0;
+
+    if (now_s < leases->ends.now_s - BACK_S)
+        put_anew(leases, &leases->ends, now_s);
+    while ((number = due_take(&leases->ends, &rows, now_s, &budget)) != 0) {
+        if (leases_row(leases, number)->is_live)
+            settle(leases, number);
+        else
+            remove_row(leases, number);
+    }
+    return budget > 0;
+}
+
+static void hear(struct leases *leases, uint32_t number, int64_t now_s)
+{
+    struct store_lease lease = read_row(leases, number);
+
+    set_due(leases, number, lease_due_s(&lease, now_s));
+}
+
+void leases_begin(struct leases *leases, int64_t now_s)
+{
+    leases->has_begun = true;
+    due_clear(&leases->due, now_s);
+    for (uint32_t i = 1; i <= leases->row_count; i++)
+        if (leases_row(leases, i)->version != 0)
+            hear(leases, i, now_s);
+}
+
+uint32_t leases_beat(struct leases *leases, const uint8_t handle_sha256[32], int64_t now_s)
+{
+    uint32_t number = leases_find_handle(leases, handle_sha256);
+    const struct lease_row *row = number == 0 ? NULL : leases_row(leases, number);
+
+    if (row == NULL || row->state != LEASE_ISSUED ||
+        (int64_t)lease_number_get(row->expires_s) <= now_s)
+        return 0;
+    hear(leases, number, now_s);
+    return number;
+}
+
+size_t leases_claim(struct leases *leases, int64_t now_s, int64_t again_s,
+                    struct store_lease *claimed, size_t max, size_t *budget)
+{
+    struct due_rows rows = due_rows(leases);
+    size_t count = 0;
+
+    if (now_s < leases->due.now_s - BACK_S)
+        put_anew(leases, &leases->due, now_s);
+    while (count < max) {
+        uint32_t number = due_take(&leases->due, &rows, now_s, budget);
+
+        if (number == 0)
+            return count;
+        claimed[count++] = read_row(leases, number);
+        set_due(leases, number, now_s + (again_s > 0 ? again_s : 1));
+    }
+    return count;
+}
+
+void leases_put_off(struct leases *leases, const char id[ID_LEN], int64_t due_s)
+{
+    uint32_t number = leases_find(leases, id);
+
+    if (number != 0 &&
+        (int64_t)lease_number_get(leases_row(leases, number)->due_s) != LEASE_NEVER_DUE)
+        set_due(leases, number, due_s < LEASE_NEVER_DUE ? due_s : LEASE_NEVER_DUE - 1);
+}
+
+/* --- what there is --- */
+
+int64_t leases_oldest_owed_s(const struct leases *leases)
+{
+    return leases->owed_first == 0 ? 0 : (int64_t)ended_of(leases_row(leases, leases->owed_first));
+}
+
+size_t leases_read_block(const struct leases *leases, size_t block, struct store_lease *rows)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; leases->blocks[block] != NULL && i < LEASE_BLOCK; i++)
+        if (leases->blocks[block][i].version != 0)
+            lease_row_read(&leases->blocks[block][i], &rows[count++]);
+    return count;
+}
+
+uint64_t leases_oldest_needed(const struct leases *leases, size_t block, int64_t now_s)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    for (size_t i = 0; leases->blocks[block] != NULL && i < LEASE_BLOCK; i++) {
+        struct store_lease lease = { 0 };
+
+        lease_row_read(&leases->blocks[block][i], &lease);
+        if (lease.version != 0 && lease.opened_index < oldest &&
+            (lease_is_live(&lease, now_s) || lease.debt == DEBT_OWED || lease.kept_until_s > now_s))
+            oldest = lease.opened_index;
+    }
+    return oldest;
 }

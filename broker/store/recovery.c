@@ -16,6 +16,7 @@ struct recovery {
     struct log_position position;
     bool is_torn;
     int64_t now_s;
+    int64_t entry_s;        /* the time of the entries that are applied */
     uint32_t unswept_count; /* entries applied since the last sweep */
 };
 
@@ -38,10 +39,14 @@ static bool apply_entry(struct recovery *recovery, struct str entry, uint64_t in
     struct store_change changes[STORE_ENTRY_CHANGES_MAX] = { 0 };
     size_t count = 0;
 
+    if (store_entry_is_pruned(entry)) /* what followed from it has ended long ago */
+        return true;
     if (!recovery->fold->entry(entry, index, changes, &count, error))
         return error_wrap(error, "entry %" PRIu64, index);
     for (size_t i = 0; i < count; i++) {
-        if (!state_apply(recovery->state, &changes[i], index, marks_s))
+        struct pending_change change = { &changes[i], index, recovery->entry_s };
+
+        if (!state_apply(recovery->state, &change, marks_s))
             return error_set(error, ERROR_MEMORY, "no memory for marks and leases");
     }
     return true;
@@ -64,13 +69,16 @@ static void sweep(struct recovery *recovery, uint32_t entry_count)
 
     recovery->unswept_count += entry_count;
     for (; recovery->unswept_count >= ENTRIES_A_SWEEP; recovery->unswept_count -= ENTRIES_A_SWEEP)
-        state_sweep(recovery->state, marks_s, marks_s);
+        state_sweep(recovery->state, marks_s);
+    while (!state_advance(recovery->state, marks_s, SIZE_MAX))
+        ;
 }
 
 static bool apply_frame(struct recovery *recovery, const struct frame *frame, struct error *error)
 {
     struct log_position *position = &recovery->position;
 
+    recovery->entry_s = frame->head.time_ms / 1000;
     for (uint32_t i = 0; i < frame->head.entry_count; i++) {
         if (!apply_entry(recovery, frame_entry(frame, i), frame->head.first_index + i, error))
             return false;

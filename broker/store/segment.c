@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/secret.h"
 
 #define SEGMENT_DIGITS 20
 #define SEGMENT_SUFFIX ".seg"
@@ -18,6 +19,7 @@
 #define SEGMENTS_MAX ((size_t)2 * 1024 * 1024)
 
 #define WINDOW_LEN ((size_t)256 * 1024)
+#define WINDOW_LEN_ELSEWHERE ((size_t)32 * 1024)
 #define ZEROS_LEN ((size_t)256 * 1024)
 
 static const uint8_t zeros[ZEROS_LEN];
@@ -202,6 +204,13 @@ void segment_view_forget(struct segment_view *view)
     view->window_offset = 0;
 }
 
+void segment_view_wipe(struct segment_view *view)
+{
+    segment_view_forget(view);
+    if (view->window != NULL)
+        secret_wipe(view->window, view->window_capacity);
+}
+
 static bool window_reserve(struct segment_view *view, size_t len, struct error *error)
 {
     size_t capacity = len < WINDOW_LEN ? WINDOW_LEN : len;
@@ -217,15 +226,26 @@ static bool window_reserve(struct segment_view *view, size_t len, struct error *
     return true;
 }
 
-/* Fill the window from `offset` on, as far as it and the file go. */
-static bool window_fill(struct segment_view *view, uint64_t offset, struct error *error)
+/* Who goes on reads ahead; who comes from elsewhere may want no more than this. */
+static size_t window_wanted(const struct segment_view *view, uint64_t offset, size_t len)
 {
+    bool goes_on = view->window_len > 0 && offset >= view->window_offset &&
+                   offset <= view->window_offset + view->window_len;
+    size_t least = len < WINDOW_LEN_ELSEWHERE ? WINDOW_LEN_ELSEWHERE : len;
+
+    return goes_on ? view->window_capacity : least;
+}
+
+/* Fill the window from `offset` on with at least `len` bytes, as far as the file goes. */
+static bool window_fill(struct segment_view *view, uint64_t offset, size_t len, struct error *error)
+{
+    size_t wanted = window_wanted(view, offset, len);
+
     view->window_offset = offset;
     view->window_len = 0;
-    while (view->window_len < view->window_capacity) {
-        ssize_t count =
-            pread(view->file, view->window + view->window_len,
-                  view->window_capacity - view->window_len, (off_t)(offset + view->window_len));
+    while (view->window_len < wanted) {
+        ssize_t count = pread(view->file, view->window + view->window_len,
+                              wanted - view->window_len, (off_t)(offset + view->window_len));
 
         if (count < 0 && errno == EINTR)
             continue;
@@ -246,7 +266,7 @@ static bool view_bytes(struct segment_view *view, uint64_t offset, size_t len,
         offset >= view->window_offset && offset + len <= view->window_offset + view->window_len;
     size_t rest = 0;
 
-    if (!is_inside && (!window_reserve(view, len, error) || !window_fill(view, offset, error)))
+    if (!is_inside && (!window_reserve(view, len, error) || !window_fill(view, offset, len, error)))
         return false;
     rest = view->window_len - (size_t)(offset - view->window_offset);
     *bytes = view->window + (offset - view->window_offset);
@@ -348,4 +368,14 @@ bool segment_view_refuse(const struct segment_view *view, uint64_t offset, const
     segment_name(view->first_index, name);
     return error_set(error, ERROR_INVALID, "segment %s, offset %" PRIu64 ": %s", name, offset,
                      what);
+}
+
+bool segment_view_bytes(struct segment_view *view, uint64_t offset, size_t len,
+                        const uint8_t **bytes, struct error *error)
+{
+    size_t available = 0;
+
+    if (!view_bytes(view, offset, len, bytes, &available, error))
+        return false;
+    return available == len || segment_view_refuse(view, offset, "it ends here", error);
 }

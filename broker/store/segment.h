@@ -69,6 +69,9 @@ bool segment_view_open(struct segment_view *view, int folder, uint64_t first_ind
 /** Forget what was read: the file may have grown. */
 void segment_view_forget(struct segment_view *view);
 
+/** The same, and overwrite it: what was read may have been erased. */
+void segment_view_wipe(struct segment_view *view);
+
 /**
  * The frame at `offset`, which must begin with entry `index`. A frame that a live writer has just
  * finished counts as whole. `*frame` borrows from the view until its next call.
@@ -82,6 +85,14 @@ bool segment_view_frame(struct segment_view *view, uint64_t offset, uint64_t ind
 /** Only the head there: its checksum, and that it begins with `index`. For walking past frames. */
 bool segment_view_head(struct segment_view *view, uint64_t offset, uint64_t index, bool *is_head,
                        struct frame_head *head, struct error *error) MUST_USE;
+
+/**
+ * `len` bytes that must be there. Borrowed until the next call.
+ *
+ * Errors: ERROR_IO, ERROR_MEMORY, ERROR_INVALID (the file ends before)
+ */
+bool segment_view_bytes(struct segment_view *view, uint64_t offset, size_t len,
+                        const uint8_t **bytes, struct error *error) MUST_USE;
 
 /** ERROR_INVALID that names the segment and the offset; false. */
 bool segment_view_refuse(const struct segment_view *view, uint64_t offset, const char *what,

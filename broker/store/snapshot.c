@@ -1,6 +1,6 @@
 /*
- * The file: magic, position, then rows, each a letter and its fields ('M' a mark, 'L' a lease),
- * 'E', and the CRC-32C of all before it. Numbers are big-endian.
+ * The file: magic, position, then rows, each a letter and its fields ('M' a mark, 'L' a lease,
+ * 'A' an approval, 'B' a block), 'E', and the CRC-32C of all before it. Numbers are big-endian.
  */
 #include "store/snapshot.h"
 
@@ -16,11 +16,19 @@
 #include "store/bytes.h"
 
 #define SNAPSHOT_TEMPORARY "snapshot.new"
-#define SNAPSHOT_MAGIC "SPSNAP2\n" /* 1 had marks without holders: the log is read again */
+/* Of earlier ones rows say too little: the log is read again. */
+#define SNAPSHOT_MAGIC "SPSNAP3\n"
 #define MAGIC_LEN 8
 #define POSITION_LEN 48
 #define MARK_ROW_LEN (MARK_KEPT_LEN + STORE_HOLDER_LEN + 1 + 8 + 8 + 8)
-#define LEASE_ROW_LEN (ID_LEN + 32 + 1 + 4 + 8 + 8 + 8)
+#define LEASE_KEYS_LEN ((size_t)STORE_KEY_COUNT * STORE_KEY_LEN)
+#define LEASE_SMALL_LEN (4 + 4 + 2 + 2 + 2)
+#define LEASE_NUMBERS ((size_t)8)
+#define LEASE_ROW_LEN (ID_LEN + 32 + LEASE_KEYS_LEN + LEASE_SMALL_LEN + LEASE_NUMBERS * 8)
+#define BLOCK_ROW_LEN (ID_LEN + 8 + 8)
+#define APPROVAL_SMALL_LEN 3
+#define APPROVAL_ROW_LEN (ID_LEN + 32 + 32 + APPROVAL_SMALL_LEN + (size_t)4 * 8)
+#define APPROVALS_A_PIECE 256
 #define CRC_LEN 4
 #define WINDOW_LEN ((size_t)256 * 1024)
 
@@ -92,16 +100,25 @@ static void put_mark(struct sink *sink, uint8_t shard, const struct mark *slot)
 
 static void put_lease(struct sink *sink, const struct store_lease *lease)
 {
-    uint8_t numbers[5] = { (uint8_t)lease->state };
+    const uint64_t numbers[LEASE_NUMBERS] = {
+        (uint64_t)lease->expires_s, (uint64_t)lease->kept_until_s, (uint64_t)lease->opened_s,
+        (uint64_t)lease->renewed_s, (uint64_t)lease->ended_s,      lease->opened_index,
+        lease->latest_index,        lease->credentials_index,
+    };
+    uint8_t small[LEASE_SMALL_LEN] = { (uint8_t)lease->state, (uint8_t)lease->debt,
+                                       (uint8_t)lease->outcome, lease->has_credentials };
 
-    put_u32(numbers + 1, lease->version);
+    put_u32(small + 4, lease->version);
+    put_u16(small + 8, lease->attempt);
+    put_u16(small + 10, lease->heartbeat_s);
+    put_u16(small + 12, lease->renewal);
     sink_add(sink, "L", 1);
     sink_add(sink, lease->id, ID_LEN);
     sink_add(sink, lease->handle_sha256, sizeof(lease->handle_sha256));
-    sink_add(sink, numbers, sizeof(numbers));
-    sink_add_u64(sink, (uint64_t)lease->expires_s);
-    sink_add_u64(sink, lease->opened_index);
-    sink_add_u64(sink, lease->latest_index);
+    sink_add(sink, lease->keys, LEASE_KEYS_LEN);
+    sink_add(sink, small, sizeof(small));
+    for (size_t i = 0; i < LEASE_NUMBERS; i++)
+        sink_add_u64(sink, numbers[i]);
 }
 
 /* A shard's or block's rows, copied under the lock; the writing is done without it. */
@@ -111,6 +128,7 @@ struct piece {
     size_t mark_capacity;
     struct store_lease leases[LEASE_BLOCK];
     size_t lease_count;
+    struct store_approval approvals[APPROVALS_A_PIECE];
 };
 
 static bool reserve_marks(struct piece *piece, size_t count)
@@ -156,15 +174,8 @@ static bool put_marks(struct sink *sink, struct state *state, struct piece *piec
 
 static void copy_block(struct state *state, size_t block, struct piece *piece)
 {
-    const struct lease_row *rows = NULL;
-
-    piece->lease_count = 0;
     (void)pthread_mutex_lock(&state->lock);
-    rows = state->leases.blocks[block];
-    for (size_t i = 0; rows != NULL && i < LEASE_BLOCK; i++) {
-        if (rows[i].lease.version != 0)
-            piece->leases[piece->lease_count++] = rows[i].lease;
-    }
+    piece->lease_count = leases_read_block(&state->leases, block, piece->leases);
     (void)pthread_mutex_unlock(&state->lock);
 }
 
@@ -175,6 +186,60 @@ static void put_leases(struct sink *sink, struct state *state, struct piece *pie
         for (size_t i = 0; i < piece->lease_count; i++)
             put_lease(sink, &piece->leases[i]);
     }
+}
+
+/* Few enough to be copied at once. */
+static bool put_blocks(struct sink *sink, struct state *state)
+{
+    struct store_blocks *blocks = malloc(sizeof(*blocks));
+
+    if (blocks == NULL)
+        return false;
+    state_blocks(state, blocks);
+    for (size_t i = 0; i < blocks->count; i++) {
+        sink_add(sink, "B", 1);
+        sink_add(sink, blocks->rows[i].id, ID_LEN);
+        sink_add_u64(sink, (uint64_t)blocks->rows[i].expires_s);
+        sink_add_u64(sink, blocks->rows[i].index);
+    }
+    free(blocks);
+    return true;
+}
+
+static size_t people_len(const struct store_approval *approval)
+{
+    return (size_t)approval->person_count * STORE_PERSON_LEN;
+}
+
+static void put_approval(struct sink *sink, const struct store_approval *approval)
+{
+    const uint8_t small[APPROVAL_SMALL_LEN] = { (uint8_t)approval->state, approval->person_count,
+                                                approval->is_break_glass };
+
+    sink_add(sink, "A", 1);
+    sink_add(sink, approval->id, ID_LEN);
+    sink_add(sink, approval->code_sha256, sizeof(approval->code_sha256));
+    sink_add(sink, approval->digest, sizeof(approval->digest));
+    sink_add(sink, small, sizeof(small));
+    sink_add_u64(sink, approval->version);
+    sink_add_u64(sink, (uint64_t)approval->expires_s);
+    sink_add_u64(sink, approval->opened_index);
+    sink_add_u64(sink, approval->latest_index);
+    sink_add(sink, approval->people, people_len(approval));
+}
+
+static void put_approvals(struct sink *sink, struct state *state, struct piece *piece)
+{
+    size_t place = 0;
+    size_t count = 0;
+
+    do {
+        (void)pthread_mutex_lock(&state->lock);
+        count = approvals_read(&state->approvals, &place, piece->approvals, APPROVALS_A_PIECE);
+        (void)pthread_mutex_unlock(&state->lock);
+        for (size_t i = 0; i < count; i++)
+            put_approval(sink, &piece->approvals[i]);
+    } while (count > 0);
 }
 
 static void put_end(struct sink *sink)
@@ -199,6 +264,8 @@ static bool put_all(struct sink *sink, struct state *state, const struct log_pos
     put_position(sink, position);
     is_complete = put_marks(sink, state, piece);
     put_leases(sink, state, piece);
+    put_approvals(sink, state, piece);
+    is_complete = is_complete && put_blocks(sink, state);
     put_end(sink);
     free(piece->marks);
     free(piece);
@@ -323,6 +390,33 @@ static bool get_mark(struct source *source, struct state *state)
            marks_set(&state->marks, key, &mark);
 }
 
+/* What else a lease says; false where it makes no sense. */
+static bool get_small(const uint8_t bytes[LEASE_SMALL_LEN], struct store_lease *lease)
+{
+    lease->state = bytes[0];
+    lease->debt = bytes[1];
+    lease->outcome = bytes[2];
+    lease->has_credentials = bytes[3] != 0;
+    lease->version = get_u32(bytes + 4);
+    lease->attempt = get_u16(bytes + 8);
+    lease->heartbeat_s = get_u16(bytes + 10);
+    lease->renewal = get_u16(bytes + 12);
+    return bytes[0] >= LEASE_REQUESTED && bytes[0] <= LEASE_UNKNOWN && bytes[1] >= DEBT_NONE &&
+           bytes[1] <= DEBT_OWED && bytes[2] <= OUTCOME_FAILURE;
+}
+
+static void get_numbers(const uint8_t *bytes, struct store_lease *lease)
+{
+    lease->expires_s = (int64_t)get_u64(bytes);
+    lease->kept_until_s = (int64_t)get_u64(bytes + 8);
+    lease->opened_s = (int64_t)get_u64(bytes + 16);
+    lease->renewed_s = (int64_t)get_u64(bytes + 24);
+    lease->ended_s = (int64_t)get_u64(bytes + 32);
+    lease->opened_index = get_u64(bytes + 40);
+    lease->latest_index = get_u64(bytes + 48);
+    lease->credentials_index = get_u64(bytes + 56);
+}
+
 static bool get_lease(struct source *source, struct state *state)
 {
     const uint8_t *bytes = source_take(source, LEASE_ROW_LEN);
@@ -334,12 +428,68 @@ static bool get_lease(struct source *source, struct state *state)
     bytes += ID_LEN;
     memcpy(lease.handle_sha256, bytes, sizeof(lease.handle_sha256));
     bytes += sizeof(lease.handle_sha256);
-    lease.state = bytes[0];
-    lease.version = get_u32(bytes + 1);
-    lease.expires_s = (int64_t)get_u64(bytes + 5);
-    lease.opened_index = get_u64(bytes + 13);
-    lease.latest_index = get_u64(bytes + 21);
-    return lease.version != 0 && leases_restore(&state->leases, &lease);
+    memcpy(lease.keys, bytes, LEASE_KEYS_LEN);
+    bytes += LEASE_KEYS_LEN;
+    get_numbers(bytes + LEASE_SMALL_LEN, &lease);
+    return get_small(bytes, &lease) && leases_restore(&state->leases, &lease);
+}
+
+static bool get_block(struct source *source, struct state *state)
+{
+    const uint8_t *bytes = source_take(source, BLOCK_ROW_LEN);
+    struct store_block block = { 0 };
+
+    if (bytes == NULL)
+        return false;
+    memcpy(block.id, bytes, ID_LEN);
+    block.expires_s = (int64_t)get_u64(bytes + ID_LEN);
+    block.index = get_u64(bytes + ID_LEN + 8);
+    return blocks_restore(&state->blocks, &block);
+}
+
+static bool get_approval(struct source *source, struct state *state)
+{
+    const uint8_t *bytes = source_take(source, APPROVAL_ROW_LEN);
+    struct store_approval approval = { 0 };
+
+    if (bytes == NULL)
+        return false;
+    memcpy(approval.id, bytes, ID_LEN);
+    bytes += ID_LEN;
+    memcpy(approval.code_sha256, bytes, sizeof(approval.code_sha256));
+    memcpy(approval.digest, bytes + 32, sizeof(approval.digest));
+    bytes += 64;
+    approval.state = bytes[0];
+    approval.person_count = bytes[1];
+    approval.is_break_glass = bytes[2] != 0;
+    bytes += APPROVAL_SMALL_LEN;
+    approval.version = (uint32_t)get_u64(bytes);
+    approval.expires_s = (int64_t)get_u64(bytes + 8);
+    approval.opened_index = get_u64(bytes + 16);
+    approval.latest_index = get_u64(bytes + 24);
+    if (people_len(&approval) > sizeof(approval.people))
+        return false;
+    bytes = source_take(source, people_len(&approval));
+    if (bytes == NULL)
+        return false;
+    memcpy(approval.people, bytes, people_len(&approval));
+    return approvals_restore(&state->approvals, &approval);
+}
+
+static bool get_row(struct source *source, uint8_t kind, struct state *state)
+{
+    switch (kind) {
+    case 'M':
+        return get_mark(source, state);
+    case 'L':
+        return get_lease(source, state);
+    case 'A':
+        return get_approval(source, state);
+    case 'B':
+        return get_block(source, state);
+    default:
+        return false;
+    }
 }
 
 static bool get_end(struct source *source)
@@ -359,7 +509,7 @@ static bool get_rows(struct source *source, struct state *state)
             return false;
         if (*kind == 'E')
             return get_end(source);
-        if (*kind == 'M' ? !get_mark(source, state) : *kind != 'L' || !get_lease(source, state))
+        if (!get_row(source, *kind, state))
             return false;
     }
 }
@@ -376,7 +526,8 @@ bool snapshot_read(int folder, struct state *state, struct log_position *positio
     if (file < 0)
         return error_set_errno(error, SNAPSHOT_NAME ": cannot open");
     source = (struct source){ .file = file, .window = malloc(WINDOW_LEN) };
-    is_read = source.window != NULL && get_position(&source, position) && get_rows(&source, state);
+    is_read = source.window != NULL && get_position(&source, position) &&
+              get_rows(&source, state) && leases_link(&state->leases, position->time_ms / 1000);
     free(source.window);
     (void)close(file); /* read-only, nothing to lose */
     if (is_read)

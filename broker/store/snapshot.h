@@ -21,7 +21,8 @@ struct log_position {
 #define SNAPSHOT_NAME "snapshot"
 
 /**
- * Write marks and leases with a position before which all entries are applied to them, atomically.
+ * Write marks, leases, approvals and blocks with a position before which all entries are applied to
+ * them, atomically.
  *
  * The rows are copied piece by piece, so they may know of later entries too; applying those again
  * gives the same rows. The lock of `state` is held for one piece only.

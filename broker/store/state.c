@@ -3,6 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/lease_chains.h"
+#include "store/lease_guards.h"
+
+/* Few as they are, not every sweep looks at all approvals. */
+#define APPROVALS_EVERY 16
+
+/* How many rows are looked at under the lock, so that nobody waits for it for long. */
+#define CLAIM_STEP ((size_t)512)
+
 struct state *state_new(void)
 {
     struct state *state = calloc(1, sizeof(*state));
@@ -26,6 +35,9 @@ void state_clear(struct state *state)
 {
     marks_release(&state->marks);
     leases_release(&state->leases);
+    approvals_release(&state->approvals);
+    state->blocks.count = 0;
+    state->blocks.version = 0;
 }
 
 static bool is_nobody(const uint8_t holder[STORE_HOLDER_LEN])
@@ -38,11 +50,9 @@ static bool is_nobody(const uint8_t holder[STORE_HOLDER_LEN])
 /* Whether a change is the second entry of a lease that an earlier one opened. */
 static bool is_counted(const struct state *state, const struct store_change *change, uint64_t index)
 {
-    const struct store_lease *lease = NULL;
+    uint32_t row = change->lease.id[0] == '\0' ? 0 : leases_find(&state->leases, change->lease.id);
 
-    if (change->lease.id[0] != '\0')
-        lease = leases_by_id(&state->leases, change->lease.id);
-    return lease != NULL && lease->opened_index < index;
+    return row != 0 && lease_number_get(leases_row(&state->leases, row)->opened_index) < index;
 }
 
 /*
@@ -75,39 +85,43 @@ static struct store_mark mark_after(const struct state *state, struct store_mark
     return mark;
 }
 
-static bool apply_mark(struct state *state, const struct store_change *change, uint64_t index,
-                       int64_t now_s)
+static bool apply_mark(struct state *state, const struct pending_change *item, int64_t now_s)
 {
-    struct pending_change item = { change, index };
-    struct store_mark mark = marks_find(&state->marks, change->mark, now_s);
+    const uint8_t *key = item->change->mark;
+    struct store_mark mark = marks_find(&state->marks, key, now_s);
 
-    mark = mark_after(state, mark, &item);
+    mark = mark_after(state, mark, item);
     if (mark.uses > 0 && mark.expires_s > now_s)
-        return marks_set(&state->marks, change->mark, &mark);
-    marks_remove(&state->marks, change->mark);
+        return marks_set(&state->marks, key, &mark);
+    marks_remove(&state->marks, key);
     return true;
 }
 
-static bool apply_locked(struct state *state, const struct store_change *change, uint64_t index,
-                         int64_t now_s)
+static bool apply_locked(struct state *state, const struct pending_change *item, int64_t marks_s)
 {
+    const struct store_change *change = item->change;
+
     switch (change->kind) {
     case STORE_SET_MARK:
     case STORE_FREE_MARK:
-        return apply_mark(state, change, index, now_s);
+        return apply_mark(state, item, marks_s);
     case STORE_PUT_LEASE:
-        return leases_apply(&state->leases, &change->lease, index);
+        return leases_apply(&state->leases, &change->lease, item->index, item->entry_s);
+    case STORE_PUT_APPROVAL:
+        return approvals_apply(&state->approvals, &change->approval, item->index, item->entry_s);
+    case STORE_PUT_BLOCK:
+    case STORE_REMOVE_BLOCK:
+        return blocks_apply(&state->blocks, change, item->index, marks_s);
     }
     return false;
 }
 
-bool state_apply(struct state *state, const struct store_change *change, uint64_t index,
-                 int64_t now_s)
+bool state_apply(struct state *state, const struct pending_change *change, int64_t marks_s)
 {
     bool is_applied = false;
 
     (void)pthread_mutex_lock(&state->lock);
-    is_applied = apply_locked(state, change, index, now_s);
+    is_applied = apply_locked(state, change, marks_s);
     (void)pthread_mutex_unlock(&state->lock);
     return is_applied;
 }
@@ -116,6 +130,49 @@ bool state_has_room(const struct state *state, size_t change_count)
 {
     return state->marks.count + change_count <= MARKS_MAX &&
            state->leases.count + change_count <= LEASES_MAX;
+}
+
+bool state_has_room_for_blocks(const struct state *state, size_t block_count, int64_t now_s)
+{
+    return block_count == 0 ||
+           blocks_count(&state->blocks, now_s) + block_count <= STORE_BLOCKS_MAX;
+}
+
+/* Whether a change may open an approval; those that are there only change. */
+static bool opens_approval(const struct state *state, const struct store_change *change,
+                           int64_t now_s)
+{
+    if (change->kind != STORE_PUT_APPROVAL || change->approval.expires_s == 0)
+        return false;
+    return approvals_find(&state->approvals, APPROVAL_BY_ID, change->approval.id, now_s).version ==
+           0;
+}
+
+bool state_has_room_for_approvals(const struct state *state, const struct pending *pending,
+                                  const struct store_proposal *proposal, int64_t now_s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < proposal->entry_count; i++)
+        for (size_t k = 0; k < proposal->entries[i].change_count; k++)
+            count += opens_approval(state, &proposal->entries[i].changes[k], now_s);
+    if (count == 0)
+        return true;
+    for (size_t i = 0; i < pending->count; i++)
+        count += opens_approval(state, pending->changes[i].change, now_s);
+    return state->approvals.count + state->approvals.elsewhere_count + count <=
+               STORE_APPROVALS_MAX ||
+           approvals_count(&state->approvals, now_s) + count <= STORE_APPROVALS_MAX;
+}
+
+static bool is_of_mark(const struct store_change *change)
+{
+    return change->kind == STORE_SET_MARK || change->kind == STORE_FREE_MARK;
+}
+
+static bool is_of_block(const struct store_change *change)
+{
+    return change->kind == STORE_PUT_BLOCK || change->kind == STORE_REMOVE_BLOCK;
 }
 
 /* A mark once `pending` is applied; without uses where it is not set or has expired. */
@@ -127,7 +184,7 @@ static struct store_mark expected_mark(const struct state *state, const struct p
     for (size_t i = 0; i < pending->count; i++) {
         const struct pending_change *item = &pending->changes[i];
 
-        if (item->change->kind != STORE_PUT_LEASE && memcmp(item->change->mark, key, MARK_LEN) == 0)
+        if (is_of_mark(item->change) && memcmp(item->change->mark, key, MARK_LEN) == 0)
             mark = mark_after(state, mark, item);
     }
     return mark.expires_s > now_s ? mark : (struct store_mark){ 0 };
@@ -143,43 +200,54 @@ static bool is_usable(const struct store_mark *mark, const struct store_guard *g
            memcmp(mark->holder, guard->holder, sizeof(mark->holder)) == 0;
 }
 
-/* Version and state of a lease once `pending` is applied; version 0 where there is none. */
-static struct store_lease expected_lease(const struct state *state, const struct pending *pending,
-                                         const char id[ID_LEN])
+/* Whether blocks are still those of a version once `pending` is applied. */
+static bool are_blocks_of(const struct state *state, const struct pending *pending,
+                          uint64_t version)
 {
-    const struct store_lease *row = leases_by_id(&state->leases, id);
-    struct store_lease lease = { 0 };
+    for (size_t i = 0; i < pending->count; i++)
+        if (is_of_block(pending->changes[i].change))
+            return false;
+    return state->blocks.version == version;
+}
 
-    if (row != NULL)
-        lease = *row;
+/* An approval once `pending` is applied is as it was said, and serves still. */
+static bool is_approved(const struct state *state, const struct pending *pending,
+                        const struct store_guard *guard, int64_t now_s)
+{
+    struct store_approval approval =
+        approvals_find(&state->approvals, APPROVAL_BY_ID, guard->lease_id, now_s);
+
     for (size_t i = 0; i < pending->count; i++) {
-        const struct store_change *change = pending->changes[i].change;
+        const struct pending_change *item = &pending->changes[i];
 
-        if (change->kind != STORE_PUT_LEASE || memcmp(change->lease.id, id, ID_LEN) != 0)
-            continue;
-        if (lease.version == 0 && change->lease.expires_s == 0)
-            continue;
-        lease.version++;
-        lease.state = change->lease.state;
+        if (item->change->kind == STORE_PUT_APPROVAL &&
+            memcmp(item->change->approval.id, guard->lease_id, ID_LEN) == 0)
+            approval_change(&approval, &item->change->approval, item->index, item->entry_s);
     }
-    return lease;
+    return approval.version != 0 && approval.version == guard->version &&
+           approval.state == guard->approval && approval.expires_s > now_s;
 }
 
 bool state_guard_holds(const struct state *state, const struct pending *pending,
-                       const struct store_guard *guard, int64_t now_s)
+                       const struct store_guard *guard, const struct state_times *times)
 {
-    struct store_lease lease;
     struct store_mark mark;
 
     switch (guard->kind) {
     case STORE_GUARD_MARK_ABSENT:
-        return expected_mark(state, pending, guard->mark, now_s).uses == 0;
+        return expected_mark(state, pending, guard->mark, times->marks_s).uses == 0;
     case STORE_GUARD_MARK_USABLE:
-        mark = expected_mark(state, pending, guard->mark, now_s);
+        mark = expected_mark(state, pending, guard->mark, times->marks_s);
         return is_usable(&mark, guard);
+    case STORE_GUARD_BLOCKS:
+        return are_blocks_of(state, pending, guard->blocks);
     case STORE_GUARD_LEASE:
-        lease = expected_lease(state, pending, guard->lease_id);
-        return lease.version != 0 && lease.version == guard->version && lease.state == guard->state;
+    case STORE_GUARD_FEWER_LIVE:
+    case STORE_GUARD_FEWER_OPENED:
+    case STORE_GUARD_LATEST:
+        return lease_guard_holds(&state->leases, pending, guard, times->rows_s);
+    case STORE_GUARD_APPROVAL:
+        return is_approved(state, pending, guard, times->rows_s);
     }
     return false;
 }
@@ -189,18 +257,26 @@ bool state_remembers(const struct state *state, int64_t expires_s)
     return expires_s > state->forgotten_s;
 }
 
-void state_sweep(struct state *state, int64_t marks_s, int64_t leases_s)
+void state_sweep(struct state *state, int64_t marks_s)
 {
-    size_t block_count = (state->leases.row_count + LEASE_BLOCK - 1) / LEASE_BLOCK;
-
     (void)pthread_mutex_lock(&state->lock);
     marks_sweep(&state->marks, state->sweep_shard, marks_s);
-    leases_sweep(&state->leases, state->sweep_block, leases_s);
+    if (state->sweep_shard % APPROVALS_EVERY == 0)
+        approvals_sweep(&state->approvals, marks_s);
     (void)pthread_mutex_unlock(&state->lock);
     if (marks_s > state->forgotten_s)
         state->forgotten_s = marks_s;
     state->sweep_shard = (state->sweep_shard + 1) % MARK_SHARDS;
-    state->sweep_block = state->sweep_block + 1 < block_count ? state->sweep_block + 1 : 0;
+}
+
+bool state_advance(struct state *state, int64_t rows_s, size_t budget)
+{
+    bool is_done = false;
+
+    (void)pthread_mutex_lock(&state->lock);
+    is_done = leases_advance(&state->leases, rows_s, budget);
+    (void)pthread_mutex_unlock(&state->lock);
+    return is_done;
 }
 
 bool state_mark(struct state *state, const uint8_t key[MARK_LEN], int64_t now_s,
@@ -219,34 +295,78 @@ bool state_has_mark(struct state *state, const uint8_t mark[MARK_LEN], int64_t n
     return state_mark(state, mark, now_s, &found);
 }
 
-/* With the lock held, so that the row is copied before it can change. */
-static bool copy_row(const struct store_lease *row, struct store_lease *lease)
-{
-    if (row == NULL)
-        return false;
-    *lease = *row;
-    return true;
-}
-
 bool state_lease_by_id(struct state *state, const char id[ID_LEN], struct store_lease *lease)
 {
-    bool is_found = false;
-
     (void)pthread_mutex_lock(&state->lock);
-    is_found = copy_row(leases_by_id(&state->leases, id), lease);
+    *lease = leases_by_id(&state->leases, id);
     (void)pthread_mutex_unlock(&state->lock);
-    return is_found;
+    return lease->version != 0;
 }
 
 bool state_lease_by_handle(struct state *state, const uint8_t handle_sha256[32],
                            struct store_lease *lease)
 {
-    bool is_found = false;
+    (void)pthread_mutex_lock(&state->lock);
+    *lease = leases_by_handle(&state->leases, handle_sha256);
+    (void)pthread_mutex_unlock(&state->lock);
+    return lease->version != 0;
+}
+
+size_t state_leases_under(struct state *state, enum store_lease_key kind,
+                          const uint8_t key[STORE_KEY_LEN], struct store_lease *leases, size_t max)
+{
+    size_t count = 0;
+    uint32_t row = 0;
 
     (void)pthread_mutex_lock(&state->lock);
-    is_found = copy_row(leases_by_handle(&state->leases, handle_sha256), lease);
+    row = lease_chains_first(&state->leases, kind, key);
+    for (; row != 0 && count < max; row = leases_row(&state->leases, row)->chains[kind].next)
+        lease_row_read(leases_row(&state->leases, row), &leases[count++]);
     (void)pthread_mutex_unlock(&state->lock);
-    return is_found;
+    return count;
+}
+
+/* Whether a row lives; most of a long chain are told by the flag alone. */
+static bool read_live(const struct lease_row *row, int64_t now_s, struct store_lease *lease)
+{
+    if (!row->is_live)
+        return false;
+    lease_row_read(row, lease);
+    return lease_is_live(lease, now_s);
+}
+
+size_t state_live_of_stage(struct state *state, const uint8_t key[STORE_KEY_LEN], int64_t now_s,
+                           struct store_lease *leases, size_t max)
+{
+    const struct lease_row *row = NULL;
+    struct store_lease lease;
+    size_t live = 0;
+    size_t skipped = 0;
+    uint32_t first = 0;
+
+    (void)pthread_mutex_lock(&state->lock);
+    first = lease_chains_first(&state->leases, STORE_KEY_STAGE, key);
+    for (uint32_t i = first; i != 0; i = row->chains[STORE_KEY_STAGE].next) {
+        row = leases_row(&state->leases, i);
+        live += read_live(row, now_s, &lease);
+    }
+    for (uint32_t i = first; i != 0; i = row->chains[STORE_KEY_STAGE].next) {
+        row = leases_row(&state->leases, i);
+        /* The chain begins with the latest, the list with the oldest. */
+        if (read_live(row, now_s, &lease) && live - skipped++ <= max)
+            leases[live - skipped] = lease;
+    }
+    (void)pthread_mutex_unlock(&state->lock);
+    return live;
+}
+
+void state_blocks(struct state *state, struct store_blocks *blocks)
+{
+    (void)pthread_mutex_lock(&state->lock);
+    blocks->version = state->blocks.version;
+    blocks->count = state->blocks.count;
+    memcpy(blocks->rows, state->blocks.rows, blocks->count * sizeof(*blocks->rows));
+    (void)pthread_mutex_unlock(&state->lock);
 }
 
 size_t state_live_lease_count(struct state *state)
@@ -255,6 +375,112 @@ size_t state_live_lease_count(struct state *state)
 
     (void)pthread_mutex_lock(&state->lock);
     count = state->leases.live_count;
+    (void)pthread_mutex_unlock(&state->lock);
+    return count;
+}
+
+/* Block by block, so that nobody waits for long. */
+uint64_t state_oldest_live(struct state *state, int64_t now_s)
+{
+    uint64_t oldest = UINT64_MAX;
+    uint64_t found = UINT64_MAX;
+
+    (void)pthread_mutex_lock(&state->lock);
+    oldest = blocks_oldest(&state->blocks, now_s);
+    found = approvals_oldest(&state->approvals, now_s);
+    oldest = found < oldest ? found : oldest;
+    (void)pthread_mutex_unlock(&state->lock);
+    for (size_t block = 0; block < LEASE_BLOCKS_MAX; block++) {
+        (void)pthread_mutex_lock(&state->lock);
+        found = leases_oldest_needed(&state->leases, block, now_s);
+        (void)pthread_mutex_unlock(&state->lock);
+        oldest = found < oldest ? found : oldest;
+    }
+    return oldest;
+}
+
+void state_begin(struct state *state, int64_t now_s)
+{
+    (void)pthread_mutex_lock(&state->lock);
+    leases_begin(&state->leases, now_s);
+    (void)pthread_mutex_unlock(&state->lock);
+}
+
+bool state_approval(struct state *state, enum approval_key by, const void *key, int64_t now_s,
+                    struct store_approval *approval)
+{
+    (void)pthread_mutex_lock(&state->lock);
+    *approval = approvals_find(&state->approvals, by, key, now_s);
+    (void)pthread_mutex_unlock(&state->lock);
+    return approval->version != 0;
+}
+
+bool state_approvals(struct state *state, int64_t now_s, struct store_approval *approvals,
+                     size_t max, size_t *count)
+{
+    struct store_approval *all = calloc(STORE_APPROVALS_MAX, sizeof(*all));
+    size_t all_count = 0;
+    size_t open_count = 0;
+    size_t place = 0;
+
+    if (all == NULL)
+        return false;
+    (void)pthread_mutex_lock(&state->lock);
+    all_count = approvals_read(&state->approvals, &place, all, STORE_APPROVALS_MAX);
+    (void)pthread_mutex_unlock(&state->lock);
+    for (size_t i = 0; i < all_count; i++)
+        if (approval_is_open(&all[i], now_s))
+            all[open_count++] = all[i];
+    approvals_sort(all, open_count);
+    *count = open_count < max ? open_count : max;
+    if (*count > 0)
+        memcpy(approvals, all, *count * sizeof(*all));
+    free(all);
+    return true;
+}
+
+bool state_beat(struct state *state, const uint8_t handle_sha256[32], int64_t now_s,
+                struct store_lease *lease)
+{
+    uint32_t row = 0;
+
+    (void)pthread_mutex_lock(&state->lock);
+    row = leases_beat(&state->leases, handle_sha256, now_s);
+    if (row != 0)
+        lease_row_read(leases_row(&state->leases, row), lease);
+    (void)pthread_mutex_unlock(&state->lock);
+    return row != 0;
+}
+
+size_t state_claim_due(struct state *state, int64_t now_s, int64_t again_s,
+                       struct store_lease *leases, size_t max)
+{
+    size_t count = 0;
+    size_t budget = 0;
+
+    do {
+        budget = CLAIM_STEP;
+        (void)pthread_mutex_lock(&state->lock);
+        count += leases_claim(&state->leases, now_s, again_s, leases + count, max - count, &budget);
+        (void)pthread_mutex_unlock(&state->lock);
+    } while (budget == 0 && count < max);
+    return count;
+}
+
+void state_put_off(struct state *state, const char id[ID_LEN], int64_t due_s)
+{
+    (void)pthread_mutex_lock(&state->lock);
+    leases_put_off(&state->leases, id, due_s);
+    (void)pthread_mutex_unlock(&state->lock);
+}
+
+size_t state_owed_count(struct state *state, int64_t *oldest_ended_s)
+{
+    size_t count = 0;
+
+    (void)pthread_mutex_lock(&state->lock);
+    count = state->leases.owed_count;
+    *oldest_ended_s = leases_oldest_owed_s(&state->leases);
     (void)pthread_mutex_unlock(&state->lock);
     return count;
 }

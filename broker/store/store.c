@@ -1,45 +1,27 @@
 #include "store/store.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/metrics.h"
+#include "pg/dsn.h"
+#include "store/folder_store.h"
+#include "store/pg_store.h"
 #include "store/store_internal.h"
-
-#define SEGMENT_LEN_DEFAULT ((size_t)64 * 1024 * 1024)
-#define SEGMENT_LEN_MIN ((size_t)4096)
-#define SNAPSHOT_EVERY_MS ((int64_t)60 * 1000)
-
-/* Without proposals the thread still sweeps, and looks whether space has come back. */
-#define TICK_S 1
-#define SWEEPS_A_TICK 4
 
 /* More waiting than this would only wait longer. */
 #define QUEUE_MAX 65536
 
-/* The wall clock, but never back. */
-static int64_t next_time_ms(const struct store *store)
+int64_t store_next_time_ms(const struct store *store)
 {
     int64_t now_ms = clock_wall_ms();
 
     return now_ms > store->time_ms ? now_ms : store->time_ms;
 }
 
-/*
- * The time by which marks end: the clock's, but from the log's on it goes at most twice as fast as
- * time passes. A clock that jumps ahead and comes back must not make a used token good again.
- */
-static int64_t marks_time_s(struct store *store)
+int64_t store_marks_time_s(struct store *store)
 {
     int64_t now_ms = clock_wall_ms();
     int64_t at_ms = clock_monotonic_ms();
@@ -52,67 +34,12 @@ static int64_t marks_time_s(struct store *store)
     return (now_ms < store->marks_ms ? now_ms : store->marks_ms) / 1000;
 }
 
-static void fence(struct store *store)
+void store_fence(struct store *store)
 {
     atomic_store(&store->is_fenced, true);
 }
 
-static struct log_position position_after(const struct store *store)
-{
-    return (struct log_position){
-        .size = store->next_index,
-        .segment = store->writer.first_index,
-        .offset = store->writer.used,
-        .last_frame = store->writer.last_frame,
-        .last_index = store->batch.frame.first_index,
-        .time_ms = store->time_ms,
-    };
-}
-
-/* Make the batch's rows visible, then its size. */
-static void apply_batch(struct store *store)
-{
-    const struct pending *pending = &store->batch.pending;
-    int64_t now_s = marks_time_s(store);
-
-    store->next_index += store->batch.frame.entry_count;
-    store->time_ms = store->batch.time_ms;
-    for (size_t i = 0; i < pending->count; i++) {
-        const struct pending_change *item = &pending->changes[i];
-
-        /* What is durable must be known: the rows are rebuilt by a new start. */
-        if (!state_apply(store->state, item->change, item->index, now_s))
-            fence(store);
-    }
-    (void)pthread_mutex_lock(&store->position_lock);
-    store->position = position_after(store);
-    (void)pthread_mutex_unlock(&store->position_lock);
-    atomic_store(&store->size, store->next_index);
-    metric_add(METRIC_LEDGER_ENTRIES, store->batch.frame.entry_count);
-    metric_set(METRIC_LEASES_LIVE, (int64_t)store->state->leases.live_count);
-}
-
-static enum writer_outcome write_batch(struct store *store)
-{
-    struct batch *batch = &store->batch;
-    struct str frame = { 0 };
-    enum writer_outcome outcome = WRITER_DURABLE;
-    int64_t start_ns = clock_monotonic_ns();
-
-    if (batch->frame.entry_count == 0)
-        return WRITER_DURABLE;
-    if (atomic_load(&store->is_fenced))
-        return WRITER_BROKEN;
-    frame = frame_builder_finish(&batch->frame, batch->time_ms);
-    outcome =
-        writer_append(&store->writer, frame, batch->frame.first_index, batch->has_only_revocations);
-    metric_time(METRIC_TIMER_COMMIT, clock_monotonic_ns() - start_ns);
-    metric_add(outcome == WRITER_DURABLE ? METRIC_LEDGER_BATCHES : METRIC_LEDGER_FAILURES, 1);
-    return outcome;
-}
-
-/* The batch was not written: nobody in it has anything. */
-static void fail_batch(struct batch *batch, const char *cause)
+void store_fail_batch(struct batch *batch, const char *cause)
 {
     for (struct store_proposal *each = batch->first; each != NULL; each = each->next) {
         if (!each->is_committed)
@@ -122,7 +49,7 @@ static void fail_batch(struct batch *batch, const char *cause)
     }
 }
 
-static void call_done(struct batch *batch)
+void store_call_done(struct batch *batch)
 {
     struct store_proposal *each = batch->first;
 
@@ -136,98 +63,44 @@ static void call_done(struct batch *batch)
     batch->end = &batch->first;
 }
 
-enum selection {
-    SELECT_ALL,
-    SELECT_REVOCATIONS, /* the others fail: there is no space for them */
-};
-
-/* Take proposals from the list until the batch is full. */
-static void fill_batch(struct store *store, struct store_proposal **list, enum selection selection)
+void store_fail_queue(struct store *store, const char *cause)
 {
-    struct batch *batch = &store->batch;
-    int64_t now_s = marks_time_s(store);
+    struct store_proposal *list = NULL;
 
-    batch_start(batch, store->next_index, next_time_ms(store));
-    while (*list != NULL && batch_has_room(batch, *list)) {
-        struct store_proposal *proposal = *list;
-
-        *list = proposal->next;
-        if (selection == SELECT_REVOCATIONS && !proposal->is_revocation)
-            batch_take_failed(batch, proposal, "no space left for the ledger");
-        else
-            batch_take(batch, store->state, proposal, now_s);
-    }
-}
-
-/* Put what the batch took back in front of the list, as if it had not been looked at. */
-static void give_back(struct batch *batch, struct store_proposal **list)
-{
-    for (struct store_proposal *each = batch->first; each != NULL; each = each->next) {
-        each->is_committed = false;
-        each->error = (struct error){ 0 };
-    }
-    *batch->end = *list;
-    *list = batch->first;
-}
-
-static enum writer_outcome commit_some(struct store *store, struct store_proposal **list,
-                                       enum selection selection)
-{
-    enum writer_outcome outcome = WRITER_DURABLE;
-
-    fill_batch(store, list, selection);
-    outcome = write_batch(store);
-    if (outcome == WRITER_NO_SPACE)
-        atomic_store(&store->is_full, true);
-    if (outcome == WRITER_NO_SPACE && selection == SELECT_ALL) {
-        give_back(&store->batch, list);
-        return outcome;
-    }
-    if (outcome == WRITER_BROKEN)
-        fence(store);
-    if (outcome != WRITER_DURABLE)
-        fail_batch(&store->batch, outcome == WRITER_BROKEN ? "the ledger met a write error"
-                                                           : "no space left for the ledger");
-    else if (store->batch.frame.entry_count > 0) {
-        apply_batch(store);
-        if (!store->batch.has_only_revocations)
-            atomic_store(&store->is_full, false);
-    }
-    return outcome;
-}
-
-static void commit(struct store *store, struct store_proposal *list)
-{
+    (void)pthread_mutex_lock(&store->lock);
+    list = store->first;
+    store->first = NULL;
+    store->end = &store->first;
+    store->queued_count = 0;
+    (void)pthread_mutex_unlock(&store->lock);
     while (list != NULL) {
-        uint64_t size = store->next_index;
+        struct store_proposal *each = list;
 
-        if (commit_some(store, &list, SELECT_ALL) == WRITER_NO_SPACE)
-            (void)commit_some(store, &list, SELECT_REVOCATIONS); /* the outcomes are set */
-        call_done(&store->batch);
-        if (store->next_index > size && store->on_commit != NULL)
-            store->on_commit(store->next_index, store->on_commit_context);
+        list = each->next;
+        each->failed_guard = each->guard_count;
+        (void)error_set(&each->error, ERROR_LEDGER, "%s", cause);
+        each->done(each, each->context); /* `each` may be gone afterwards */
     }
 }
 
-/* Marks are kept until an entry of a later time is there: after a restart they are known by it. */
-static void sweep(struct store *store)
+bool store_is_closing(struct store *store)
 {
-    int64_t marks_s = marks_time_s(store);
+    bool is_closing = false;
 
-    if (marks_s > store->time_ms / 1000)
-        marks_s = store->time_ms / 1000;
-    for (size_t i = 0; i < SWEEPS_A_TICK; i++)
-        state_sweep(store->state, marks_s, clock_wall_s());
+    (void)pthread_mutex_lock(&store->lock);
+    is_closing = store->is_closing;
+    (void)pthread_mutex_unlock(&store->lock);
+    return is_closing;
 }
 
-static void tick(struct store *store)
+bool store_is_busy(struct store *store)
 {
-    sweep(store);
-    metric_set(METRIC_LEASES_LIVE, (int64_t)store->state->leases.live_count);
-    if (!writer_is_sound(&store->writer))
-        fence(store);
-    if (atomic_load(&store->is_full) && writer_look_for_space(&store->writer))
-        atomic_store(&store->is_full, false);
+    bool is_busy = false;
+
+    (void)pthread_mutex_lock(&store->lock);
+    is_busy = store->first != NULL;
+    (void)pthread_mutex_unlock(&store->lock);
+    return is_busy;
 }
 
 /* Wait for proposals or a tick; NULL with `*is_over` when closing and nothing is left. */
@@ -249,13 +122,18 @@ static struct store_proposal *take_queue(struct store *store, const struct times
     return list;
 }
 
-static struct timespec next_tick(void)
+static struct timespec next_tick(const struct store *store)
 {
     struct timespec at;
 
     (void)clock_gettime(CLOCK_MONOTONIC,
                         &at); /* for a wait of the system's, never moved by tests */
-    at.tv_sec += TICK_S;
+    at.tv_sec += store->backend->tick_ms / 1000;
+    at.tv_nsec += (long)(store->backend->tick_ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
     return at;
 }
 
@@ -267,10 +145,11 @@ static bool is_past(const struct timespec *at)
     return now.tv_sec > at->tv_sec || (now.tv_sec == at->tv_sec && now.tv_nsec >= at->tv_nsec);
 }
 
+/* Without proposals the thread still has its housekeeping. */
 static void *run(void *context)
 {
     struct store *store = context;
-    struct timespec tick_at = next_tick();
+    struct timespec tick_at = next_tick(store);
     bool is_over = false;
 
     for (;;) {
@@ -278,145 +157,67 @@ static void *run(void *context)
 
         if (is_over)
             return NULL;
-        commit(store, list);
+        if (list != NULL)
+            store->backend->commit(store, list);
         if (is_past(&tick_at)) {
-            tick(store);
-            tick_at = next_tick();
+            store->backend->tick(store);
+            tick_at = next_tick(store);
         }
     }
 }
 
-/* Runs on the second thread, and once more when closing. A failure leaves the old snapshot. */
-static void write_snapshot(void *context)
-{
-    struct store *store = context;
-    struct log_position position = { 0 };
-    struct error error = { 0 };
-
-    (void)pthread_mutex_lock(&store->position_lock);
-    position = store->position;
-    (void)pthread_mutex_unlock(&store->position_lock);
-    if (atomic_load(&store->is_fenced) || position.size == store->snapshot_size)
-        return;
-    if (snapshot_write(store->folders.store, store->state, &position, &error))
-        store->snapshot_size = position.size;
-}
-
-static bool open_folders(struct store *store, const char *location, struct error *error)
-{
-    struct store_folders *folders = &store->folders;
-
-    if (!file_make_folder(location, 0700, error))
-        return false;
-    folders->store = open(location, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folders->store < 0)
-        return error_set_errno(error, "%s: cannot open", location);
-    if (mkdirat(folders->store, SEGMENT_FOLDER, 0700) != 0 && errno != EEXIST)
-        return error_set_errno(error, "%s/" SEGMENT_FOLDER ": cannot make", location);
-    folders->segments =
-        openat(folders->store, SEGMENT_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (folders->segments < 0 || fsync(folders->store) != 0)
-        return error_set_errno(error, "%s/" SEGMENT_FOLDER ": cannot open", location);
-    return true;
-}
-
-static bool take_lock(struct store *store, const char *location, struct error *error)
-{
-    store->lock_file =
-        openat(store->folders.store, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (store->lock_file < 0)
-        return error_set_errno(error, "%s/lock: cannot open", location);
-    if (flock(store->lock_file, LOCK_EX | LOCK_NB) == 0)
-        return true;
-    if (errno == EWOULDBLOCK)
-        return error_set(error, ERROR_IO, "%s: locked by another broker", location);
-    return error_set_errno(error, "%s/lock: cannot lock", location);
-}
-
-static bool recover(struct store *store, const struct store_options *options, struct error *error)
-{
-    size_t segment_len = options->segment_bytes == 0 ? SEGMENT_LEN_DEFAULT : options->segment_bytes;
-    bool is_torn = false;
-
-    if (!recovery_run(&store->folders, &options->fold, store->state, &store->position, &is_torn,
-                      error))
-        return false;
-    store->next_index = store->position.size;
-    store->time_ms = store->position.time_ms;
-    store->marks_ms = store->next_index > 0 ? store->time_ms : clock_wall_ms();
-    store->marks_at_ms = clock_monotonic_ms();
-    store->batch.frame.first_index = store->position.last_index;
-    store->writer.folder = store->folders.segments;
-    store->writer.first_index = store->position.segment;
-    store->writer.used = store->position.offset;
-    store->writer.last_frame = store->position.last_frame;
-    store->writer.segment_len = segment_len < SEGMENT_LEN_MIN ? SEGMENT_LEN_MIN : segment_len;
-    store->writer.grower.chore = write_snapshot;
-    store->writer.grower.context = store;
-    store->writer.grower.chore_every_ms = SNAPSHOT_EVERY_MS;
-    atomic_store(&store->size, store->next_index);
-    return writer_open(&store->writer, is_torn, error);
-}
-
-static bool init(struct store *store, struct error *error)
+bool store_init(struct store *store, const struct store_backend *backend, struct error *error)
 {
     pthread_condattr_t attributes;
     bool is_ok = false;
 
-    store->folders = (struct store_folders){ -1, -1 };
-    store->lock_file = -1;
-    store->writer.file = -1;
+    store->backend = backend;
     store->end = &store->first;
     if (pthread_condattr_init(&attributes) == 0) {
         is_ok = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
                 pthread_mutex_init(&store->lock, NULL) == 0 &&
-                pthread_mutex_init(&store->position_lock, NULL) == 0 &&
+                pthread_mutex_init(&store->erasing, NULL) == 0 &&
                 pthread_cond_init(&store->wake, &attributes) == 0;
         (void)pthread_condattr_destroy(&attributes);
     }
-    store->state = state_new();
-    if (!is_ok || store->state == NULL || !batch_init(&store->batch))
-        return error_set(error, ERROR_MEMORY, "no memory for the store");
-    return true;
+    return is_ok || error_set(error, ERROR_MEMORY, "no memory for the store");
 }
 
-static void close_file(int file)
+void store_release(struct store *store)
 {
-    if (file >= 0)
-        (void)close(file); /* folders and the lock: nothing to lose */
-}
-
-static void store_free(struct store *store)
-{
-    writer_close(&store->writer);
-    batch_release(&store->batch);
-    state_free(store->state);
-    close_file(store->folders.segments);
-    close_file(store->folders.store);
-    close_file(store->lock_file);
     (void)pthread_cond_destroy(&store->wake);
     (void)pthread_mutex_destroy(&store->lock);
-    (void)pthread_mutex_destroy(&store->position_lock);
-    free(store);
+    (void)pthread_mutex_destroy(&store->erasing);
+}
+
+void store_begin_at(struct store *store, uint64_t size, int64_t time_ms)
+{
+    store->time_ms = time_ms;
+    store->marks_ms = size > 0 ? time_ms : clock_wall_ms();
+    store->marks_at_ms = clock_monotonic_ms();
+    atomic_store(&store->size, size);
 }
 
 bool store_open(const struct store_options *options, struct store **out, struct error *error)
 {
-    struct store *store = calloc(1, sizeof(*store));
+    bool is_database = options->dsn_file != NULL || pg_dsn_is_url(options->location);
+    struct store *store = NULL;
 
-    if (store == NULL)
-        return error_set(error, ERROR_MEMORY, "no memory for the store");
-    if (!init(store, error) || !open_folders(store, options->location, error) ||
-        !take_lock(store, options->location, error) || !recover(store, options, error)) {
-        store_free(store);
+    if (is_database && !pg_store_open(options, &store, error))
+        return error_wrap(error, "store");
+    if (!is_database && !folder_store_open(options, &store, error))
         return error_wrap(error, "store %s", options->location);
-    }
     if (pthread_create(&store->thread, NULL, run, store) != 0) {
-        store_free(store);
+        store->backend->close(store);
         return error_set(error, ERROR_MEMORY, "cannot start the store's thread");
     }
     *out = store;
     return true;
+}
+
+bool store_migrate(const char *dsn_file, struct error *error)
+{
+    return pg_store_migrate(dsn_file, error);
 }
 
 void store_drain(struct store *store)
@@ -437,9 +238,7 @@ void store_close(struct store *store)
     if (store == NULL)
         return;
     store_drain(store);
-    writer_close(&store->writer);
-    write_snapshot(store);
-    store_free(store);
+    store->backend->close(store);
 }
 
 static bool entry_fits(const struct store_entry *entry)
@@ -488,6 +287,93 @@ bool store_submit(struct store *store, struct store_proposal *proposal, struct e
     return refusal == NULL || error_set(error, ERROR_LEDGER, "%s", refusal);
 }
 
+/* What did not forget once is made anew by the next start, which needs a note: the last stays. */
+static bool end_erasure(struct store *store, bool (*forget)(void *context, struct error *error),
+                        void *context, struct error *error)
+{
+    if (forget != NULL && !forget(context, error)) {
+        store->must_start_anew = true;
+        return false;
+    }
+    return store->must_start_anew || store->backend->end_erasure == NULL ||
+           store->backend->end_erasure(store, error);
+}
+
+static bool erase(struct store *store, const uint64_t *indices, size_t count,
+                  bool (*forget)(void *context, struct error *error), void *context,
+                  struct error *error)
+{
+    bool is_erased = store->backend->erase(store, indices, count, error);
+
+    /* Also where it failed: a part of it may be gone. */
+    (void)atomic_fetch_add(&store->erasures, 1);
+    return is_erased && end_erasure(store, forget, context, error);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): a function and its context are two parameters */
+bool store_erase(struct store *store, const uint64_t *indices, size_t count,
+                 bool (*forget)(void *context, struct error *error), void *context,
+                 struct error *error)
+{
+    bool is_erased = false;
+
+    if (count == 0)
+        return true;
+    if (count > STORE_ERASE_MAX || indices[count - 1] >= store_size(store))
+        return error_set(error, ERROR_INVALID, "more to erase than there is, or at once may be");
+    if (store_is_fenced(store))
+        return error_set(error, ERROR_LEDGER, "the store met a write error");
+    (void)pthread_mutex_lock(&store->erasing);
+    is_erased = erase(store, indices, count, forget, context, error);
+    (void)pthread_mutex_unlock(&store->erasing);
+    return is_erased;
+}
+
+bool store_entry_is_pruned(struct str entry)
+{
+    return entry.len == STORE_PRUNED_LEN && entry.data[0] == '\0';
+}
+
+static bool prune(struct store *store, uint64_t from, uint64_t below, uint64_t *to,
+                  bool (*forget)(void *context, struct error *error), void *context,
+                  struct error *error)
+{
+    bool is_pruned = store->backend->prune(store, from, below, to, error);
+
+    (void)atomic_fetch_add(&store->erasures, 1);
+    return is_pruned && end_erasure(store, forget, context, error);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): a range, and a function with its context */
+bool store_prune(struct store *store, uint64_t from, uint64_t below, uint64_t *to,
+                 bool (*forget)(void *context, struct error *error), void *context,
+                 struct error *error)
+{
+    uint64_t size = store_size(store);
+    bool is_pruned = false;
+
+    *to = from;
+    if (size == 0 || from >= size - 1)
+        return true;
+    if (below > size - 1)
+        below = size - 1;
+    if (below > from + STORE_PRUNE_MAX)
+        below = from + STORE_PRUNE_MAX;
+    if (below <= from)
+        return true;
+    if (store_is_fenced(store))
+        return error_set(error, ERROR_LEDGER, "the store met a write error");
+    (void)pthread_mutex_lock(&store->erasing);
+    is_pruned = prune(store, from, below, to, forget, context, error);
+    (void)pthread_mutex_unlock(&store->erasing);
+    return is_pruned;
+}
+
+bool store_oldest_live(const struct store *store, uint64_t *index, struct error *error)
+{
+    return store->backend->oldest_live(store, index, error);
+}
+
 bool store_is_writable(const struct store *store)
 {
     return !atomic_load(&store->is_fenced) && !atomic_load(&store->is_full);
@@ -510,28 +396,180 @@ void store_on_commit(struct store *store, void (*function)(uint64_t size, void *
     store->on_commit_context = context;
 }
 
-bool store_lease_by_id(const struct store *store, struct str id, struct store_lease *lease)
+bool store_lease_by_id(const struct store *store, struct str id, struct store_lease *lease,
+                       struct error *error)
 {
-    return id.len == ID_LEN && state_lease_by_id(store->state, id.data, lease);
+    if (id.len != ID_LEN)
+        return error_set(error, ERROR_NOT_FOUND, "there is no such lease");
+    return store->backend->lease_by_id(store, id.data, lease, error);
 }
 
 bool store_lease_by_handle(const struct store *store, const uint8_t handle_sha256[32],
-                           struct store_lease *lease)
+                           struct store_lease *lease, struct error *error)
 {
-    return state_lease_by_handle(store->state, handle_sha256, lease);
+    return store->backend->lease_by_handle(store, handle_sha256, lease, error);
 }
 
-bool store_mark(const struct store *store, const uint8_t key[32], struct store_mark *mark)
+bool store_mark(const struct store *store, const uint8_t key[32], struct store_mark *mark,
+                struct error *error)
 {
-    return state_mark(store->state, key, clock_wall_s(), mark);
+    return store->backend->mark(store, key, mark, error);
 }
 
-bool store_has_mark(const struct store *store, const uint8_t mark[32])
+bool store_blocks(const struct store *store, struct store_blocks *blocks, struct error *error)
 {
-    return state_has_mark(store->state, mark, clock_wall_s());
+    return store->backend->blocks(store, blocks, error);
+}
+
+uint64_t store_blocks_version(const struct store *store)
+{
+    return atomic_load(&store->blocks_version);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): a key is two parameters, and so is an array */
+bool store_leases_under(const struct store *store, enum store_lease_key kind,
+                        const uint8_t key[STORE_KEY_LEN], struct store_lease *leases, size_t max,
+                        size_t *count, struct error *error)
+{
+    struct store_leases_query query = { kind, key, leases, max };
+
+    *count = 0;
+    return (unsigned)kind >= STORE_KEY_COUNT ||
+           store->backend->leases_under(store, &query, count, error);
+}
+
+bool store_live_of_stage(const struct store *store, const uint8_t key[STORE_KEY_LEN],
+                         struct store_lease *leases, size_t max, size_t *live, struct error *error)
+{
+    struct store_leases_query query = { STORE_KEY_STAGE, key, leases, max };
+
+    *live = 0;
+    return store->backend->live_of_stage(store, &query, live, error);
+}
+
+bool store_approval_by_id(const struct store *store, struct str id, struct store_approval *approval,
+                          struct error *error)
+{
+    if (id.len != ID_LEN)
+        return error_set(error, ERROR_NOT_FOUND, "there is no such approval");
+    return store->backend->approval(store, APPROVAL_BY_ID, id.data, approval, error);
+}
+
+bool store_approval_by_code(const struct store *store, const uint8_t code_sha256[32],
+                            struct store_approval *approval, struct error *error)
+{
+    return store->backend->approval(store, APPROVAL_BY_CODE, code_sha256, approval, error);
+}
+
+bool store_approval_by_digest(const struct store *store, const uint8_t digest[32],
+                              struct store_approval *approval, struct error *error)
+{
+    return store->backend->approval(store, APPROVAL_BY_DIGEST, digest, approval, error);
+}
+
+bool store_approvals(const struct store *store, struct store_approval *approvals, size_t max,
+                     size_t *count, struct error *error)
+{
+    *count = 0;
+    return store->backend->approvals(store, approvals, max, count, error);
+}
+
+bool store_beat(struct store *store, const uint8_t handle_sha256[32], struct store_lease *lease,
+                struct error *error)
+{
+    return store->backend->beat(store, handle_sha256, lease, error);
+}
+
+bool store_claim_due(struct store *store, int64_t again_s, struct store_lease *leases, size_t max,
+                     size_t *count, struct error *error)
+{
+    *count = 0;
+    return max == 0 ||
+           store->backend->claim_due(store, again_s < 1 ? 1 : again_s, leases, max, count, error);
+}
+
+bool store_put_off(struct store *store, const char id[ID_LEN], int64_t due_s, struct error *error)
+{
+    return store->backend->put_off(store, id, due_s, error);
+}
+
+size_t store_owed_count(const struct store *store, int64_t *oldest_ended_s)
+{
+    *oldest_ended_s = 0;
+    return store->backend->owed_count(store, oldest_ended_s);
 }
 
 size_t store_live_lease_count(const struct store *store)
 {
-    return state_live_lease_count(store->state);
+    return store->backend->live_lease_count(store);
+}
+
+bool store_offer_checkpoint(const struct store *store, uint64_t size, struct str note,
+                            struct arena *arena, struct str *newest, struct error *error)
+{
+    if (store->backend->offer_checkpoint != NULL)
+        return store->backend->offer_checkpoint(store, size, note, arena, newest, error);
+    *newest = arena_copy(arena, note);
+    return newest->data != NULL || error_set(error, ERROR_MEMORY, "no memory for a checkpoint");
+}
+
+bool store_newest_checkpoint(const struct store *store, struct arena *arena, struct str *newest,
+                             struct error *error)
+{
+    *newest = (struct str){ 0 };
+    return store->backend->newest_checkpoint == NULL ||
+           store->backend->newest_checkpoint(store, arena, newest, error);
+}
+
+bool store_read_checkpoint(const char *location, struct arena *arena, struct str *note,
+                           struct error *error)
+{
+    *note = (struct str){ 0 };
+    return !pg_dsn_is_url(location) || pg_reader_checkpoint(location, arena, note, error) ||
+           error_wrap(error, "store");
+}
+
+bool store_reader_new(const struct store *store, struct store_reader **reader, struct error *error)
+{
+    return store->backend->reader_new(store, reader, error);
+}
+
+bool store_reader_open(const char *location, struct store_reader **reader, struct error *error)
+{
+    if (pg_dsn_is_url(location))
+        return pg_reader_open(location, reader, error) || error_wrap(error, "store");
+    return folder_reader_open(location, reader, error);
+}
+
+void store_reader_close(struct store_reader *reader)
+{
+    if (reader != NULL)
+        reader->backend->close(reader);
+}
+
+bool store_reader_refresh(struct store_reader *reader, struct error *error)
+{
+    return reader->backend->refresh(reader, error);
+}
+
+uint64_t store_reader_size(const struct store_reader *reader)
+{
+    return reader->size;
+}
+
+bool store_reader_get(struct store_reader *reader, uint64_t index, struct str *entry,
+                      struct str *private_part, struct error *error)
+{
+    return reader->backend->get(reader, index, entry, private_part, error);
+}
+
+bool store_reader_place(const struct store_reader *reader, struct store_place *place)
+{
+    return reader->backend->place && reader->backend->place(reader, place);
+}
+
+void store_reader_hint(struct store_reader *reader, const struct store_place *place)
+{
+    if (reader->backend->hint)
+        reader->backend->hint(reader, place);
 }

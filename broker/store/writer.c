@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,19 +27,61 @@ static uint64_t zeros_for(const struct writer *writer, uint64_t used, uint64_t n
     return (ahead > least ? ahead : least) + WRITER_RESERVE_LEN;
 }
 
-/* Zeros behind `used`, all of them durable. */
-static bool clear_rest(const struct writer *writer, uint64_t size, struct error *error)
+/* Read all of it: 0 or an errno value. */
+static int read_all(int file, char *bytes, size_t len, uint64_t offset)
 {
+    while (len > 0) {
+        ssize_t count = pread(file, bytes, len, (off_t)offset);
+
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return count < 0 ? errno : EIO;
+        bytes += count;
+        len -= (size_t)count;
+        offset += (uint64_t)count;
+    }
+    return 0;
+}
+
+/*
+ * Write the last frame once more. A process that was killed, or fenced itself after a failed sync,
+ * leaves one that can be read but may be on no disk; and after a failed sync the system takes what
+ * it could not write for written, so that only another write brings it there. Frames before it were
+ * synced before it was written.
+ */
+static int rewrite_last(const struct writer *writer)
+{
+    size_t len = (size_t)(writer->used - writer->last_frame);
+    char *bytes = NULL;
     int failure = 0;
 
-    if (size > writer->used)
+    if (len == 0)
+        return 0;
+    bytes = malloc(len);
+    if (bytes == NULL)
+        return ENOMEM;
+    failure = read_all(writer->file, bytes, len, writer->last_frame);
+    if (failure == 0)
+        failure = segment_write(writer->file, (struct str){ bytes, len }, writer->last_frame);
+    free(bytes);
+    return failure;
+}
+
+/* All that is there is durable, and with `is_torn` there are zeros behind it. */
+static bool settle_end(const struct writer *writer, bool is_torn, uint64_t size,
+                       struct error *error)
+{
+    int failure = rewrite_last(writer);
+
+    if (failure == 0 && is_torn && size > writer->used)
         failure = segment_write_zeros(writer->file, writer->used, size - writer->used);
     if (failure == 0 && fdatasync(writer->file) != 0)
         failure = errno;
     if (failure == 0)
         return true;
     errno = failure;
-    return error_set_errno(error, "cannot clear the torn end of the log");
+    return error_set_errno(error, "cannot make the end of the log durable");
 }
 
 bool writer_open(struct writer *writer, bool is_torn, struct error *error)
@@ -50,7 +93,7 @@ bool writer_open(struct writer *writer, bool is_torn, struct error *error)
     writer->file = openat(writer->folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (writer->file < 0 || fstat(writer->file, &status) != 0 || fsync(writer->folder) != 0)
         return error_set_errno(error, "segment %s: cannot open", name);
-    if (is_torn && !clear_rest(writer, (uint64_t)status.st_size, error))
+    if (!settle_end(writer, is_torn, (uint64_t)status.st_size, error))
         return false;
     writer->grower.folder = writer->folder;
     if (!grower_start(&writer->grower, writer->first_index, (uint64_t)status.st_size, error))

@@ -31,8 +31,8 @@ enum writer_outcome {
 };
 
 /**
- * Open the segment for appending behind `used`, make all behind it zero if `is_torn`, start
- * growing.
+ * Open the segment for appending behind `used`, make what is there durable, make all behind it zero
+ * if `is_torn`, start growing.
  *
  * Errors: ERROR_IO, ERROR_MEMORY
  */

@@ -110,6 +110,26 @@ void holder_of(unsigned number, uint8_t holder[STORE_HOLDER_LEN])
     memcpy(holder, digest, STORE_HOLDER_LEN);
 }
 
+void key_of(enum store_lease_key kind, unsigned number, uint8_t key[STORE_KEY_LEN])
+{
+    uint8_t digest[SHA256_LEN];
+    char name[16];
+
+    (void)snprintf(name, sizeof(name), "key %d", (int)kind);
+    digest_of(name, number, digest);
+    memcpy(key, digest, STORE_KEY_LEN);
+}
+
+void code_of(unsigned number, uint8_t code_sha256[32])
+{
+    digest_of("code", number, code_sha256);
+}
+
+void approved_of(unsigned number, uint8_t digest[32])
+{
+    digest_of("approved", number, digest);
+}
+
 static bool read_use(const char *command, struct store_change *change)
 {
     unsigned number = 0;
@@ -128,11 +148,101 @@ static bool read_use(const char *command, struct store_change *change)
     return true;
 }
 
+static bool read_block(const char *command, struct store_change *change)
+{
+    unsigned number = 0;
+    int64_t expires_s = 0;
+
+    /* NOLINTNEXTLINE(cert-err34-c) */
+    if (sscanf(command, "block %u %" SCNd64, &number, &expires_s) == 2)
+        *change = (struct store_change){ .kind = STORE_PUT_BLOCK, .expires_s = expires_s };
+    else if (sscanf(command, "unblock %u", &number) == 1) /* NOLINT(cert-err34-c) */
+        *change = (struct store_change){ .kind = STORE_REMOVE_BLOCK };
+    else
+        return false;
+    lease_id_of(number, change->block);
+    return true;
+}
+
+/* The number of "WORD=NUMBER" in a command; 0 where it is not there. */
+static int64_t word(const char *command, const char *name)
+{
+    int64_t number = 0;
+    char start[16];
+    const char *found = NULL;
+
+    (void)snprintf(start, sizeof(start), " %s=", name);
+    found = strstr(command, start);
+    /* NOLINTNEXTLINE(cert-err34-c) */
+    return found != NULL && sscanf(found + strlen(start), "%" SCNd64, &number) == 1 ? number : 0;
+}
+
+static void read_words(const char *command, struct store_lease *lease)
+{
+    static const char *const keys[STORE_KEY_COUNT] = { "stage", "job", "run", "commit" };
+
+    for (int kind = 0; kind < STORE_KEY_COUNT; kind++)
+        if (word(command, keys[kind]) != 0)
+            key_of((enum store_lease_key)kind, (unsigned)word(command, keys[kind]),
+                   lease->keys[kind]);
+    lease->attempt = (uint16_t)word(command, "attempt");
+    lease->heartbeat_s = (uint16_t)word(command, "beat");
+    lease->debt = (enum store_debt)word(command, "debt");
+    lease->outcome = (enum store_outcome)word(command, "outcome");
+    lease->renewal = (uint16_t)word(command, "renewal");
+    lease->kept_until_s = word(command, "kept");
+    lease->has_credentials = word(command, "creds") != 0;
+    if (word(command, "handle") != 0)
+        handle_of((unsigned)word(command, "handle"), lease->handle_sha256);
+}
+
+static bool read_lease(const char *command, struct store_change *change)
+{
+    unsigned number = 0;
+    int state = 0;
+    int64_t expires_s = 0;
+
+    /* NOLINTNEXTLINE(cert-err34-c) */
+    if (sscanf(command, "lease %u %d %" SCNd64, &number, &state, &expires_s) != 3)
+        return false;
+    *change = (struct store_change){ .kind = STORE_PUT_LEASE };
+    change->lease.state = (enum store_lease_state)state;
+    change->lease.expires_s = expires_s;
+    lease_id_of(number, change->lease.id);
+    if (state == LEASE_ISSUED)
+        handle_of(number, change->lease.handle_sha256);
+    read_words(command, &change->lease);
+    return true;
+}
+
+static bool read_approval(const char *command, struct store_change *change)
+{
+    struct store_approval *approval = &change->approval;
+    unsigned number = 0;
+    int state = 0;
+    int64_t expires_s = 0;
+
+    /* NOLINTNEXTLINE(cert-err34-c) */
+    if (sscanf(command, "approval %u %d %" SCNd64, &number, &state, &expires_s) != 3)
+        return false;
+    *change = (struct store_change){ .kind = STORE_PUT_APPROVAL };
+    approval->state = (enum store_approval_state)state;
+    approval->expires_s = expires_s;
+    approval->is_break_glass = word(command, "glass") != 0;
+    lease_id_of(number, approval->id);
+    if (word(command, "code") != 0)
+        code_of((unsigned)word(command, "code"), approval->code_sha256);
+    if (word(command, "digest") != 0)
+        approved_of((unsigned)word(command, "digest"), approval->digest);
+    if (word(command, "person") != 0)
+        holder_of((unsigned)word(command, "person"), approval->people[0]);
+    return true;
+}
+
 /* The change that a command stands for; false where it changes nothing. */
 static bool command_change(const char *command, struct store_change *change)
 {
     unsigned number = 0;
-    int state = 0;
     int64_t expires_s = 0;
 
     if (sscanf(command, "mark %u %" SCNd64, &number, &expires_s) == 2) { /* NOLINT(cert-err34-c) */
@@ -147,17 +257,8 @@ static bool command_change(const char *command, struct store_change *change)
         mark_of(number, change->mark);
         return true;
     }
-    /* NOLINTNEXTLINE(cert-err34-c) */
-    if (sscanf(command, "lease %u %d %" SCNd64, &number, &state, &expires_s) == 3) {
-        *change = (struct store_change){ .kind = STORE_PUT_LEASE };
-        change->lease.state = (enum store_lease_state)state;
-        change->lease.expires_s = expires_s;
-        lease_id_of(number, change->lease.id);
-        if (state == LEASE_ISSUED)
-            handle_of(number, change->lease.handle_sha256);
-        return true;
-    }
-    return false;
+    return read_block(command, change) || read_lease(command, change) ||
+           read_approval(command, change);
 }
 
 static bool fold_entry(struct str entry, uint64_t index, struct store_change *changes,
@@ -176,9 +277,11 @@ static bool fold_entry(struct str entry, uint64_t index, struct store_change *ch
 
 const struct store_fold test_fold = { fold_entry };
 
-struct store *open_store(const struct folder *folder, size_t segment_bytes)
+struct store *open_location(const char *location, size_t segment_bytes)
 {
-    struct store_options options = { folder->path, test_fold, segment_bytes };
+    struct store_options options = { .location = location,
+                                     .fold = test_fold,
+                                     .segment_bytes = segment_bytes };
     struct store *store = NULL;
     struct error error = { 0 };
 
@@ -187,9 +290,14 @@ struct store *open_store(const struct folder *folder, size_t segment_bytes)
     return store;
 }
 
-void expect_no_store(const struct folder *folder, enum error_code code, const char *cause)
+struct store *open_store(const struct folder *folder, size_t segment_bytes)
 {
-    struct store_options options = { folder->path, test_fold, 0 };
+    return open_location(folder->path, segment_bytes);
+}
+
+void expect_no_location(const char *location, enum error_code code, const char *cause)
+{
+    struct store_options options = { .location = location, .fold = test_fold };
     struct store *store = NULL;
     struct error error = { 0 };
 
@@ -198,6 +306,20 @@ void expect_no_store(const struct folder *folder, enum error_code code, const ch
     assert_int_equal(error.code, code);
     if (strstr(error.cause, cause) == NULL)
         fail_msg("\"%s\" is not in \"%s\"", cause, error.cause);
+}
+
+void expect_no_store(const struct folder *folder, enum error_code code, const char *cause)
+{
+    expect_no_location(folder->path, code, cause);
+}
+
+bool has_mark(const struct store *store, unsigned number)
+{
+    struct store_mark found;
+    uint8_t mark[32];
+
+    mark_of(number, mark);
+    return store_mark(store, mark, &found, &(struct error){ 0 });
 }
 
 static void append_done(struct store_proposal *proposal, void *context)
@@ -284,6 +406,19 @@ void append_guard_lease(struct append *append, unsigned number, enum store_lease
     lease_id_of(number, guard->lease_id);
 }
 
+void append_guard(struct append *append, const struct store_guard *guard)
+{
+    append->proposal.guards[append->proposal.guard_count++] = *guard;
+}
+
+void append_guard_blocks(struct append *append, uint64_t version)
+{
+    struct store_proposal *proposal = &append->proposal;
+
+    proposal->guards[proposal->guard_count++] =
+        (struct store_guard){ .kind = STORE_GUARD_BLOCKS, .blocks = version };
+}
+
 void append_make_revocation(struct append *append)
 {
     append->proposal.is_revocation = true;
@@ -341,11 +476,16 @@ void append_many(struct store *store, unsigned first, unsigned count)
 
 void expect_entries(const struct folder *folder, unsigned count)
 {
+    expect_entries_at(folder->path, count);
+}
+
+void expect_entries_at(const char *location, unsigned count)
+{
     OWNED(store_reader_close) struct store_reader *reader = NULL;
     struct error error = { 0 };
     struct str entry = { 0 };
 
-    assert_true(store_reader_open(folder->path, &reader, &error));
+    assert_true(store_reader_open(location, &reader, &error));
     assert_int_equal(store_reader_size(reader), count);
     for (unsigned i = 0; i < count; i++) {
         char command[32];

@@ -9,9 +9,12 @@
 /*
  * A store in a temporary folder, and entries that are a time and one command each:
  *
- *   "mark N EXPIRES"  "use N HOLDER LEASE"  "free N"  "lease N STATE EXPIRES"
+ *   "mark N EXPIRES"  "use N HOLDER LEASE"  "free N"  "lease N STATE EXPIRES WORD=NUMBER..."
+ *   "approval N STATE EXPIRES WORD=NUMBER..."  "block N EXPIRES"  "unblock N"
  *
- * Anything else changes nothing; a holder or lease of 0 is none.
+ * Anything else changes nothing; a holder or lease of 0 is none. Words of a lease are stage, job,
+ * run, commit, attempt, beat, debt, outcome, renewal, kept, creds, handle; of an approval code,
+ * digest, person, glass.
  */
 #define FAR_AWAY_S INT64_C(4102444800) /* 2100-01-01 */
 
@@ -35,10 +38,18 @@ void mark_of(unsigned number, uint8_t mark[32]);
 void holder_of(unsigned number, uint8_t holder[STORE_HOLDER_LEN]);
 void lease_id_of(unsigned number, char id[ID_LEN + 1]);
 void handle_of(unsigned number, uint8_t handle_sha256[32]);
+void key_of(enum store_lease_key kind, unsigned number, uint8_t key[STORE_KEY_LEN]);
+void code_of(unsigned number, uint8_t code_sha256[32]);
+void approved_of(unsigned number, uint8_t digest[32]);
 
 struct store *open_store(const struct folder *folder, size_t segment_bytes);
+struct store *open_location(const char *location, size_t segment_bytes);
 /** Open and expect a refusal. */
+void expect_no_location(const char *location, enum error_code code, const char *cause);
 void expect_no_store(const struct folder *folder, enum error_code code, const char *cause);
+
+/** Whether a mark is set. */
+bool has_mark(const struct store *store, unsigned number);
 
 /** A proposal with its own memory, and a way to wait for it. */
 struct append;
@@ -50,6 +61,9 @@ void append_guard_mark(struct append *append, unsigned number);
 void append_guard_uses(struct append *append, unsigned number, unsigned holder, unsigned uses_max);
 void append_guard_lease(struct append *append, unsigned number, enum store_lease_state state,
                         uint32_t version);
+/** A guard as it is. */
+void append_guard(struct append *append, const struct store_guard *guard);
+void append_guard_blocks(struct append *append, uint64_t version);
 void append_make_revocation(struct append *append);
 /** A filler of `len` bytes behind the last command. */
 void append_fill(struct append *append, size_t len);
@@ -66,5 +80,6 @@ bool append_now(struct store *store, const char *command);
 void append_many(struct store *store, unsigned first, unsigned count);
 /** Whether a reader of the folder finds "entry N" at each index N below `count`, and no more. */
 void expect_entries(const struct folder *folder, unsigned count);
+void expect_entries_at(const char *location, unsigned count);
 
 extern const struct store_fold test_fold;

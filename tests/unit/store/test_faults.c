@@ -3,6 +3,7 @@
  * place of the system's; by the descriptor's file name faults are aimed at segments only.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "store/grower.h"
 #include "store/help.h"
 #include "tests/test.h"
 
@@ -21,10 +23,13 @@ int __wrap_fdatasync(int file);
 /* NOLINTEND(readability-identifier-naming) */
 
 static atomic_int sync_failure;  /* errno of every fdatasync */
+static atomic_int sync_failures; /* so many of them, then there are none any more; 0: no end */
 static atomic_int write_failure; /* errno of writes that grow a file past `size_limit` */
 static atomic_llong size_limit;
 static atomic_int frame_failure;     /* errno of the next write that is no zeros */
 static atomic_llong frame_write_max; /* bytes of it that are written nevertheless */
+static atomic_llong frame_offset;    /* where the last frame was written */
+static atomic_int unsynced_count;    /* frames written since the last fdatasync */
 
 ssize_t __wrap_pwrite(int file, const void *bytes, size_t len, off_t offset)
 {
@@ -48,6 +53,10 @@ ssize_t __wrap_pwrite(int file, const void *bytes, size_t len, off_t offset)
         errno = atomic_exchange(&frame_failure, 0);
         return -1;
     }
+    if (is_frame) {
+        atomic_store(&frame_offset, offset);
+        (void)atomic_fetch_add(&unsynced_count, 1);
+    }
     return __real_pwrite(file, bytes, len, offset);
 }
 
@@ -55,8 +64,12 @@ int __wrap_fdatasync(int file)
 {
     int failure = atomic_load(&sync_failure);
 
-    if (failure == 0)
+    if (failure == 0) {
+        atomic_store(&unsynced_count, 0);
         return __real_fdatasync(file);
+    }
+    if (atomic_load(&sync_failures) > 0 && atomic_fetch_sub(&sync_failures, 1) == 1)
+        atomic_store(&sync_failure, 0);
     errno = failure;
     return -1;
 }
@@ -73,6 +86,7 @@ static int make(void **state)
 static int clean(void **state)
 {
     atomic_store(&sync_failure, 0);
+    atomic_store(&sync_failures, 0);
     atomic_store(&write_failure, 0);
     atomic_store(&frame_failure, 0);
     folder_remove(*state);
@@ -117,7 +131,6 @@ static void after_a_failed_sync_nothing_is_written_any_more(void **state)
 {
     struct store *store = open_store(*state, 0);
     struct append *append = append_new("mark 1 4102444800");
-    uint8_t mark[32];
 
     append_many(store, 0, 2);
     assert_true(store_is_writable(store));
@@ -130,10 +143,41 @@ static void after_a_failed_sync_nothing_is_written_any_more(void **state)
     assert_true(store_is_fenced(store));
     assert_false(append_submit(append, store));
     assert_int_equal(store_size(store), 2);
-    mark_of(1, mark);
-    assert_false(store_has_mark(store, mark));
+    assert_false(has_mark(store, 1));
     append_free(append);
     store_close(store);
+}
+
+/* The system took the frame for written when its sync failed: only another write gets it there. */
+static void what_a_failed_sync_left_is_written_again_at_the_next_start(void **state)
+{
+    struct store *store = open_store(*state, 0);
+    long long offset = 0;
+
+    append_many(store, 0, 2);
+    atomic_store(&sync_failure, EIO);
+    assert_false(append_now(store, "nothing"));
+    offset = atomic_exchange(&frame_offset, -1);
+    store_close(store);
+    atomic_store(&sync_failure, 0);
+    store = open_store(*state, 0);
+    assert_int_equal(atomic_load(&frame_offset), offset);
+    assert_int_equal(atomic_load(&unsynced_count), 0);
+    assert_int_equal(store_size(store), 3);
+    store_close(store);
+}
+
+static void a_start_fails_where_the_end_cannot_be_made_durable(void **state)
+{
+    struct store *store = open_store(*state, 0);
+
+    append_many(store, 0, 2);
+    store_close(store);
+    atomic_store(&sync_failure, EIO);
+    expect_no_store(*state, ERROR_IO, "cannot make the end of the log durable");
+    atomic_store(&sync_failure, 0);
+    store_close(open_store(*state, 0));
+    expect_entries(*state, 2);
 }
 
 static void what_waits_behind_a_failed_sync_fails_too(void **state)
@@ -291,11 +335,40 @@ static void an_error_while_working_ahead_fences(void **state)
     store_close(store);
 }
 
+static void no_chore(void *context)
+{
+    (void)context;
+}
+
+/* Who asked again once waited for ever, while zeros were written again and again. */
+static void a_grower_that_broke_works_no_more_and_says_so_at_once(void **state)
+{
+    struct grower grower = { .chore = no_chore, .chore_every_ms = 60000 };
+    struct error error = { 0 };
+    uint64_t zeroed = 0;
+    int file = -1;
+
+    store_close(open_store(*state, 0));
+    zeroed = folder_size(*state, "segments/00000000000000000000.seg");
+    grower.folder = open(folder_path(*state, "segments"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(grower_start(&grower, 0, zeroed, &error));
+    atomic_store(&sync_failures, 1);
+    atomic_store(&sync_failure, EIO);
+    assert_int_equal(grower_wait(&grower, zeroed + 4096), EIO);
+    assert_int_equal(grower_wait(&grower, zeroed + 4096), EIO);
+    assert_int_equal(grower_roll(&grower, 1, 4096, &file), EIO);
+    assert_false(grower_look(&grower, &zeroed));
+    grower_stop(&grower);
+    (void)close(grower.folder);
+}
+
 int main(void)
 {
 #define STORE_TEST(function) cmocka_unit_test_setup_teardown(function, make, clean)
     const struct CMUnitTest tests[] = {
         STORE_TEST(after_a_failed_sync_nothing_is_written_any_more),
+        STORE_TEST(what_a_failed_sync_left_is_written_again_at_the_next_start),
+        STORE_TEST(a_start_fails_where_the_end_cannot_be_made_durable),
         STORE_TEST(what_waits_behind_a_failed_sync_fails_too),
         STORE_TEST(a_write_error_that_is_not_about_space_fences),
         STORE_TEST(a_short_write_for_lack_of_space_leaves_nothing_behind),
@@ -304,6 +377,7 @@ int main(void)
         STORE_TEST(without_space_for_a_new_segment_revocations_stay_in_the_old_one),
         STORE_TEST(a_revocation_passes_others_that_find_no_space),
         STORE_TEST(an_error_while_working_ahead_fences),
+        STORE_TEST(a_grower_that_broke_works_no_more_and_says_so_at_once),
     };
 #undef STORE_TEST
 

@@ -87,6 +87,11 @@ static void an_erased_private_part_is_empty(void **state)
     memcpy(bytes + FRAME_HEAD_LEN + frame.head.body_len, erased, sizeof(erased));
     assert_true(read_whole(bytes, &frame));
     assert_true(frame_private(&frame, 0, &part));
+    assert_non_null(part.data);
+    assert_int_equal(part.len, 0);
+    /* The mark alone counts: what is behind it goes next. */
+    bytes[FRAME_HEAD_LEN + frame.head.body_len + 5] = 'x';
+    assert_true(frame_private(&frame, 0, &part));
     assert_int_equal(part.len, 0);
     free(bytes);
 }

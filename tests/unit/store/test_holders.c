@@ -1,18 +1,13 @@
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "store/help.h"
 #include "store/snapshot.h"
 #include "store/state.h"
 #include "tests/test.h"
 
-/* Marks that one holder may use several times. */
+/* Marks that one holder may use several times, in a folder; the rest is in conformance_rows.c. */
 
 static int make(void **state)
 {
@@ -36,7 +31,7 @@ static struct store_mark find(const struct store *store, unsigned number)
     uint8_t key[32];
 
     mark_of(number, key);
-    return store_mark(store, key, &mark) ? mark : (struct store_mark){ 0 };
+    return store_mark(store, key, &mark, &(struct error){ 0 }) ? mark : (struct store_mark){ 0 };
 }
 
 /* Use mark 1 as `holder`, at most `uses_max` times. */
@@ -54,81 +49,6 @@ static bool use(struct store *store, unsigned holder, unsigned lease, unsigned u
     return is_used;
 }
 
-static void the_holder_uses_a_mark_as_often_as_it_may(void **state)
-{
-    struct store *store = open_store(*state, 0);
-
-    for (unsigned i = 1; i <= 3; i++) {
-        assert_true(use(store, 7, 0, 3));
-        assert_int_equal(find(store, 1).uses, i);
-        assert_int_equal(find(store, 1).first_index, 0);
-    }
-    assert_false(use(store, 7, 0, 3));
-    assert_int_equal(find(store, 1).uses, 3);
-    store_close(store);
-}
-
-static void nobody_else_uses_a_mark(void **state)
-{
-    struct store *store = open_store(*state, 0);
-
-    assert_true(use(store, 7, 0, 5));
-    assert_false(use(store, 8, 0, 5));
-    assert_false(use(store, 0, 0, 5));
-    assert_int_equal(find(store, 1).uses, 1);
-    store_close(store);
-}
-
-static void without_a_holder_a_mark_is_used_once(void **state)
-{
-    struct store *store = open_store(*state, 0);
-
-    assert_true(use(store, 0, 0, 5));
-    assert_false(use(store, 0, 0, 5));
-    assert_false(use(store, 7, 0, 5));
-    store_close(store);
-}
-
-static void a_mark_is_used_255_times_and_not_once_more(void **state)
-{
-    struct store *store = open_store(*state, 0);
-
-    for (unsigned i = 0; i < STORE_MARK_USES_MAX; i++)
-        assert_true(use(store, 7, 0, 1000));
-    assert_false(use(store, 7, 0, 1000));
-    store_close(store);
-}
-
-static void a_freed_use_can_be_had_again(void **state)
-{
-    struct store *store = open_store(*state, 0);
-
-    assert_true(use(store, 7, 0, 2));
-    assert_true(use(store, 7, 0, 2));
-    assert_true(append_now(store, "free 1"));
-    assert_int_equal(find(store, 1).uses, 1);
-    assert_false(use(store, 8, 0, 2));
-    assert_true(use(store, 7, 0, 2));
-    assert_true(append_now(store, "free 1"));
-    assert_true(append_now(store, "free 1"));
-    assert_int_equal(find(store, 1).uses, 0);
-    assert_true(use(store, 8, 0, 1));
-    store_close(store);
-}
-
-static void both_entries_of_a_lease_are_one_use(void **state)
-{
-    struct store *store = open_store(*state, 0);
-
-    assert_true(use(store, 7, 4, 3));
-    assert_true(append_now(store, "lease 4 1 4102444800"));
-    assert_true(append_now(store, "use 1 7 4"));
-    assert_int_equal(find(store, 1).uses, 1);
-    assert_true(use(store, 7, 5, 3));
-    assert_int_equal(find(store, 1).uses, 2);
-    store_close(store);
-}
-
 /* Two tokens can have one mark: an issuer may give an id twice. */
 static void a_later_use_does_not_end_a_mark_earlier(void **unused)
 {
@@ -140,50 +60,16 @@ static void a_later_use_does_not_end_a_mark_earlier(void **unused)
     assert_non_null(state);
     mark_of(1, change.mark);
     holder_of(7, change.holder);
-    assert_true(state_apply(state, &change, 0, 100));
+    assert_true(state_apply(state, &(struct pending_change){ &change, 0, 0 }, 100));
     change.expires_s = 200;
-    assert_true(state_apply(state, &change, 1, 100));
+    assert_true(state_apply(state, &(struct pending_change){ &change, 1, 0 }, 100));
     assert_true(state_mark(state, change.mark, 1999, &mark));
     assert_int_equal(mark.uses, 2);
     change.expires_s = 3000;
-    assert_true(state_apply(state, &change, 2, 100));
+    assert_true(state_apply(state, &(struct pending_change){ &change, 2, 0 }, 100));
     assert_true(state_mark(state, change.mark, 2999, &mark));
     assert_false(state_mark(state, change.mark, 3000, &mark));
     state_free(state);
-}
-
-struct race {
-    struct store *store;
-    unsigned uses_max;
-    atomic_uint winners;
-};
-
-static void *race_once(void *context)
-{
-    struct race *race = context;
-
-    if (use(race->store, 7, 0, race->uses_max))
-        atomic_fetch_add(&race->winners, 1);
-    return NULL;
-}
-
-static void of_many_uses_at_once_exactly_as_many_win_as_may(void **state)
-{
-    struct store *store = open_store(*state, 0);
-
-    for (unsigned uses_max = 1; uses_max <= 8; uses_max++) {
-        struct race race = { .store = store, .uses_max = uses_max };
-        pthread_t threads[16];
-
-        for (size_t i = 0; i < COUNT(threads); i++)
-            assert_int_equal(pthread_create(&threads[i], NULL, race_once, &race), 0);
-        for (size_t i = 0; i < COUNT(threads); i++)
-            assert_int_equal(pthread_join(threads[i], NULL), 0);
-        assert_int_equal(atomic_load(&race.winners), uses_max);
-        for (unsigned i = 0; i < uses_max; i++)
-            assert_true(append_now(store, "free 1"));
-    }
-    store_close(store);
 }
 
 static void expect_two_uses(const struct folder *folder)
@@ -200,33 +86,6 @@ static void expect_two_uses(const struct folder *folder)
     assert_true(use(store, 7, 0, 3));
     assert_false(use(store, 7, 0, 3));
     store_close(store);
-}
-
-static void uses_live_through_a_restart(void **state)
-{
-    struct store *store = open_store(*state, 0);
-
-    assert_true(use(store, 7, 1, 3));
-    assert_true(use(store, 7, 2, 3));
-    store_close(store);
-    expect_two_uses(*state);
-}
-
-static void uses_live_through_kill_9(void **state)
-{
-    int status = 0;
-    pid_t child = fork();
-
-    if (child == 0) {
-        struct store *store = open_store(*state, 0);
-
-        if (!use(store, 7, 1, 3) || !use(store, 7, 2, 3))
-            _exit(1);
-        (void)raise(SIGKILL);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status));
-    expect_two_uses(*state);
 }
 
 static void an_older_snapshot_is_read_as_none(void **state)
@@ -268,7 +127,7 @@ static void apply_log(struct state *state, unsigned from, unsigned to)
         size_t count = changes_of(i, changes);
 
         for (size_t k = 0; k < count; k++)
-            assert_true(state_apply(state, &changes[k], i, 0));
+            assert_true(state_apply(state, &(struct pending_change){ &changes[k], i, 0 }, 0));
     }
 }
 
@@ -303,16 +162,7 @@ static void entries_that_are_read_again_count_once(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HOLDER_TEST(the_holder_uses_a_mark_as_often_as_it_may),
-        HOLDER_TEST(nobody_else_uses_a_mark),
-        HOLDER_TEST(without_a_holder_a_mark_is_used_once),
-        HOLDER_TEST(a_mark_is_used_255_times_and_not_once_more),
-        HOLDER_TEST(a_freed_use_can_be_had_again),
-        HOLDER_TEST(both_entries_of_a_lease_are_one_use),
         cmocka_unit_test(a_later_use_does_not_end_a_mark_earlier),
-        HOLDER_TEST(of_many_uses_at_once_exactly_as_many_win_as_may),
-        HOLDER_TEST(uses_live_through_a_restart),
-        HOLDER_TEST(uses_live_through_kill_9),
         HOLDER_TEST(an_older_snapshot_is_read_as_none),
         cmocka_unit_test(entries_that_are_read_again_count_once),
     };

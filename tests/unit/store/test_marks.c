@@ -211,17 +211,18 @@ static void a_mark_that_may_be_forgotten_is_not_set_under_a_guard(void **state)
     struct state *rows = state_new();
     struct append *append = append_new("mark 1 1000");
     struct batch batch;
+    const struct state_times times = { 900, 900 };
 
     (void)state;
     append_guard_mark(append, 1);
     assert_true(batch_init(&batch));
-    state_sweep(rows, 999, 999);
-    batch_start(&batch, 0, 900000);
-    batch_take(&batch, rows, append_proposal(append), 900);
+    state_sweep(rows, 999);
+    batch_start(&batch, 0, 900000, &times);
+    batch_take(&batch, rows, append_proposal(append));
     assert_true(append_proposal(append)->is_committed);
-    state_sweep(rows, 1000, 1000);
-    batch_start(&batch, 0, 900000);
-    batch_take(&batch, rows, append_proposal(append), 900);
+    state_sweep(rows, 1000);
+    batch_start(&batch, 0, 900000, &times);
+    batch_take(&batch, rows, append_proposal(append));
     assert_false(append_proposal(append)->is_committed);
     assert_int_equal(append_proposal(append)->error.code, ERROR_LEDGER);
     assert_int_equal(append_proposal(append)->failed_guard, 1);

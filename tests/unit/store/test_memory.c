@@ -52,7 +52,9 @@ static bool read_all(const struct folder *folder, struct error *error)
 
 static bool open_and_close(const struct folder *folder, struct error *error)
 {
-    struct store_options options = { folder->path, test_fold, 4096 };
+    struct store_options options = { .location = folder->path,
+                                     .fold = test_fold,
+                                     .segment_bytes = 4096 };
     struct store *store = NULL;
 
     if (!store_open(&options, &store, error))
@@ -119,19 +121,29 @@ static void a_state_without_memory_keeps_what_it_had(void **unused)
         lease.lease = (struct store_lease){ .state = LEASE_ISSUED, .expires_s = FAR_AWAY_S };
         lease_id_of(i, lease.lease.id);
         handle_of(i, lease.lease.handle_sha256);
+        for (int kind = 0; kind < STORE_KEY_COUNT; kind++)
+            key_of((enum store_lease_key)kind, i, lease.lease.keys[kind]);
         fail_memory_at(1);
-        failures += state_apply(state, &mark, i, 0) ? 0 : 1;
-        fail_memory_at(1 + i % 3);
-        failures += state_apply(state, &lease, i, 0) ? 0 : 1;
+        failures += state_apply(state, &(struct pending_change){ &mark, i, 0 }, 0) ? 0 : 1;
+        fail_memory_at(1 + i % 7);
+        failures += state_apply(state, &(struct pending_change){ &lease, i, 0 }, 0) ? 0 : 1;
         fail_memory_at(0);
-        assert_true(state_apply(state, &mark, i, 0));
-        assert_true(state_apply(state, &lease, i, 0));
+        assert_true(state_apply(state, &(struct pending_change){ &mark, i, 0 }, 0));
+        assert_true(state_apply(state, &(struct pending_change){ &lease, i, 0 }, 0));
         assert_true(state_has_mark(state, mark.mark, 0));
         assert_true(state_lease_by_handle(state, lease.lease.handle_sha256, &found));
     }
     assert_true(failures > 0);
     assert_int_equal(state->marks.count, 2000);
     assert_int_equal(state->leases.count, 2000);
+    assert_int_equal(state_live_lease_count(state), 2000);
+    for (unsigned i = 0; i < 2000; i++) {
+        uint8_t key[STORE_KEY_LEN];
+        struct store_lease found[2];
+
+        key_of(STORE_KEY_COMMIT, i, key);
+        assert_int_equal(state_leases_under(state, STORE_KEY_COMMIT, key, found, 2), 1);
+    }
     state_free(state);
 }
 

@@ -59,6 +59,48 @@ static void entries_are_found_in_any_order(void **state)
     store_close(store);
 }
 
+static void a_place_leads_there_and_a_wrong_one_does_no_harm(void **state)
+{
+    enum {
+        MANY = 500,
+        PLACES = 10
+    };
+    struct store *store = open_store(*state, ROLL_OFTEN * 8);
+    OWNED(store_reader_close) struct store_reader *reader = NULL;
+    OWNED(store_reader_close) struct store_reader *other = NULL;
+    struct store_place places[PLACES];
+    struct error error = { 0 };
+
+    append_many(store, 0, MANY);
+    assert_true(store_reader_open(((struct folder *)*state)->path, &reader, &error));
+    assert_true(store_reader_open(((struct folder *)*state)->path, &other, &error));
+    assert_false(store_reader_place(reader, &places[0]));
+    for (unsigned i = 0; i < PLACES; i++) {
+        expect_entry(reader, i * 49);
+        assert_true(store_reader_place(reader, &places[i]));
+        assert_true(places[i].first_index <= i * 49);
+    }
+    for (unsigned i = PLACES; i-- > 0;) {
+        store_reader_hint(other, &places[i]);
+        expect_entry(other, i * 49 + 7);
+    }
+    for (unsigned i = 1; i < PLACES; i++) {
+        struct store_place wrong[] = { places[i], places[i], places[i], places[i], places[i] };
+
+        wrong[0].offset += 8;
+        wrong[1].offset = UINT64_MAX - 3;
+        wrong[2].segment++;
+        wrong[3].first_index = MANY + 7;
+        wrong[4].first_index -= 1;
+        for (size_t each = 0; each < COUNT(wrong); each++) {
+            store_reader_hint(reader, &wrong[each]);
+            expect_entry(reader, i * 49 + 3);
+            expect_entry(reader, MANY - 1);
+        }
+    }
+    store_close(store);
+}
+
 static void a_reader_sees_what_was_durable_when_it_was_refreshed(void **state)
 {
     struct store *store = open_store(*state, ROLL_OFTEN);
@@ -85,28 +127,6 @@ static void a_reader_sees_what_was_durable_when_it_was_refreshed(void **state)
             expect_entry(of_folder, k);
         }
     }
-    store_close(store);
-}
-
-static void private_parts_are_beside_their_entries(void **state)
-{
-    struct store *store = open_store(*state, 0);
-    struct append *append = append_new("entry 0");
-    OWNED(store_reader_close) struct store_reader *reader = NULL;
-    struct error error = { 0 };
-    struct str entry = { 0 };
-    struct str part = { 0 };
-
-    append_private(append, "{\"salt\":1}");
-    append_add(append, "entry 1");
-    assert_true(append_submit(append, store));
-    assert_true(append_wait(append));
-    assert_true(store_reader_new(store, &reader, &error));
-    assert_true(store_reader_get(reader, 0, &entry, &part, &error));
-    assert_true(str_eq(part, STR("{\"salt\":1}")));
-    assert_true(store_reader_get(reader, 1, &entry, &part, &error));
-    assert_int_equal(part.len, 0);
-    append_free(append);
     store_close(store);
 }
 
@@ -204,8 +224,8 @@ int main(void)
 #define STORE_TEST(function) cmocka_unit_test_setup_teardown(function, make, clean)
     const struct CMUnitTest tests[] = {
         STORE_TEST(entries_are_found_in_any_order),
+        STORE_TEST(a_place_leads_there_and_a_wrong_one_does_no_harm),
         STORE_TEST(a_reader_sees_what_was_durable_when_it_was_refreshed),
-        STORE_TEST(private_parts_are_beside_their_entries),
         STORE_TEST(where_there_is_no_store_there_is_no_reader),
         STORE_TEST(damage_is_told_and_the_rest_can_be_read),
         STORE_TEST(damage_in_the_last_segment_ends_the_log_there),

@@ -232,14 +232,6 @@ static void segments_that_vanished_are_refused(void **state)
     expect_no_store(*state, ERROR_INVALID, "no segments");
 }
 
-static bool has_mark(const struct store *store, unsigned number)
-{
-    uint8_t mark[32];
-
-    mark_of(number, mark);
-    return store_has_mark(store, mark);
-}
-
 static void a_missing_or_bad_snapshot_only_costs_time(void **state)
 {
     struct store *store = open_store(*state, ROLL_OFTEN);
@@ -336,7 +328,7 @@ static void leases_of_long_ago_are_forgotten_while_the_log_is_read(void **state)
     remove_file(*state, "snapshot");
     store = open_store(*state, 0);
     lease_id_of(1, id);
-    assert_false(store_lease_by_id(store, str_from(id), &lease));
+    assert_false(store_lease_by_id(store, str_from(id), &lease, &(struct error){ 0 }));
     store_close(store);
 }
 

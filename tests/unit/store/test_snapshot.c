@@ -26,11 +26,11 @@ static void fill_state(struct state *state)
 
     for (unsigned i = 0; i < 20; i++) {
         mark_of(i, mark.mark);
-        assert_true(state_apply(state, &mark, i, 0));
+        assert_true(state_apply(state, &(struct pending_change){ &mark, i, 0 }, 0));
         lease.lease = (struct store_lease){ .state = LEASE_ISSUED, .expires_s = FAR_AWAY_S + i };
         lease_id_of(i, lease.lease.id);
         handle_of(i, lease.lease.handle_sha256);
-        assert_true(state_apply(state, &lease, i, 0));
+        assert_true(state_apply(state, &(struct pending_change){ &lease, i, 0 }, 0));
     }
 }
 
@@ -178,7 +178,7 @@ static void apply_range(struct state *state, unsigned from, unsigned to)
     for (unsigned i = from; i < to; i++) {
         struct store_change change = busy_change(i);
 
-        assert_true(state_apply(state, &change, i + 1, 0));
+        assert_true(state_apply(state, &(struct pending_change){ &change, i + 1, 0 }, 0));
     }
 }
 
@@ -191,6 +191,92 @@ static void *be_busy(void *context)
         atomic_store(&busy->applied, i + 1);
     }
     return NULL;
+}
+
+static void an_older_snapshot_is_no_snapshot(void **unused)
+{
+    struct folder folder;
+
+    (void)unused;
+    folder_make(&folder);
+    write_one(&folder);
+    folder_flip(&folder, SNAPSHOT_NAME, 6); /* the version: 3 becomes another digit */
+    expect_damaged(&folder);
+    folder_remove(&folder);
+}
+
+static void a_snapshot_has_all_that_rows_say(void **unused)
+{
+    struct folder folder;
+    struct state *state = state_new();
+    struct state *other = state_new();
+    struct store_change lease = { .kind = STORE_PUT_LEASE };
+    struct store_change approval = { .kind = STORE_PUT_APPROVAL };
+    struct log_position read_position = { 0 };
+    struct store_lease leases[2] = { 0 };
+    struct store_approval approvals[2] = { 0 };
+    struct error error = { 0 };
+    int descriptor = -1;
+
+    (void)unused;
+    folder_make(&folder);
+    descriptor = open_folder(&folder);
+    lease.lease = (struct store_lease){ .state = LEASE_UNKNOWN,
+                                        .debt = DEBT_OWED,
+                                        .outcome = OUTCOME_FAILURE,
+                                        .attempt = 65535,
+                                        .heartbeat_s = 65534,
+                                        .renewal = 65533,
+                                        .expires_s = FAR_AWAY_S,
+                                        .kept_until_s = FAR_AWAY_S + 1,
+                                        .has_credentials = true };
+    memset(lease.lease.keys, 7, sizeof(lease.lease.keys));
+    lease_id_of(1, lease.lease.id);
+    handle_of(1, lease.lease.handle_sha256);
+    approval.approval = (struct store_approval){ .state = APPROVAL_USED,
+                                                 .expires_s = FAR_AWAY_S,
+                                                 .is_break_glass = true };
+    lease_id_of(2, approval.approval.id);
+    code_of(2, approval.approval.code_sha256);
+    approved_of(2, approval.approval.digest);
+    holder_of(2, approval.approval.people[0]);
+    assert_true(state_apply(state, &(struct pending_change){ &lease, 3, 1000 }, 0));
+    assert_true(state_apply(state, &(struct pending_change){ &approval, 4, 1000 }, 0));
+    assert_true(snapshot_write(descriptor, state, &position, &error));
+    assert_true(snapshot_read(descriptor, other, &read_position, &error));
+    for (size_t i = 0; i < 2; i++) {
+        struct state *each = i == 0 ? state : other;
+
+        assert_true(state_lease_by_id(each, lease.lease.id, &leases[i]));
+        assert_true(state_approval(each, APPROVAL_BY_ID, approval.approval.id, 0, &approvals[i]));
+    }
+    assert_memory_equal(leases[1].handle_sha256, leases[0].handle_sha256, 32);
+    assert_memory_equal(leases[1].keys, lease.lease.keys, sizeof(lease.lease.keys));
+    assert_int_equal(leases[1].state, LEASE_UNKNOWN);
+    assert_int_equal(leases[1].debt, DEBT_OWED);
+    assert_int_equal(leases[1].outcome, OUTCOME_FAILURE);
+    assert_int_equal(leases[1].attempt, 65535);
+    assert_int_equal(leases[1].heartbeat_s, 65534);
+    assert_int_equal(leases[1].renewal, 65533);
+    assert_int_equal(leases[1].kept_until_s, FAR_AWAY_S + 1);
+    assert_int_equal(leases[1].opened_s, 1000);
+    assert_int_equal(leases[1].renewed_s, 1000);
+    assert_int_equal(leases[1].ended_s, 1000);
+    assert_int_equal(leases[1].credentials_index, 3);
+    assert_true(leases[1].has_credentials);
+    assert_string_equal(approvals[1].id, approvals[0].id);
+    assert_memory_equal(approvals[1].code_sha256, approvals[0].code_sha256, 32);
+    assert_memory_equal(approvals[1].digest, approvals[0].digest, 32);
+    assert_memory_equal(approvals[1].people, approvals[0].people, sizeof(approvals[0].people));
+    assert_int_equal(approvals[1].state, APPROVAL_USED);
+    assert_int_equal(approvals[1].opened_index, 4);
+    assert_true(approvals[1].is_break_glass);
+    assert_int_equal(approvals[1].person_count, 1);
+    assert_int_equal(other->leases.owed_count, 1);
+    (void)close(descriptor);
+    state_free(state);
+    state_free(other);
+    folder_remove(&folder);
 }
 
 static void expect_same_rows(struct state *state, struct state *other)
@@ -251,6 +337,8 @@ int main(void)
         cmocka_unit_test(no_snapshot_is_not_found),
         cmocka_unit_test(any_changed_byte_is_damage),
         cmocka_unit_test(any_missing_end_is_damage),
+        cmocka_unit_test(an_older_snapshot_is_no_snapshot),
+        cmocka_unit_test(a_snapshot_has_all_that_rows_say),
         cmocka_unit_test(a_snapshot_taken_while_rows_change_is_brought_up_to_date),
     };
 

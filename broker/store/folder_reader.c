@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/folder_store.h"
 #include "store/segment.h"
 #include "store/store_internal.h"
 
@@ -23,17 +24,19 @@ struct spot {
     uint64_t offset;
 };
 
-struct store_reader {
-    const struct store *store; /* or NULL: a folder */
-    int folder;                /* of the segments */
+/** Threads: confined */
+struct folder_reader {
+    struct store_reader reader; /* first, so that either is the other */
+    const struct store *store;  /* or NULL: a folder */
+    int folder;                 /* of the segments */
     struct segment_list segments;
     struct segment_view view;
-    uint64_t size;
 
     bool is_damaged; /* a folder's log goes on behind `end`, but cannot be read there */
     struct spot end; /* of a folder's log */
 
     bool has_frame;
+    unsigned erasures;  /* of the store, when the last one was read */
     struct frame frame; /* the last one read; borrows from the view */
     struct spot at;     /* where it begins */
 
@@ -42,21 +45,15 @@ struct store_reader {
     size_t spot_capacity;
 };
 
-static struct store_reader *reader_alloc(void)
+static struct folder_reader *folder_of(struct store_reader *reader)
 {
-    struct store_reader *reader = calloc(1, sizeof(*reader));
-
-    if (reader == NULL)
-        return NULL;
-    reader->folder = -1;
-    segment_view_init(&reader->view);
-    return reader;
+    return (struct folder_reader *)reader;
 }
 
-void store_reader_close(struct store_reader *reader)
+static void close_reader(struct store_reader *base)
 {
-    if (reader == NULL)
-        return;
+    struct folder_reader *reader = folder_of(base);
+
     if (reader->folder >= 0)
         (void)close(reader->folder); /* read-only, nothing to lose */
     segment_view_release(&reader->view);
@@ -66,7 +63,7 @@ void store_reader_close(struct store_reader *reader)
 }
 
 /* Change to a segment unless it is the open one. */
-static bool enter_segment(struct store_reader *reader, uint64_t segment, struct error *error)
+static bool enter_segment(struct folder_reader *reader, uint64_t segment, struct error *error)
 {
     if (reader->view.file >= 0 && reader->view.first_index == segment)
         return true;
@@ -75,7 +72,8 @@ static bool enter_segment(struct store_reader *reader, uint64_t segment, struct 
 }
 
 /* Move `end` behind the whole frames of its segment; `*status` says what stands there. */
-static bool walk_to_end(struct store_reader *reader, enum frame_status *status, struct error *error)
+static bool walk_to_end(struct folder_reader *reader, enum frame_status *status,
+                        struct error *error)
 {
     struct frame frame = { 0 };
 
@@ -93,7 +91,7 @@ static bool walk_to_end(struct store_reader *reader, enum frame_status *status, 
 }
 
 /* The first segment behind `end`'s, or false. */
-static bool next_segment(const struct store_reader *reader, uint64_t *segment)
+static bool next_segment(const struct folder_reader *reader, uint64_t *segment)
 {
     for (size_t i = 0; i < reader->segments.count; i++) {
         if (reader->segments.first_indices[i] > reader->end.segment) {
@@ -105,7 +103,7 @@ static bool next_segment(const struct store_reader *reader, uint64_t *segment)
 }
 
 /* Find a folder's end: from the last one known, else from the last segment's beginning. */
-static bool find_end(struct store_reader *reader, struct error *error)
+static bool find_end(struct folder_reader *reader, struct error *error)
 {
     enum frame_status status = FRAME_END;
     uint64_t segment = 0;
@@ -124,14 +122,16 @@ static bool find_end(struct store_reader *reader, struct error *error)
             return false;
     }
     reader->is_damaged = status == FRAME_DAMAGED || next_segment(reader, &segment);
-    reader->size = reader->end.index;
+    reader->reader.size = reader->end.index;
     return true;
 }
 
-bool store_reader_refresh(struct store_reader *reader, struct error *error)
+static bool refresh(struct store_reader *base, struct error *error)
 {
+    struct folder_reader *reader = folder_of(base);
+
     if (reader->store != NULL)
-        reader->size = store_size(reader->store);
+        reader->reader.size = store_size(reader->store);
     reader->has_frame = false;
     segment_view_forget(&reader->view);
     if (!segment_list_read(&reader->segments, reader->folder, error))
@@ -139,51 +139,8 @@ bool store_reader_refresh(struct store_reader *reader, struct error *error)
     return reader->store != NULL || find_end(reader, error);
 }
 
-static bool open_reader(int parent, const char *path, const struct store *store,
-                        struct store_reader **out, struct error *error)
-{
-    OWNED(store_reader_close) struct store_reader *reader = reader_alloc();
-
-    if (reader == NULL)
-        return error_set(error, ERROR_MEMORY, "no memory for a reader");
-    reader->store = store;
-    reader->folder = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (reader->folder < 0)
-        return error_set_errno(error, SEGMENT_FOLDER ": cannot open");
-    if (!store_reader_refresh(reader, error))
-        return false;
-    *out = TAKE(reader);
-    return true;
-}
-
-bool store_reader_new(const struct store *store, struct store_reader **reader, struct error *error)
-{
-    return open_reader(store->folders.segments, ".", store, reader, error);
-}
-
-bool store_reader_open(const char *folder, struct store_reader **reader, struct error *error)
-{
-    int parent = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool is_open = false;
-
-    if (parent < 0)
-        return error_set_errno(error, "store %s: cannot open", folder);
-    if (faccessat(parent, SEGMENT_FOLDER, X_OK, 0) != 0 && errno == ENOENT) {
-        (void)close(parent); /* read-only, nothing to lose */
-        return error_set(error, ERROR_INVALID, "%s: there is no store", folder);
-    }
-    is_open = open_reader(parent, SEGMENT_FOLDER, NULL, reader, error);
-    (void)close(parent); /* read-only, nothing to lose */
-    return is_open || error_wrap(error, "store %s", folder);
-}
-
-uint64_t store_reader_size(const struct store_reader *reader)
-{
-    return reader->size;
-}
-
 /* How many spots stand at or before `index`. */
-static size_t spots_until(const struct store_reader *reader, uint64_t index)
+static size_t spots_until(const struct folder_reader *reader, uint64_t index)
 {
     size_t low = 0;
     size_t high = reader->spot_count;
@@ -200,7 +157,7 @@ static size_t spots_until(const struct store_reader *reader, uint64_t index)
 }
 
 /* Remember a place far enough from the one before it. Without memory the next search walks more. */
-static void remember(struct store_reader *reader, struct spot spot)
+static void remember(struct folder_reader *reader, struct spot spot)
 {
     size_t position = spots_until(reader, spot.index);
     uint64_t previous = 0;
@@ -228,7 +185,7 @@ static void remember(struct store_reader *reader, struct spot spot)
 }
 
 /* The nearest known place at or before `index`. */
-static struct spot nearest(const struct store_reader *reader, uint64_t index)
+static struct spot nearest(const struct folder_reader *reader, uint64_t index)
 {
     uint64_t segment = reader->segments.first_indices[segment_list_find(&reader->segments, index)];
     size_t position = spots_until(reader, index);
@@ -243,7 +200,7 @@ static struct spot nearest(const struct store_reader *reader, uint64_t index)
 }
 
 /* Walk from head to head until the frame that holds `index`. */
-static bool walk_to(struct store_reader *reader, struct spot *spot, uint64_t index,
+static bool walk_to(struct folder_reader *reader, struct spot *spot, uint64_t index,
                     struct error *error)
 {
     for (;;) {
@@ -262,7 +219,7 @@ static bool walk_to(struct store_reader *reader, struct spot *spot, uint64_t ind
     }
 }
 
-static bool load_frame(struct store_reader *reader, uint64_t index, struct error *error)
+static bool load_frame(struct folder_reader *reader, uint64_t index, struct error *error)
 {
     struct spot spot = nearest(reader, index);
     enum frame_status status = FRAME_END;
@@ -280,21 +237,35 @@ static bool load_frame(struct store_reader *reader, uint64_t index, struct error
     return true;
 }
 
-static bool holds(const struct store_reader *reader, uint64_t index)
+/* What was read before an erasure may hold what was erased. */
+static void notice_erasures(struct folder_reader *reader)
+{
+    unsigned erasures = reader->store == NULL ? 0 : atomic_load(&reader->store->erasures);
+
+    if (erasures == reader->erasures)
+        return;
+    reader->erasures = erasures;
+    reader->has_frame = false;
+    segment_view_wipe(&reader->view);
+}
+
+static bool holds(const struct folder_reader *reader, uint64_t index)
 {
     return reader->has_frame && index >= reader->at.index &&
            index - reader->at.index < reader->frame.head.entry_count;
 }
 
-bool store_reader_get(struct store_reader *reader, uint64_t index, struct str *entry,
-                      struct str *private_part, struct error *error)
+static bool get(struct store_reader *base, uint64_t index, struct str *entry,
+                struct str *private_part, struct error *error)
 {
+    struct folder_reader *reader = folder_of(base);
     uint32_t position = 0;
 
-    if (index >= reader->size && reader->is_damaged)
+    if (index >= reader->reader.size && reader->is_damaged)
         return segment_view_refuse(&reader->view, reader->end.offset, "damaged", error);
-    if (index >= reader->size)
+    if (index >= reader->reader.size)
         return error_set(error, ERROR_NOT_FOUND, "there is no entry %" PRIu64, index);
+    notice_erasures(reader);
     if (!holds(reader, index) && !load_frame(reader, index, error))
         return false;
     position = (uint32_t)(index - reader->at.index);
@@ -302,4 +273,97 @@ bool store_reader_get(struct store_reader *reader, uint64_t index, struct str *e
         return segment_view_refuse(&reader->view, reader->at.offset, "damaged private part", error);
     *entry = frame_entry(&reader->frame, position);
     return true;
+}
+
+static bool place(const struct store_reader *base, struct store_place *place)
+{
+    const struct folder_reader *reader = (const struct folder_reader *)base;
+
+    if (!reader->has_frame)
+        return false;
+    *place = (struct store_place){ reader->at.index, reader->at.segment, reader->at.offset };
+    return true;
+}
+
+static bool is_spot_near(const struct folder_reader *reader, const struct store_place *place)
+{
+    size_t position = spots_until(reader, place->first_index);
+    const struct spot *spot = position > 0 ? &reader->spots[position - 1] : NULL;
+
+    return spot && spot->segment == place->segment && spot->offset <= place->offset &&
+           place->offset - spot->offset < SPOT_DISTANCE;
+}
+
+/* Whoever gives the hint may be wrong: a spot is one where the head says so. */
+static void hint(struct store_reader *base, const struct store_place *place)
+{
+    struct folder_reader *reader = folder_of(base);
+    const struct segment_list *segments = &reader->segments;
+    struct error ignored = { 0 };
+    struct frame_head head = { 0 };
+    bool is_head = false;
+
+    if (place->first_index >= reader->reader.size || place->offset > INT64_MAX / 2 ||
+        segments->count == 0 ||
+        segments->first_indices[segment_list_find(segments, place->first_index)] !=
+            place->segment ||
+        is_spot_near(reader, place))
+        return;
+    reader->has_frame = false;
+    if (enter_segment(reader, place->segment, &ignored) &&
+        segment_view_head(&reader->view, place->offset, place->first_index, &is_head, &head,
+                          &ignored) &&
+        is_head)
+        remember(reader, (struct spot){ place->first_index, place->segment, place->offset });
+}
+
+static const struct store_reader_backend folder_reader_backend = {
+    .close = close_reader,
+    .refresh = refresh,
+    .get = get,
+    .place = place,
+    .hint = hint,
+};
+
+static bool open_reader(int parent, const char *path, const struct store *store,
+                        struct store_reader **out, struct error *error)
+{
+    struct folder_reader *reader = calloc(1, sizeof(*reader));
+
+    if (reader == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for a reader");
+    reader->reader.backend = &folder_reader_backend;
+    reader->store = store;
+    segment_view_init(&reader->view);
+    reader->folder = openat(parent, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (reader->folder < 0)
+        (void)error_set_errno(error, SEGMENT_FOLDER ": cannot open");
+    else if (refresh(&reader->reader, error)) {
+        *out = &reader->reader;
+        return true;
+    }
+    close_reader(&reader->reader);
+    return false;
+}
+
+bool folder_reader_new(const struct store *store, int segments, struct store_reader **reader,
+                       struct error *error)
+{
+    return open_reader(segments, ".", store, reader, error);
+}
+
+bool folder_reader_open(const char *folder, struct store_reader **reader, struct error *error)
+{
+    int parent = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_open = false;
+
+    if (parent < 0)
+        return error_set_errno(error, "store %s: cannot open", folder);
+    if (faccessat(parent, SEGMENT_FOLDER, X_OK, 0) != 0 && errno == ENOENT) {
+        (void)close(parent); /* read-only, nothing to lose */
+        return error_set(error, ERROR_INVALID, "%s: there is no store", folder);
+    }
+    is_open = open_reader(parent, SEGMENT_FOLDER, NULL, reader, error);
+    (void)close(parent); /* read-only, nothing to lose */
+    return is_open || error_wrap(error, "store %s", folder);
 }
