@@ -13,14 +13,13 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/json.h"
-#include "base/time_text.h"
 #include "ledger/entry.h"
+#include "ledger/entry_order.h"
+#include "ledger/note.h"
 #include "ledger/tile.h"
+#include "pg/dsn.h"
 #include "store/store.h"
 
-#define NOTE_MAX ((size_t)16 * 1024)
-#define RECEIPT_MAX ((size_t)128 * 1024)
 #define ENTRY_HEAD_LEN 2
 #define BUNDLE_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + ENTRY_HEAD_LEN))
 #define PROGRESS_EVERY 4096
@@ -30,13 +29,16 @@ struct auditor {
     const struct audit_options *options;
     struct audit_report *report;
     struct arena *arena;
-    struct note_verifier verifier;
+    struct note_verifier own[NOTE_LOGS_MAX]; /* of the folder, where the caller has none */
+    struct note_trust trust;
     struct checkpoint checkpoint; /* size 0: none */
+    struct against against;
     struct store_reader *reader;
-    int tiles; /* -1: there are none */
+    bool is_database; /* tiles are in its brokers' folders, not in the store */
+    int tiles;        /* -1: there are none */
 
     struct tile_edge *edge;
-    int64_t time_ms;
+    struct entry_order order;
     struct buf bundle;
     size_t bundle_ends[TILE_WIDTH + 1]; /* of the entries in it */
     char *read_bytes;                   /* BUNDLE_MAX, for what is read to compare */
@@ -56,45 +58,64 @@ static const char *path_in_log(const struct auditor *auditor, const char *name)
     return log == NULL ? NULL : file_join(auditor->arena, log, name);
 }
 
-/* The caller's key, else the one that lies beside the log. */
-static bool find_verifier(struct auditor *auditor)
+/* The keys that lie beside the log. */
+static bool read_own_keys(struct auditor *auditor)
 {
     const char *path = path_in_log(auditor, "verifier");
-    struct str text = auditor->options->verifier_key;
     struct error cause = { 0 };
+    struct str text = { 0 };
 
-    auditor->report->is_key_trusted = text.len > 0;
-    if (text.len == 0 &&
-        (path == NULL || !file_read(auditor->arena, path, NOTE_MAX, &text, &cause)))
+    if (path == NULL || !file_read(auditor->arena, path, NOTE_BYTES_MAX, &text, &cause))
         return error_set(auditor->error, ERROR_CONFIG, "no verifier key: %s", cause.cause);
-    if (!note_verifier_parse(str_trim(text), &auditor->verifier, auditor->error))
+    auditor->trust.logs = auditor->own;
+    return note_keys_parse(text, NOTE_KEY_LOG, auditor->own, NOTE_LOGS_MAX,
+                           &auditor->trust.log_count, auditor->error) &&
+           (auditor->trust.log_count > 0 ||
+            error_set(auditor->error, ERROR_CONFIG, "no verifier key: %s is empty", path));
+}
+
+/* The caller's keys, else those of the folder. */
+static bool find_keys(struct auditor *auditor)
+{
+    auditor->trust = *auditor->options->trust;
+    auditor->report->is_key_trusted = auditor->trust.log_count > 0;
+    if (auditor->trust.log_count == 0 && !read_own_keys(auditor))
         return false;
-    auditor->report->origin = arena_copy(auditor->arena, auditor->verifier.name);
+    auditor->report->origin = arena_copy(auditor->arena, auditor->trust.logs[0].name);
     return auditor->report->origin.data != NULL ||
            error_set(auditor->error, ERROR_MEMORY, "no memory for an audit");
 }
 
-/* The checkpoint published last; size 0 where there is none. */
-static bool read_checkpoint(const struct auditor *auditor, struct checkpoint *checkpoint,
-                            struct error *error)
+/* The note of the checkpoint published last, empty where there is none. */
+static bool read_note(struct auditor *auditor, struct str *note, struct error *error)
 {
     const char *path = path_in_log(auditor, "checkpoint");
-    struct str note = { 0 };
 
     if (path == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for an audit");
-    if (access(path, F_OK) != 0 && errno == ENOENT)
-        return true;
-    if (!file_read(auditor->arena, path, NOTE_MAX, &note, error))
+    if (access(path, F_OK) == 0 || errno != ENOENT)
+        return file_read(auditor->arena, path, NOTE_BYTES_MAX, note, error);
+    return store_read_checkpoint(auditor->options->folder, auditor->arena, note, error);
+}
+
+/* The checkpoint published last; size 0 where there is none. */
+static bool read_checkpoint(struct auditor *auditor, struct checkpoint *checkpoint,
+                            struct error *error)
+{
+    struct str note = { 0 };
+
+    if (!read_note(auditor, &note, error))
         return false;
-    if (checkpoint_verify(note, &auditor->verifier, checkpoint, error))
+    if (note.len == 0)
+        return true;
+    if (checkpoint_check(note, &auditor->trust, checkpoint, &auditor->report->cosigned, error))
         return true;
     error->code = ERROR_INVALID; /* whatever is wrong with it: it does not verify */
     return error_wrap(error, "checkpoint");
 }
 
 /* Whether a live publisher has put out a larger checkpoint since we began. */
-static bool has_moved_on(const struct auditor *auditor)
+static bool has_moved_on(struct auditor *auditor)
 {
     struct checkpoint checkpoint = { 0 };
 
@@ -157,8 +178,7 @@ static bool is_there(const struct auditor *auditor, const struct tile_path *path
  * The same of a partial one. A full one may have replaced it and, with a live publisher, a longer
  * one that no checkpoint of ours covers.
  */
-static bool partial_holds(const struct auditor *auditor, const struct tile_path *path,
-                          struct str content)
+static bool partial_holds(struct auditor *auditor, const struct tile_path *path, struct str content)
 {
     const struct tile_path full = { path->level, path->number, TILE_WIDTH };
     char name[TILE_PATH_MAX];
@@ -239,10 +259,13 @@ static bool check_file(struct auditor *auditor, const struct tile_path *path,
 {
     struct str content = { 0 };
     char name[TILE_PATH_MAX];
-    bool does_hold = content_of(auditor, path->level, path->width, &content) &&
-                     (path->width == TILE_WIDTH ? file_holds(auditor, path, content)
-                                                : partial_holds(auditor, path, content)) &&
-                     partials_hold(auditor, path, content_of);
+    bool does_hold = auditor->is_database;
+
+    if (!does_hold)
+        does_hold = content_of(auditor, path->level, path->width, &content) &&
+                    (path->width == TILE_WIDTH ? file_holds(auditor, path, content)
+                                               : partial_holds(auditor, path, content)) &&
+                    partials_hold(auditor, path, content_of);
 
     if (does_hold)
         return true;
@@ -295,10 +318,11 @@ static bool check_bundle(struct auditor *auditor, uint64_t index)
 static bool check_checkpoint(struct auditor *auditor)
 {
     struct tile_edge *edge = auditor->edge;
-    struct merkle_hash root = tile_edge_root(edge);
+    struct merkle_hash root;
 
     if (edge->size != auditor->checkpoint.size)
         return true;
+    root = tile_edge_root(edge);
     if (!merkle_hash_eq(&root, &auditor->checkpoint.root))
         return refuse(auditor, edge->size, "the entries before it do not have the signed root");
     for (unsigned level = 0; level < TILE_LEVELS; level++) {
@@ -314,29 +338,32 @@ static bool check_checkpoint(struct auditor *auditor)
 /* Its members, and a time that is not before the last one's. */
 static bool check_form(struct auditor *auditor, struct str entry, uint64_t index)
 {
-    JSON_OWNED json_t *parsed = NULL;
-    struct error cause = { 0 };
-    struct str time = { 0 };
-    int64_t time_ms = 0;
+    struct error why = { 0 };
 
-    if (!entry_parse(entry, &parsed, &cause) || !entry_check(parsed, &cause))
-        return refuse(auditor, index, cause.cause);
-    if (!json_get_str(parsed, "time", &time) || !time_text_parse(time, &time_ms))
-        return refuse(auditor, index, "its time is malformed");
-    if (time_ms < auditor->time_ms)
-        return refuse(auditor, index, "its time is before that of the entry before it");
-    auditor->time_ms = time_ms;
-    return true;
+    return entry_order_check(&auditor->order, entry, &why) || refuse(auditor, index, why.cause);
+}
+
+/* What others have kept of the log. */
+static bool check_kept(struct auditor *auditor, uint64_t index, const struct merkle_hash *leaf)
+{
+    auditor->report->bad_index = index;
+    return against_leaf(&auditor->against, index, leaf, auditor->error);
+}
+
+static bool check_kept_roots(struct auditor *auditor)
+{
+    auditor->report->bad_index = auditor->edge->size;
+    return against_edge(&auditor->against, auditor->edge, auditor->error);
 }
 
 static bool check_entry(struct auditor *auditor, struct str entry, uint64_t index)
 {
-    struct merkle_hash leaf = merkle_leaf(entry);
+    struct merkle_hash leaf = entry_leaf(entry);
 
     return check_form(auditor, entry, index) && add_to_bundle(auditor, entry, index) &&
-           check_bundle(auditor, index) &&
+           check_bundle(auditor, index) && check_kept(auditor, index, &leaf) &&
            tile_edge_add(auditor->edge, &leaf, check_full_tile, auditor) &&
-           check_checkpoint(auditor);
+           check_checkpoint(auditor) && check_kept_roots(auditor);
 }
 
 static void tell_progress(const struct auditor *auditor, uint64_t done)
@@ -373,12 +400,14 @@ static bool check_all(struct auditor *auditor)
     uint64_t count = 0;
 
     /* The checkpoint first: the log may grow while we look, and what it covered stays. */
-    if (!find_verifier(auditor) ||
+    if (!find_keys(auditor) ||
+        !against_read(&auditor->against, &auditor->trust, auditor->arena, auditor->error) ||
         !read_checkpoint(auditor, &auditor->checkpoint, auditor->error) || !open_tiles(auditor) ||
         !store_reader_open(auditor->options->folder, &auditor->reader, auditor->error) ||
         !walk(auditor))
         return false;
     auditor->report->checkpoint_size = auditor->checkpoint.size;
+    auditor->report->pruned_count = auditor->order.pruned_count;
     auditor->report->root = tile_edge_root(auditor->edge);
     count = auditor->report->entry_count;
     /* Entries that nobody signed are what whoever can write here says they are. */
@@ -386,7 +415,8 @@ static bool check_all(struct auditor *auditor)
         return refuse(auditor, 0, "no signed checkpoint covers it");
     if (count < auditor->checkpoint.size)
         return refuse(auditor, count, "the log ends before its signed checkpoint");
-    return true;
+    auditor->report->bad_index = count;
+    return against_end(&auditor->against, count, auditor->error);
 }
 
 static bool auditor_init(struct auditor *auditor)
@@ -416,109 +446,14 @@ bool audit_verify(const struct audit_options *options, struct arena *arena,
         .options = options,
         .report = report,
         .arena = arena,
+        .against = options->against,
+        .is_database = pg_dsn_is_url(options->folder),
         .error = error,
     };
     bool is_sound = false;
 
     *report = (struct audit_report){ 0 };
     is_sound = auditor_init(&auditor) && check_all(&auditor);
-    auditor_release(&auditor);
-    return is_sound;
-}
-
-/* A receipt: what it claims. Borrows from the parsed text and the reader. */
-struct receipt {
-    struct str proof;
-    struct str entry; /* data NULL: only the log has it */
-};
-
-static bool receipt_parse(struct str text, json_t **parsed, struct arena *arena,
-                          struct receipt *receipt, struct error *error)
-{
-    struct json_limits limits = { RECEIPT_MAX, 32, 5000 };
-    const json_t *entry = NULL;
-
-    if (!str_starts_with(str_trim(text), STR("{"))) {
-        receipt->proof = text;
-        return true;
-    }
-    if (!json_parse_object(text, limits, parsed, error))
-        return false;
-    entry = json_object_get(*parsed, "entry");
-    if (!json_get_str(*parsed, "proof", &receipt->proof) || entry == NULL)
-        return error_set(error, ERROR_SYNTAX, "receipt: expected \"entry\" and \"proof\"");
-    /* Text is the exact bytes; an object gives them by the canonical form. */
-    receipt->entry = json_is_string(entry) ? json_str(entry) : json_text(arena, entry);
-    return receipt->entry.data != NULL || error_set(error, ERROR_MEMORY, "no memory for a receipt");
-}
-
-/* Whether the log's first entries have this root. */
-static bool check_prefix(struct auditor *auditor, const struct checkpoint *checkpoint)
-{
-    struct merkle_frontier frontier = { 0 };
-    struct merkle_hash root;
-
-    if (checkpoint->size > store_reader_size(auditor->reader))
-        return refuse(auditor, store_reader_size(auditor->reader),
-                      "the log ends before the receipt's checkpoint");
-    while (frontier.size < checkpoint->size) {
-        struct merkle_hash leaf;
-        struct str entry = { 0 };
-
-        if (!store_reader_get(auditor->reader, frontier.size, &entry, NULL, auditor->error))
-            return false;
-        leaf = merkle_leaf(entry);
-        merkle_frontier_add(&frontier, &leaf);
-        tell_progress(auditor, frontier.size);
-    }
-    root = merkle_frontier_root(&frontier);
-    return merkle_hash_eq(&root, &checkpoint->root) ||
-           refuse(auditor, checkpoint->size, "the log is not the one the receipt was given on");
-}
-
-static bool check_receipt(struct auditor *auditor, const struct receipt *receipt, uint64_t *index)
-{
-    struct tlog_proof proof = { 0 };
-    struct checkpoint checkpoint = { 0 };
-    struct str in_log = { 0 };
-
-    if (!find_verifier(auditor) ||
-        !store_reader_open(auditor->options->folder, &auditor->reader, auditor->error) ||
-        !tlog_proof_parse(receipt->proof, &proof, auditor->error))
-        return false;
-    if (proof.index >= store_reader_size(auditor->reader))
-        return refuse(auditor, proof.index, "the log ends before the receipt's entry");
-    if (!store_reader_get(auditor->reader, proof.index, &in_log, NULL, auditor->error))
-        return false;
-    if (receipt->entry.data != NULL && !str_eq(in_log, receipt->entry))
-        return refuse(auditor, proof.index, "the log has another entry than the receipt");
-    if (!tlog_proof_verify(receipt->proof, in_log, &auditor->verifier, &checkpoint,
-                           auditor->error) ||
-        !check_prefix(auditor, &checkpoint))
-        return false;
-    *index = proof.index;
-    return true;
-}
-
-bool audit_check_receipt(const struct audit_options *options, struct str text, struct arena *arena,
-                         uint64_t *index, struct error *error)
-{
-    JSON_OWNED json_t *parsed = NULL;
-    struct audit_report report = { 0 };
-    struct receipt receipt = { 0 };
-    struct auditor auditor = {
-        .options = options,
-        .report = &report,
-        .arena = arena,
-        .error = error,
-    };
-    bool is_sound = false;
-
-    if (text.len > RECEIPT_MAX)
-        return error_set(error, ERROR_LIMIT, "receipt: more than %zu bytes", RECEIPT_MAX);
-    if (!receipt_parse(text, &parsed, arena, &receipt, error))
-        return false;
-    is_sound = auditor_init(&auditor) && check_receipt(&auditor, &receipt, index);
     auditor_release(&auditor);
     return is_sound;
 }

@@ -7,9 +7,8 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/time_text.h"
+#include "ledger/entry_internal.h"
 
-#define SHA256_HEX_LEN 64
-#define SHA256_PREFIX "sha256:"
 #define LOWER_HEX "0123456789abcdef"
 
 /* Holds the place of the time until the store writes it. */
@@ -56,6 +55,11 @@ static bool is_entry_time(const json_t *value)
     return json_is_string(value) && json_str(value).len == TIME_TEXT_MS_LEN;
 }
 
+static bool is_flag(const json_t *value)
+{
+    return json_is_true(value);
+}
+
 static bool is_sha256(const json_t *value)
 {
     struct str text = json_is_string(value) ? json_str(value) : (struct str){ 0 };
@@ -68,6 +72,11 @@ static bool is_sha256(const json_t *value)
 static bool is_hex(struct str text, size_t len)
 {
     return text.len == len && str_is_made_of(text, LOWER_HEX);
+}
+
+static bool is_person(const json_t *value)
+{
+    return json_is_string(value) && is_hex(json_str(value), (size_t)2 * STORE_PERSON_LEN);
 }
 
 /* A mark and until when it is one: a token's, or a proof's. */
@@ -97,38 +106,58 @@ enum member {
     MEMBER_ACTOR,
     MEMBER_ADDED,
     MEMBER_ADDRESS,
+    MEMBER_APPROVAL,
+    MEMBER_BLOCK,
+    MEMBER_BLOCKED,
+    MEMBER_BREAK_GLASS,
     MEMBER_CI,
     MEMBER_CLAIMS,
     MEMBER_CLAIMS_DROPPED,
     MEMBER_CODE,
     MEMBER_COUNT_,
+    MEMBER_COUNTS,
     MEMBER_CREDENTIALS,
     MEMBER_DECISION,
     MEMBER_DETAIL,
+    MEMBER_DIGEST,
+    MEMBER_ENTRIES,
     MEMBER_ENVIRONMENT,
+    MEMBER_EXCEPTIONS,
     MEMBER_FACTS,
     MEMBER_FAILED,
     MEMBER_FIRST,
     MEMBER_HANDLE,
+    MEMBER_HEARTBEAT_S,
+    MEMBER_INSTANCE,
     MEMBER_ISSUER,
+    MEMBER_KEPT_UNTIL,
     MEMBER_KEYS,
     MEMBER_KIND,
     MEMBER_LEASE,
     MEMBER_LEASE_EXPIRES,
+    MEMBER_LEFT,
     MEMBER_OUTCOME,
     MEMBER_OWNER,
+    MEMBER_PENDING,
+    MEMBER_PERSON,
     MEMBER_PIPELINE,
     MEMBER_POLICY,
     MEMBER_PREVIOUS,
     MEMBER_REASON,
     MEMBER_REMOVED,
+    MEMBER_RENEWAL,
+    MEMBER_RENEWS,
     MEMBER_REQUEST,
+    MEMBER_REVIEW,
     MEMBER_RULE,
+    MEMBER_SHADOW,
+    MEMBER_SOURCE,
     MEMBER_STAGE,
     MEMBER_SUBJECT,
     MEMBER_TARGET,
     MEMBER_TENANT,
     MEMBER_TOKEN,
+    MEMBER_UNTIL,
     MEMBER_WIDENED,
     MEMBER_END
 };
@@ -145,38 +174,58 @@ static const struct member_row members[MEMBER_END] = {
     [MEMBER_ACTOR] = { "actor", is_object },
     [MEMBER_ADDED] = { "added", is_list },
     [MEMBER_ADDRESS] = { "address", is_text },
+    [MEMBER_APPROVAL] = { "approval", is_id },
+    [MEMBER_BLOCK] = { "block", is_id },
+    [MEMBER_BLOCKED] = { "blocked", is_object },
+    [MEMBER_BREAK_GLASS] = { "break_glass", is_flag },
     [MEMBER_CI] = { "ci", is_object },
     [MEMBER_CLAIMS] = { "claims", is_object },
     [MEMBER_CLAIMS_DROPPED] = { "claims_dropped", is_list },
     [MEMBER_CODE] = { "code", is_text },
     [MEMBER_COUNT_] = { "count", is_count },
+    [MEMBER_COUNTS] = { "counts", is_object },
     [MEMBER_CREDENTIALS] = { "credentials", is_list },
     [MEMBER_DECISION] = { "decision", is_id },
     [MEMBER_DETAIL] = { "detail", is_text },
+    [MEMBER_DIGEST] = { "digest", is_sha256 },
+    [MEMBER_ENTRIES] = { "entries", is_list },
     [MEMBER_ENVIRONMENT] = { "environment", is_text },
+    [MEMBER_EXCEPTIONS] = { "exceptions", is_list },
     [MEMBER_FACTS] = { "facts", is_object },
     [MEMBER_FAILED] = { "failed", is_list },
     [MEMBER_FIRST] = { "first", is_object },
     [MEMBER_HANDLE] = { "handle", is_sha256 },
+    [MEMBER_HEARTBEAT_S] = { "heartbeat_s", is_count },
+    [MEMBER_INSTANCE] = { "instance", is_text },
     [MEMBER_ISSUER] = { "issuer", is_text },
+    [MEMBER_KEPT_UNTIL] = { "kept_until", is_time },
     [MEMBER_KEYS] = { "keys", is_list },
     [MEMBER_KIND] = { "kind", is_text },
     [MEMBER_LEASE] = { "lease", is_id },
     [MEMBER_LEASE_EXPIRES] = { "lease_expires", is_time },
+    [MEMBER_LEFT] = { "left", is_count },
     [MEMBER_OUTCOME] = { "outcome", is_text },
     [MEMBER_OWNER] = { "owner", is_text },
+    [MEMBER_PENDING] = { "pending", is_list },
+    [MEMBER_PERSON] = { "person", is_person },
     [MEMBER_PIPELINE] = { "pipeline", is_text },
     [MEMBER_POLICY] = { "policy", is_sha256 },
     [MEMBER_PREVIOUS] = { "previous", is_text },
     [MEMBER_REASON] = { "reason", is_text },
     [MEMBER_REMOVED] = { "removed", is_list },
+    [MEMBER_RENEWAL] = { "renewal", is_count },
+    [MEMBER_RENEWS] = { "renews", is_count },
     [MEMBER_REQUEST] = { "request", is_object },
+    [MEMBER_REVIEW] = { "review", is_sha256 },
     [MEMBER_RULE] = { "rule", is_sha256 },
+    [MEMBER_SHADOW] = { "shadow", is_object },
+    [MEMBER_SOURCE] = { "source", is_object },
     [MEMBER_STAGE] = { "stage", is_text },
     [MEMBER_SUBJECT] = { "subject", is_text },
     [MEMBER_TARGET] = { "target", is_text },
     [MEMBER_TENANT] = { "tenant", is_text },
     [MEMBER_TOKEN] = { "token", is_token },
+    [MEMBER_UNTIL] = { "until", is_time },
     [MEMBER_WIDENED] = { "widened", is_list },
 };
 
@@ -191,57 +240,93 @@ static const struct member_row members[MEMBER_END] = {
 #define WHO                                                                                        \
     (ONE(ISSUER) | ONE(SUBJECT) | ONE(TOKEN) | ONE(CI) | ONE(CLAIMS) | ONE(CLAIMS_DROPPED) |       \
      ONE(FACTS) | ONE(REQUEST) | ONE(ACTOR) | ONE(ADDRESS))
-#define WHY (ONE(REASON) | ONE(FAILED) | ONE(CODE) | ONE(DETAIL) | ONE(OUTCOME) | ONE(COUNT_))
-#define LEASED (ONE(DECISION) | ONE(LEASE) | ONE(LEASE_EXPIRES) | ONE(HANDLE) | ONE(CREDENTIALS))
-#define EXCHANGE (LEASED | WHERE | WHO | WHY)
-
-enum mark_effect {
-    MARK_STAYS,
-    MARK_IS_SET,
-    MARK_IS_FREED,
-    MARK_IS_SET_ALONE, /* where a token, but no lease, is named */
-};
-
-struct type_row {
-    const char *name;
-    uint64_t mandatory;
-    uint64_t allowed; /* besides the mandatory ones */
-    enum mark_effect mark;
-    int lease_state; /* 0: the lease, if one is named, stays as it is */
-};
+#define WHY                                                                                        \
+    (ONE(BLOCK) | ONE(REASON) | ONE(FAILED) | ONE(CODE) | ONE(DETAIL) | ONE(OUTCOME) | ONE(COUNT_))
+#define LEASED                                                                                     \
+    (ONE(DECISION) | ONE(LEASE) | ONE(LEASE_EXPIRES) | ONE(HANDLE) | ONE(CREDENTIALS) |            \
+     ONE(INSTANCE) | ONE(KEPT_UNTIL) | ONE(HEARTBEAT_S) | ONE(RENEWAL) | ONE(RENEWS) |             \
+     ONE(PENDING))
+#define APPROVED (ONE(APPROVAL) | ONE(DIGEST) | ONE(BREAK_GLASS))
+#define EXCHANGE (LEASED | APPROVED | WHERE | WHO | WHY)
 
 /* clang-format off */
 static const struct type_row types[ENTRY_TYPE_COUNT] = {
-    [ENTRY_BROKER_STARTED] = { "broker.started", ALWAYS, ONE(DETAIL) | ONE(POLICY), MARK_STAYS, 0 },
+    [ENTRY_BROKER_STARTED] = { "broker.started", ALWAYS, ONE(DETAIL) | ONE(POLICY), MARK_STAYS, 0, 0 },
     [ENTRY_POLICY_ACTIVATED] = { "policy.activated", ALWAYS | ONE(POLICY),
-        ONE(PREVIOUS) | ONE(WIDENED) | ONE(DETAIL) | ONE(ACTOR) | ONE(COUNT_), MARK_STAYS, 0 },
-    [ENTRY_KEYS_ROTATED] = { "keys.rotated", ALWAYS, ONE(KEYS) | ONE(PREVIOUS) | ONE(DETAIL), MARK_STAYS, 0 },
+        ONE(PREVIOUS) | ONE(WIDENED) | ONE(DETAIL) | ONE(COUNTS) | ONE(EXCEPTIONS) | ONE(SOURCE), MARK_STAYS, 0, 0 },
+    [ENTRY_KEYS_ROTATED] = { "keys.rotated", ALWAYS, ONE(KEYS) | ONE(PREVIOUS) | ONE(DETAIL), MARK_STAYS, 0, 0 },
     [ENTRY_ISSUER_KEYS_CHANGED] = { "issuer.keys_changed",
-        ALWAYS | ONE(ISSUER) | ONE(ADDED) | ONE(REMOVED), 0, MARK_STAYS, 0 },
+        ALWAYS | ONE(ISSUER) | ONE(ADDED) | ONE(REMOVED), 0, MARK_STAYS, 0, 0 },
+    [ENTRY_EXCHANGE_OBSERVED] = { "exchange.observed", ALWAYS | ONE(DECISION) | ONE(OUTCOME) | ONE(SHADOW), EXCHANGE,
+        MARK_STAYS, 0, 0 },
     [ENTRY_EXCHANGE_DENIED] = { "exchange.denied", ALWAYS | ONE(DECISION) | ONE(REASON), EXCHANGE | ONE(FIRST),
-        MARK_STAYS, 0 },
+        MARK_STAYS, 0, 0 },
     [ENTRY_LEASE_REQUESTED] = { "lease.requested",
         ALWAYS | ONE(DECISION) | ONE(LEASE) | ONE(LEASE_EXPIRES) | ONE(TOKEN) | ONE(STAGE) | ONE(POLICY),
-        EXCHANGE, MARK_IS_SET, LEASE_REQUESTED },
+        EXCHANGE, MARK_IS_SET, LEASE_REQUESTED, APPROVAL_USED },
     [ENTRY_CREDENTIAL_ISSUED] = { "credential.issued",
         ALWAYS | ONE(DECISION) | ONE(LEASE) | ONE(LEASE_EXPIRES) | ONE(HANDLE) | ONE(TOKEN) | ONE(STAGE) |
             ONE(POLICY) | ONE(CREDENTIALS),
-        EXCHANGE, MARK_IS_SET, LEASE_ISSUED },
+        EXCHANGE, MARK_IS_SET, LEASE_ISSUED, APPROVAL_USED },
     [ENTRY_CREDENTIAL_FAILED] = { "credential.failed", ALWAYS | ONE(DECISION) | ONE(LEASE), EXCHANGE,
-        MARK_IS_FREED, LEASE_FAILED },
+        MARK_IS_FREED, LEASE_FAILED, APPROVAL_IS_GIVEN_BACK },
     [ENTRY_CREDENTIAL_UNKNOWN] = { "credential.unknown", ALWAYS | ONE(DECISION) | ONE(LEASE), EXCHANGE,
-        MARK_STAYS, LEASE_UNKNOWN },
+        MARK_STAYS, LEASE_UNKNOWN, 0 },
     [ENTRY_CREDENTIAL_REVOKED] = { "credential.revoked", ALWAYS | ONE(DECISION), EXCHANGE | ONE(TARGET),
-        MARK_IS_SET_ALONE, LEASE_REVOKED },
+        MARK_IS_SET_ALONE, LEASE_MOVES_ON, 0 },
+    [ENTRY_RENEWAL_REQUESTED] = { "renewal.requested",
+        ALWAYS | ONE(DECISION) | ONE(LEASE) | ONE(STAGE) | ONE(POLICY) | ONE(RENEWS) | ONE(CREDENTIALS),
+        EXCHANGE & ~(ONE(LEASE_EXPIRES) | ONE(RENEWAL) | ONE(HANDLE)), MARK_OF_PROOF_IS_SET, LEASE_MOVES_ON, 0 },
+    [ENTRY_RENEWAL_FAILED] = { "renewal.failed",
+        ALWAYS | ONE(DECISION) | ONE(LEASE) | ONE(CODE) | ONE(RENEWS) | ONE(CREDENTIALS),
+        EXCHANGE & ~(ONE(LEASE_EXPIRES) | ONE(RENEWAL) | ONE(HANDLE)), MARK_STAYS, LEASE_MOVES_ON, 0 },
+    [ENTRY_LEASE_RENEWED] = { "lease.renewed",
+        ALWAYS | ONE(DECISION) | ONE(LEASE) | ONE(LEASE_EXPIRES) | ONE(STAGE) | ONE(POLICY) | ONE(RENEWAL) |
+            ONE(RENEWS) | ONE(CREDENTIALS),
+        EXCHANGE, MARK_OF_PROOF_IS_SET, LEASE_MOVES_ON, 0 },
     [ENTRY_LEASE_RELEASED] = { "lease.released", ALWAYS | ONE(DECISION) | ONE(LEASE), EXCHANGE,
-        MARK_STAYS, LEASE_RELEASED },
-    [ENTRY_ADMIN_READ] = { "admin.read", ALWAYS | ONE(ACTOR) | ONE(DETAIL), ONE(COUNT_), MARK_STAYS, 0 },
+        MARK_STAYS, LEASE_RELEASED, 0 },
+    [ENTRY_LEASE_REVOKED] = { "lease.revoked", ALWAYS | ONE(DECISION) | ONE(LEASE) | ONE(REASON), EXCHANGE,
+        MARK_STAYS, LEASE_REVOKED, 0 },
+    [ENTRY_LEASE_EXPIRED] = { "lease.expired", ALWAYS | ONE(DECISION) | ONE(LEASE), EXCHANGE,
+        MARK_STAYS, LEASE_EXPIRED, 0 },
+    [ENTRY_APPROVAL_REQUESTED] = { "approval.requested",
+        ALWAYS | ONE(DECISION) | ONE(APPROVAL) | ONE(DIGEST) | ONE(HANDLE) | ONE(TOKEN) | ONE(STAGE) | ONE(POLICY) |
+            ONE(UNTIL) | ONE(LEFT),
+        EXCHANGE, MARK_IS_SET, 0, APPROVAL_PENDING },
+    [ENTRY_APPROVAL_GRANTED] = { "approval.granted",
+        ALWAYS | ONE(ACTOR) | ONE(APPROVAL) | ONE(PERSON) | ONE(REASON) | ONE(STAGE) | ONE(UNTIL) | ONE(LEFT),
+        EXCHANGE, MARK_STAYS, 0, APPROVAL_IS_GRANTED_OR_WAITS },
+    [ENTRY_APPROVAL_REJECTED] = { "approval.rejected",
+        ALWAYS | ONE(APPROVAL) | ONE(REASON) | ONE(STAGE), EXCHANGE | ONE(PERSON), MARK_STAYS, 0, APPROVAL_REJECTED },
+    [ENTRY_APPROVAL_REFUSED] = { "approval.refused",
+        ALWAYS | ONE(DECISION) | ONE(ACTOR) | ONE(APPROVAL) | ONE(PERSON) | ONE(REASON) | ONE(STAGE), EXCHANGE,
+        MARK_STAYS, 0, 0 },
+    [ENTRY_ORPHAN_FOUND] = { "orphan.found", ALWAYS | ONE(TARGET) | ONE(CREDENTIALS),
+        ONE(LEASE) | ONE(DETAIL) | ONE(TOKEN), MARK_IS_SET_BESIDE, 0, 0 },
+    [ENTRY_ADMIN_READ] = { "admin.read", ALWAYS | ONE(ACTOR) | ONE(DETAIL), ONE(COUNT_), MARK_STAYS, 0, 0 },
+    [ENTRY_ADMIN_ERASED] = { "admin.erased",
+        ALWAYS | ONE(ACTOR) | ONE(DETAIL) | ONE(REASON) | ONE(COUNT_) | ONE(ENTRIES), 0, MARK_STAYS, 0, 0 },
+    [ENTRY_ADMIN_PRUNED] = { "admin.pruned", ALWAYS | ONE(DETAIL) | ONE(COUNT_) | ONE(ENTRIES), 0, MARK_STAYS, 0, 0 },
+    [ENTRY_ADMIN_REVIEWED] = { "admin.reviewed", ALWAYS | ONE(ACTOR) | ONE(REVIEW), ONE(DETAIL) | ONE(TENANT),
+        MARK_STAYS, 0, 0 },
+    [ENTRY_ADMIN_BLOCKED] = { "admin.blocked",
+        ALWAYS | ONE(ACTOR) | ONE(BLOCK) | ONE(BLOCKED) | ONE(UNTIL) | ONE(REASON), 0, BLOCK_IS_PUT, 0, 0 },
+    [ENTRY_ADMIN_UNBLOCKED] = { "admin.unblocked", ALWAYS | ONE(ACTOR) | ONE(BLOCK) | ONE(REASON), 0,
+        BLOCK_IS_REMOVED, 0, 0 },
+    [ENTRY_ADMIN_REVOKED] = { "admin.revoked", ALWAYS | ONE(ACTOR) | ONE(DETAIL) | ONE(REASON),
+        ONE(COUNT_) | ONE(BLOCK), MARK_STAYS, 0, 0 },
 };
 /* clang-format on */
 
 const char *entry_type_name(enum entry_type type)
 {
     return types[type].name;
+}
+
+const struct type_row *entry_type_row(enum entry_type type)
+{
+    return &types[type];
 }
 
 bool entry_type_from(struct str name, enum entry_type *type)
@@ -270,13 +355,20 @@ json_t *entry_new(enum entry_type type, struct str broker)
 static enum member member_from(const char *name)
 {
     for (size_t i = 0; i < MEMBER_END; i++) {
-        if (strcmp(members[i].name, name) == 0)
+        if (members[i].name[0] == name[0] && strcmp(members[i].name, name) == 0)
             return (enum member)i;
     }
     return MEMBER_END;
 }
 
-static bool find_type(const json_t *entry, enum entry_type *type, struct error *error)
+bool entry_member_fits(const char *name, const json_t *value)
+{
+    enum member member = member_from(name);
+
+    return member != MEMBER_END && value && members[member].fits(value);
+}
+
+bool entry_type_find(const json_t *entry, enum entry_type *type, struct error *error)
 {
     struct str name = { 0 };
 
@@ -286,6 +378,49 @@ static bool find_type(const json_t *entry, enum entry_type *type, struct error *
         return error_set(error, ERROR_INVALID, "an entry of unknown type \"" STR_FMT "\"",
                          STR_ARG(name));
     return true;
+}
+
+size_t entry_member_count(void)
+{
+    return COUNT(members);
+}
+
+const char *entry_member_name(size_t member)
+{
+    return members[member].name;
+}
+
+entry_text_form entry_member_form(size_t member)
+{
+    static const struct {
+        bool (*fits)(const json_t *value);
+        entry_text_form form;
+    } forms[] = {
+        { is_text, entry_text_is_text },
+        { is_object, entry_text_is_object },
+        { is_list, entry_text_is_list },
+        { is_count, entry_text_is_count },
+        { is_id, entry_text_is_id },
+        { is_time, entry_text_is_time },
+        { is_entry_time, entry_text_is_entry_time },
+        { is_flag, entry_text_is_flag },
+        { is_person, entry_text_is_person },
+        { is_sha256, entry_text_is_sha256 },
+        { is_token, entry_text_is_token },
+    };
+
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        if (forms[i].fits == members[member].fits)
+            return forms[i].form;
+    }
+    return NULL;
+}
+
+bool entry_type_takes(enum entry_type type, uint64_t present)
+{
+    const struct type_row *row = &types[type];
+
+    return (row->mandatory & ~present) == 0 && (present & ~(row->mandatory | row->allowed)) == 0;
 }
 
 /* One member; its bit is put into `*seen`. */
@@ -310,7 +445,7 @@ bool entry_check(const json_t *entry, struct error *error)
     uint64_t seen = 0;
     uint64_t missing = 0;
 
-    if (!find_type(entry, &type, error))
+    if (!entry_type_find(entry, &type, error))
         return false;
     /* jansson's iterators take what they do not change without const. */
     for (void *at = json_object_iter(json_iterable(entry)); at != NULL;
@@ -326,13 +461,26 @@ bool entry_check(const json_t *entry, struct error *error)
     return true;
 }
 
+/* Whether the quote at `at` is escaped: by an odd number of backslashes. */
+static bool is_escaped(struct str text, size_t at)
+{
+    size_t count = 0;
+
+    while (count < at && text.data[at - 1 - count] == '\\')
+        count++;
+    return count % 2 == 1;
+}
+
 /* The position behind a JSON string that begins at `at`. */
 static size_t skip_string(struct str text, size_t at)
 {
-    for (at++; at < text.len && text.data[at] != '"'; at++) {
-        if (text.data[at] == '\\')
-            at++;
-    }
+    do {
+        const char *quote = memchr(text.data + at + 1, '"', text.len - at - 1);
+
+        if (quote == NULL)
+            return text.len;
+        at = (size_t)(quote - text.data);
+    } while (is_escaped(text, at));
     return at + 1;
 }
 
@@ -382,6 +530,16 @@ bool entry_encode(const json_t *entry, struct arena *arena, struct store_entry *
     return true;
 }
 
+struct merkle_hash entry_leaf(struct str entry)
+{
+    struct merkle_hash leaf;
+
+    if (!store_entry_is_pruned(entry))
+        return merkle_leaf(entry);
+    memcpy(leaf.bytes, entry.data + 1, sizeof(leaf.bytes));
+    return leaf;
+}
+
 bool entry_parse(struct str bytes, json_t **entry, struct error *error)
 {
     struct error cause = { 0 };
@@ -389,118 +547,4 @@ bool entry_parse(struct str bytes, json_t **entry, struct error *error)
     if (json_parse_object(bytes, entry_limits, entry, &cause))
         return true;
     return error_set(error, ERROR_INVALID, "an entry is not JSON as we write it: %s", cause.cause);
-}
-
-/* A change of one mark; the lease is what tells an exchange's two entries from two exchanges. */
-static bool read_mark(const json_t *object, const json_t *entry, struct store_change *change)
-{
-    struct str mark = { 0 };
-    struct str holder = { 0 };
-    struct str lease = { 0 };
-    int64_t exp = 0;
-
-    if (!json_get_str(object, "mark", &mark) || !json_get_time(object, "exp", &exp) ||
-        !hex_decode(mark, change->mark))
-        return false;
-    if (json_get_str(object, "holder", &holder) && !hex_decode(holder, change->holder))
-        return false;
-    if (json_get_str(entry, "lease", &lease) && id_is_valid(lease))
-        memcpy(change->lease.id, lease.data, ID_LEN);
-    change->expires_s = exp > INT64_MAX - ENTRY_MARK_KEPT_S ? INT64_MAX : exp + ENTRY_MARK_KEPT_S;
-    return true;
-}
-
-/* The token's mark, and that of the proof it came with, which is used up however it ends. */
-static bool fold_marks(const json_t *entry, const struct type_row *row,
-                       struct store_change *changes, size_t *change_count, struct error *error)
-{
-    const json_t *token = json_object_get(entry, "token");
-    const json_t *proof = json_object_get(token, "proof");
-    struct store_change *change = &changes[*change_count];
-
-    if (row->mark == MARK_IS_SET_ALONE &&
-        (token == NULL || json_object_get(entry, "lease") != NULL))
-        return true;
-    if (row->mark == MARK_STAYS || (row->mark == MARK_IS_FREED && token == NULL))
-        return true;
-    if (token == NULL || !is_token(token) || !read_mark(token, entry, change))
-        return error_set(error, ERROR_INVALID, "%s: no mark", row->name);
-    change->kind = row->mark == MARK_IS_FREED ? STORE_FREE_MARK : STORE_SET_MARK;
-    (*change_count)++;
-    if (proof == NULL || row->mark != MARK_IS_SET)
-        return true;
-    change++;
-    if (!read_mark(proof, entry, change))
-        return error_set(error, ERROR_INVALID, "%s: no mark of a proof", row->name);
-    change->kind = STORE_SET_MARK;
-    (*change_count)++;
-    return true;
-}
-
-static bool read_handle(const json_t *entry, uint8_t handle_sha256[32])
-{
-    const json_t *handle = json_object_get(entry, "handle");
-    struct str text = { 0 };
-
-    if (handle == NULL)
-        return true;
-    if (!is_sha256(handle))
-        return false;
-    text = json_str(handle);
-    return hex_decode(str_slice(text, sizeof(SHA256_PREFIX) - 1, text.len), handle_sha256);
-}
-
-static bool read_expiry(const json_t *entry, int64_t *expires_s)
-{
-    struct str text = { 0 };
-    int64_t wall_ms = 0;
-
-    if (json_object_get(entry, "lease_expires") == NULL)
-        return true;
-    if (!json_get_str(entry, "lease_expires", &text) || !time_text_parse(text, &wall_ms))
-        return false;
-    *expires_s = wall_ms / 1000;
-    return true;
-}
-
-static bool fold_lease(const json_t *entry, const struct type_row *row,
-                       struct store_change *changes, size_t *change_count, struct error *error)
-{
-    struct store_change *change = &changes[*change_count];
-    struct str id = { 0 };
-
-    if (row->lease_state == 0 || json_object_get(entry, "lease") == NULL)
-        return true;
-    if (!json_get_str(entry, "lease", &id) || !id_is_valid(id) ||
-        !read_handle(entry, change->lease.handle_sha256) ||
-        !read_expiry(entry, &change->lease.expires_s))
-        return error_set(error, ERROR_INVALID, "%s: lease, handle or expiry is malformed",
-                         row->name);
-    change->kind = STORE_PUT_LEASE;
-    change->lease.state = (enum store_lease_state)row->lease_state;
-    memcpy(change->lease.id, id.data, ID_LEN);
-    (*change_count)++;
-    return true;
-}
-
-bool entry_fold_json(const json_t *entry, struct store_change *changes, size_t *change_count,
-                     struct error *error)
-{
-    enum entry_type type = ENTRY_BROKER_STARTED;
-
-    *change_count = 0;
-    memset(changes, 0, sizeof(*changes) * STORE_ENTRY_CHANGES_MAX);
-    return find_type(entry, &type, error) &&
-           fold_marks(entry, &types[type], changes, change_count, error) &&
-           fold_lease(entry, &types[type], changes, change_count, error);
-}
-
-bool entry_fold(struct str entry, uint64_t index, struct store_change *changes,
-                size_t *change_count, struct error *error)
-{
-    JSON_OWNED json_t *parsed = NULL;
-
-    (void)index;
-    return entry_parse(entry, &parsed, error) &&
-           entry_fold_json(parsed, changes, change_count, error);
 }

@@ -91,6 +91,18 @@ bool entry_put_personal(json_t *object, const char *path, const char *name, cons
     return true;
 }
 
+bool entry_discloses(const json_t *digest, const char *name, const json_t *disclosed)
+{
+    const json_t *salt = json_object_get(disclosed, "salt");
+    const json_t *value = json_object_get(disclosed, "value");
+    JSON_OWNED json_t *expected = NULL;
+
+    if (!json_is_string(digest) || !json_is_string(salt) || value == NULL)
+        return false;
+    expected = digest_of(salt, name, value);
+    return expected != NULL && json_equal(expected, digest);
+}
+
 /* How many bytes a member takes in the canonical form, with its comma. */
 static size_t member_len(const char *name, const json_t *value)
 {

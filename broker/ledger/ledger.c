@@ -7,19 +7,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "ledger/block.h"
+#include "ledger/eraser.h"
+#include "ledger/indexer.h"
+#include "ledger/inquiry.h"
+#include "ledger/ledger_internal.h"
 #include "ledger/note.h"
 #include "ledger/publisher.h"
 
 /* Readers that are kept; more are opened and closed as they are needed. */
 #define READERS_KEPT 4
 
-#define VERIFIER_MAX 1024
+#define VERIFIER_MAX ((size_t)4096)
 #define PROOF_MAX ((size_t)32 * 1024)
 #define APPEND_NOW_MAX ((size_t)2 * 1024 * 1024)
 
@@ -27,9 +33,16 @@ struct ledger {
     char *log_path; /* "log" in the store's folder */
     char *origin;
     char *broker;
-    int tiles; /* the folder "log/tile" */
+    char *keys_before; /* text of "log/verifier", where other keys sign now; else NULL */
+    char *keys_now;
+    int tiles;        /* the folder "log/tile" */
+    char *index_path; /* in the store's folder */
     struct store *store;
     struct publisher *publisher;
+    struct indexer *indexer;
+    struct inquiries *inquiries;
+    struct eraser *eraser;
+    struct block_book *blocks;
 
     pthread_mutex_t lock;
     struct store_reader *readers[READERS_KEPT]; /* guarded by lock */
@@ -47,14 +60,42 @@ static char *copy_text(struct str text)
     return copy;
 }
 
-static char *log_path_of(const char *store)
+static char *path_in(const char *store, const char *name)
 {
-    size_t len = strlen(store) + sizeof("/log");
+    size_t len = strlen(store) + strlen(name) + 2;
     char *path = malloc(len);
 
     if (path != NULL)
-        (void)snprintf(path, len, "%s/log", store);
+        (void)snprintf(path, len, "%s/%s", store, name);
     return path;
+}
+
+/* On the store's thread. */
+static void note_commit(uint64_t size, void *context)
+{
+    struct ledger *ledger = context;
+
+    publisher_commit(size, ledger->publisher);
+    if (ledger->indexer)
+        indexer_commit(size, ledger->indexer);
+}
+
+/* Both threads know of each other: the reader is told how far the index is. */
+static bool start_index(struct ledger *ledger, struct error *error)
+{
+    struct indexer_options options = {
+        .store = ledger->store,
+        .path = ledger->index_path,
+        .progressed = inquiries_progressed,
+    };
+
+    if (!inquiries_start(ledger->store, ledger->index_path, &ledger->inquiries, error))
+        return false;
+    options.context = ledger->inquiries;
+    if (!indexer_start(&options, &ledger->indexer, error))
+        return false;
+    inquiries_follow(ledger->inquiries, ledger->indexer);
+    return true;
 }
 
 static bool open_tiles(struct ledger *ledger, struct arena *arena, struct error *error)
@@ -66,37 +107,97 @@ static bool open_tiles(struct ledger *ledger, struct arena *arena, struct error 
     if (!file_make_folder(path, 0700, error))
         return false;
     ledger->tiles = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return ledger->tiles >= 0 || error_set_errno(error, "%s: cannot open", path);
+    if (ledger->tiles < 0)
+        return error_set_errno(error, "%s: cannot open", path);
+    /* Brokers that share a database each have a folder of their own. */
+    if (flock(ledger->tiles, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (errno == EWOULDBLOCK)
+        return error_set(error, ERROR_IO, "%s: another broker writes into this folder", path);
+    return error_set_errno(error, "%s: cannot lock", path);
 }
 
-/* The verifier key beside the log, for `audit verify`; written only where it changed. */
-static bool write_verifier(const struct ledger *ledger, struct key *key, struct arena *arena,
-                           struct error *error)
+/* The text of "log/verifier": the keys that sign, one a line. */
+static bool write_keys(const struct ledger *ledger, const struct ledger_options *options,
+                       struct buf *text, struct error *error)
+{
+    struct str origin = str_from(ledger->origin);
+
+    if (!note_verifier_write(origin, options->key, text, error))
+        return false;
+    buf_add_text(text, "\n");
+    for (size_t i = 0; i < options->next_key_count; i++) {
+        if (!note_verifier_write(origin, options->next_keys[i], text, error))
+            return false;
+        buf_add_text(text, "\n");
+    }
+    return buf_is_ok(text) || error_set(error, ERROR_MEMORY, "no memory for the ledger");
+}
+
+/*
+ * The verifier keys beside the log, for `audit verify`. Where others are there these are kept until
+ * the change is recorded.
+ */
+static bool write_verifier(struct ledger *ledger, const struct ledger_options *options,
+                           struct arena *arena, struct error *error)
 {
     const char *path = file_join(arena, ledger->log_path, "verifier");
     OWNED(buf_release) struct buf text = { 0 };
     struct str present = { 0 };
 
     buf_init(&text, VERIFIER_MAX);
-    if (!note_verifier_write(str_from(ledger->origin), key, &text, error))
-        return false;
-    buf_add_text(&text, "\n");
-    if (path == NULL || !buf_is_ok(&text))
+    if (path == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for the ledger");
-    if (file_read(arena, path, VERIFIER_MAX, &present, &(struct error){ 0 }) &&
-        str_eq(present, buf_str(&text)))
+    if (!write_keys(ledger, options, &text, error))
+        return false;
+    if (!file_read(arena, path, VERIFIER_MAX, &present, &(struct error){ 0 }))
+        return file_replace(path, buf_str(&text), 0644, error);
+    if (str_eq(present, buf_str(&text)))
         return true;
-    return file_replace(path, buf_str(&text), 0644, error);
+    ledger->keys_before = copy_text(present);
+    ledger->keys_now = copy_text(buf_str(&text));
+    return (ledger->keys_before != NULL && ledger->keys_now != NULL) ||
+           error_set(error, ERROR_MEMORY, "no memory for the ledger");
+}
+
+bool ledger_keys_changed(const struct ledger *ledger, struct str *before, struct str *now)
+{
+    *before = str_from(ledger->keys_before);
+    *now = str_from(ledger->keys_now);
+    return ledger->keys_now != NULL;
+}
+
+bool ledger_keep_keys(struct ledger *ledger, struct error *error)
+{
+    char *path = path_in(ledger->log_path, "verifier");
+    bool is_kept = path != NULL ? file_replace(path, str_from(ledger->keys_now), 0644, error)
+                                : error_set(error, ERROR_MEMORY, "no memory for the ledger");
+
+    free(path);
+    return is_kept;
 }
 
 static bool start(struct ledger *ledger, const struct ledger_options *options, struct error *error)
 {
     OWNED(arena_free) struct arena *arena = arena_new((size_t)64 * 1024);
-    struct store_options store_options = { .location = options->store, .fold = { entry_fold } };
+    struct store_options store_options = {
+        .location = options->database != NULL ? options->database : options->store,
+        .fold = { entry_fold },
+        .dsn_file = options->dsn_file,
+        .segment_bytes = options->segment_bytes,
+    };
     struct publisher_options publisher_options = {
         .folder = ledger->log_path,
         .origin = str_from(ledger->origin),
         .key = options->key,
+        .next_keys = options->next_keys,
+        .next_key_count = options->next_key_count,
+        .witnesses = options->witnesses,
+        .witness_count = options->witness_count,
+        .quorum = options->quorum,
+        .mirrors = options->mirrors,
+        .mirror_count = options->mirror_count,
+        .upstream = options->upstream,
     };
 
     if (arena == NULL)
@@ -106,9 +207,15 @@ static bool start(struct ledger *ledger, const struct ledger_options *options, s
     publisher_options.store = ledger->store;
     publisher_options.tiles = ledger->tiles;
     if (!publisher_start(&publisher_options, &ledger->publisher, error) ||
-        !write_verifier(ledger, options->key, arena, error))
+        !write_verifier(ledger, options, arena, error) ||
+        (!options->has_no_index && !start_index(ledger, error)))
         return false;
-    store_on_commit(ledger->store, publisher_commit, ledger->publisher);
+    ledger->eraser = eraser_new(
+        &(struct eraser_options){ ledger, ledger->store, ledger->indexer, ledger->log_path });
+    ledger->blocks = block_book_new();
+    if (ledger->eraser == NULL || ledger->blocks == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for the ledger");
+    store_on_commit(ledger->store, note_commit, ledger);
     return true;
 }
 
@@ -119,11 +226,12 @@ bool ledger_open(const struct ledger_options *options, struct ledger **out, stru
     if (ledger == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for the ledger");
     ledger->tiles = -1;
-    ledger->log_path = log_path_of(options->store);
+    ledger->log_path = path_in(options->store, "log");
+    ledger->index_path = path_in(options->store, STORE_INDEX_NAME);
     ledger->origin = copy_text(options->origin);
     ledger->broker = copy_text(options->broker);
-    if (ledger->log_path == NULL || ledger->origin == NULL || ledger->broker == NULL ||
-        pthread_mutex_init(&ledger->lock, NULL) != 0)
+    if (ledger->log_path == NULL || ledger->index_path == NULL || ledger->origin == NULL ||
+        ledger->broker == NULL || pthread_mutex_init(&ledger->lock, NULL) != 0)
         (void)error_set(error, ERROR_MEMORY, "no memory for the ledger");
     else if (start(ledger, options, error)) {
         *out = ledger;
@@ -133,24 +241,58 @@ bool ledger_open(const struct ledger_options *options, struct ledger **out, stru
     return false;
 }
 
+void ledger_leave_witnesses(struct ledger *ledger)
+{
+    if (ledger != NULL)
+        publisher_leave_witnesses(ledger->publisher);
+}
+
+size_t ledger_mirrors(struct ledger *ledger, struct witness_status status[MIRROR_WATCH_MAX])
+{
+    return publisher_mirrors(ledger->publisher, status);
+}
+
+size_t ledger_witnesses(struct ledger *ledger, struct witness_status status[NOTE_WITNESSES_MAX])
+{
+    return publisher_witnesses(ledger->publisher, status);
+}
+
 void ledger_close(struct ledger *ledger)
 {
     if (ledger == NULL)
         return;
-    /* First the thread that tells the publisher of commits. */
+    /* First whoever appends, then the thread that tells the publisher of commits. */
+    eraser_free(ledger->eraser);
     if (ledger->store != NULL)
         store_drain(ledger->store);
     publisher_stop(ledger->publisher);
+    inquiries_stop(ledger->inquiries);
+    indexer_stop(ledger->indexer);
+    inquiries_free(ledger->inquiries);
     for (size_t i = 0; i < ledger->reader_count; i++)
         store_reader_close(ledger->readers[i]);
+    block_book_free(ledger->blocks);
     store_close(ledger->store);
     if (ledger->tiles >= 0)
         (void)close(ledger->tiles); /* read-only, nothing to lose */
     (void)pthread_mutex_destroy(&ledger->lock);
+    free(ledger->keys_before);
+    free(ledger->keys_now);
     free(ledger->log_path);
+    free(ledger->index_path);
     free(ledger->origin);
     free(ledger->broker);
     free(ledger);
+}
+
+struct store *ledger_store(const struct ledger *ledger)
+{
+    return ledger->store;
+}
+
+struct block_book *ledger_block_book(const struct ledger *ledger)
+{
+    return ledger->blocks;
 }
 
 struct str ledger_broker(const struct ledger *ledger)
@@ -184,6 +326,28 @@ static void append_done(struct store_proposal *proposal, void *context)
         append->leaf_hashes[i] = merkle_leaf((struct str){ entry->bytes, entry->len });
     }
     waker.wake(waker.context);
+}
+
+bool ledger_erase(struct ledger *ledger, struct ledger_erasure *erasure, struct error *error)
+{
+    return erasure_check(erasure, error) && eraser_submit(ledger->eraser, erasure, error);
+}
+
+void ledger_erase_now(struct ledger *ledger, struct ledger_erasure *erasure)
+{
+    eraser_do(ledger->eraser, erasure);
+}
+
+uint64_t ledger_published_size(struct ledger *ledger)
+{
+    OWNED(publication_put) struct publication *publication = publisher_current(ledger->publisher);
+
+    return publication == NULL ? 0 : publication->size;
+}
+
+void ledger_prune(struct ledger *ledger, int64_t keep_s)
+{
+    eraser_prune(ledger->eraser, keep_s);
 }
 
 static bool encode_private(const json_t *part, struct arena *arena, struct store_entry *entry,
@@ -284,25 +448,90 @@ bool ledger_append_now(struct ledger *ledger, struct ledger_append *append, stru
     return append->is_committed;
 }
 
-bool ledger_lease_by_id(struct ledger *ledger, struct str id, struct store_lease *lease)
+bool ledger_lease_by_id(struct ledger *ledger, struct str id, struct store_lease *lease,
+                        struct error *error)
 {
-    return store_lease_by_id(ledger->store, id, lease);
+    return store_lease_by_id(ledger->store, id, lease, error);
+}
+
+bool ledger_approval_by_id(struct ledger *ledger, struct str id, struct store_approval *approval,
+                           struct error *error)
+{
+    return store_approval_by_id(ledger->store, id, approval, error);
+}
+
+bool ledger_approval_by_code(struct ledger *ledger, const uint8_t code_sha256[32],
+                             struct store_approval *approval, struct error *error)
+{
+    return store_approval_by_code(ledger->store, code_sha256, approval, error);
+}
+
+bool ledger_approval_by_digest(struct ledger *ledger, const uint8_t digest[32],
+                               struct store_approval *approval, struct error *error)
+{
+    return store_approval_by_digest(ledger->store, digest, approval, error);
+}
+
+bool ledger_approvals(struct ledger *ledger, struct store_approval *approvals, size_t max,
+                      size_t *count, struct error *error)
+{
+    return store_approvals(ledger->store, approvals, max, count, error);
 }
 
 bool ledger_lease_by_handle(struct ledger *ledger, const uint8_t handle_sha256[32],
-                            struct store_lease *lease)
+                            struct store_lease *lease, struct error *error)
 {
-    return store_lease_by_handle(ledger->store, handle_sha256, lease);
+    return store_lease_by_handle(ledger->store, handle_sha256, lease, error);
 }
 
-bool ledger_mark(struct ledger *ledger, const uint8_t key[32], struct store_mark *mark)
+bool ledger_mark(struct ledger *ledger, const uint8_t key[32], struct store_mark *mark,
+                 struct error *error)
 {
-    return store_mark(ledger->store, key, mark);
+    return store_mark(ledger->store, key, mark, error);
+}
+
+bool ledger_live_of_stage(struct ledger *ledger, const uint8_t key[STORE_KEY_LEN],
+                          struct store_lease *leases, size_t max, size_t *live, struct error *error)
+{
+    return store_live_of_stage(ledger->store, key, leases, max, live, error);
+}
+
+bool ledger_beat(struct ledger *ledger, const uint8_t handle_sha256[32], struct store_lease *lease,
+                 struct error *error)
+{
+    return store_beat(ledger->store, handle_sha256, lease, error);
+}
+
+bool ledger_claim_due(struct ledger *ledger, int64_t again_s, struct store_lease *leases,
+                      size_t max, size_t *count, struct error *error)
+{
+    return store_claim_due(ledger->store, again_s, leases, max, count, error);
+}
+
+bool ledger_put_off(struct ledger *ledger, const char id[ID_LEN], int64_t due_s,
+                    struct error *error)
+{
+    return store_put_off(ledger->store, id, due_s, error);
+}
+
+size_t ledger_owed_count(const struct ledger *ledger, int64_t *oldest_ended_s)
+{
+    return store_owed_count(ledger->store, oldest_ended_s);
 }
 
 size_t ledger_live_lease_count(const struct ledger *ledger)
 {
     return store_live_lease_count(ledger->store);
+}
+
+uint64_t ledger_size(const struct ledger *ledger)
+{
+    return store_size(ledger->store);
+}
+
+bool ledger_reader(struct ledger *ledger, struct store_reader **reader, struct error *error)
+{
+    return store_reader_new(ledger->store, reader, error);
 }
 
 static struct store_reader *take_reader(struct ledger *ledger, struct error *error)
@@ -346,8 +575,8 @@ static bool copy_entry(struct store_reader *reader, uint64_t index, struct arena
     if (!read_entry(reader, index, &bytes, &beside, error))
         return false;
     *entry = arena_copy(arena, bytes);
-    *private_part = arena_copy(arena, beside);
-    return (entry->data != NULL && private_part->data != NULL) ||
+    *private_part = beside.data == NULL ? beside : arena_copy(arena, beside);
+    return (entry->data != NULL && (private_part->data == NULL) == (beside.data == NULL)) ||
            error_set(error, ERROR_MEMORY, "no memory for an entry");
 }
 
@@ -372,38 +601,16 @@ bool ledger_entry_with_private(struct ledger *ledger, uint64_t index, struct are
     return is_read;
 }
 
-/* Where a proof's hashes come from: the publication's edge, else full tiles. */
-struct proof_source {
-    const struct publication *publication;
-    int tiles;
-    struct error *error;
-};
-
-static bool lookup_hash(void *context, unsigned level, uint64_t index, struct merkle_hash *hash)
-{
-    const struct proof_source *source = context;
-    struct merkle_hash hashes[TILE_WIDTH];
-    uint64_t first = index << level % 8; /* along the tile's level */
-    const struct tile_path path = { level / 8, first / TILE_WIDTH, TILE_WIDTH };
-
-    if (tile_edge_lookup(&source->publication->edge, level, index, hash))
-        return true;
-    if (!tile_read(source->tiles, &path, hashes, source->error))
-        return false;
-    *hash = tile_subtree(&hashes[first % TILE_WIDTH], level % 8);
-    return true;
-}
-
 /* The proof of `entry` at `proof->index`; one that would not verify is none. */
 static bool build_proof(const struct ledger *ledger, const struct publication *publication,
                         struct str entry, struct tlog_proof *proof, struct error *error)
 {
     struct error cause = { 0 };
-    struct proof_source source = { publication, ledger->tiles, &cause };
+    struct publication_hashes source = { publication, ledger->tiles, &cause };
     struct merkle_hash leaf = merkle_leaf(entry);
 
-    if (merkle_prove_inclusion(lookup_hash, &source, proof->index, publication->size, proof->hashes,
-                               &proof->hash_count) &&
+    if (merkle_prove_inclusion(publication_lookup, &source, proof->index, publication->size,
+                               proof->hashes, &proof->hash_count) &&
         merkle_check_inclusion(proof->index, publication->size, &leaf, proof->hashes,
                                proof->hash_count, &publication->root))
         return true;
@@ -442,8 +649,13 @@ enum progress ledger_receipt(struct ledger *ledger, uint64_t index, struct waker
         return progress;
     publication = publisher_current(ledger->publisher);
     built.note = publication_note(publication);
-    if (!ledger_entry(ledger, index, arena, entry, error) ||
-        !build_proof(ledger, publication, *entry, &built, error) ||
+    if (!ledger_entry(ledger, index, arena, entry, error))
+        return PROGRESS_FAILED;
+    if (store_entry_is_pruned(*entry)) {
+        (void)error_set(error, ERROR_NOT_FOUND, "entry %" PRIu64 " was pruned", index);
+        return PROGRESS_FAILED;
+    }
+    if (!build_proof(ledger, publication, *entry, &built, error) ||
         !write_proof(&built, arena, proof, error))
         return PROGRESS_FAILED;
     return PROGRESS_DONE;
@@ -541,4 +753,16 @@ bool ledger_bundle(struct ledger *ledger, struct str path, struct arena *arena, 
     give_reader(ledger, reader);
     *bundle = buf_str(buf);
     return is_read;
+}
+
+bool ledger_inquire(struct ledger *ledger, struct ledger_inquiry *inquiry, struct error *error)
+{
+    if (!ledger->inquiries)
+        return error_set(error, ERROR_INDEX, "the ledger keeps no index");
+    return inquiries_submit(ledger->inquiries, inquiry, error);
+}
+
+bool ledger_forget_inquiry(struct ledger *ledger, const struct ledger_inquiry *inquiry)
+{
+    return ledger->inquiries && inquiries_forget(ledger->inquiries, inquiry);
 }

@@ -9,16 +9,16 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "keys/keys.h"
+#include "ledger/note_internal.h"
 
-#define NOTE_MAX ((size_t)16 * 1024)
 #define SIGNATURE_LINES_MAX 100
 #define NAME_MAX_LEN 256
 #define ORIGIN_MAX_LEN 256
 
-#define TYPE_ED25519 0x01
 #define KEY_ID_LEN 4
 #define ED25519_KEY_LEN 32
 #define ED25519_SIGNATURE_LEN 64
+#define TIMESTAMP_LEN 8
 
 /* A vkey's third part decoded: type byte and key. */
 #define VERIFIER_KEY_LEN (1 + ED25519_KEY_LEN)
@@ -53,9 +53,10 @@ static bool is_name(struct str name)
 }
 
 /* Source: C2SP signed-note, "Signatures" */
-static uint32_t key_id_of(struct str name, const uint8_t public_key[ED25519_KEY_LEN])
+static uint32_t key_id_of(struct str name, enum note_key_type type,
+                          const uint8_t public_key[ED25519_KEY_LEN])
 {
-    uint8_t behind[2 + ED25519_KEY_LEN] = { '\n', TYPE_ED25519 };
+    uint8_t behind[2 + ED25519_KEY_LEN] = { '\n', (uint8_t)type };
     uint8_t hash[SHA256_LEN];
 
     memcpy(behind + 2, public_key, ED25519_KEY_LEN);
@@ -68,11 +69,12 @@ static bool refuse_verifier(struct error *error, const char *what)
     return error_set(error, ERROR_SYNTAX, "verifier key: %s", what);
 }
 
-bool note_verifier_parse(struct str text, struct note_verifier *verifier, struct error *error)
+static bool parse_key(struct str text, enum note_key_type type, struct note_verifier *verifier,
+                      struct error *error)
 {
     uint8_t decoded[BASE64_DECODED_MAX(64)];
     uint8_t id[KEY_ID_LEN];
-    struct note_verifier read = { 0 };
+    struct note_verifier read = { .type = type };
     struct str hex = { 0 };
     struct str key = { 0 };
     size_t len = 0;
@@ -86,13 +88,57 @@ bool note_verifier_parse(struct str text, struct note_verifier *verifier, struct
         return refuse_verifier(error, "the id is not 8 digits of lower-case hex");
     if (key.len > 64 || !base64_decode(key, decoded, &len) || len == 0)
         return refuse_verifier(error, "the key is not base64");
-    if (decoded[0] != TYPE_ED25519 || len != VERIFIER_KEY_LEN)
-        return refuse_verifier(error, "not an Ed25519 key");
+    if (decoded[0] != (uint8_t)type || len != VERIFIER_KEY_LEN)
+        return refuse_verifier(error, type == NOTE_KEY_LOG ? "not a log's Ed25519 key"
+                                                           : "not a witness's Ed25519 key");
     memcpy(read.public_key, decoded + 1, ED25519_KEY_LEN);
     read.key_id = (uint32_t)id[0] << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3];
-    if (read.key_id != key_id_of(read.name, read.public_key))
+    if (read.key_id != key_id_of(read.name, type, read.public_key))
         return refuse_verifier(error, "the id is not that of name and key");
     *verifier = read;
+    return true;
+}
+
+bool note_verifier_parse(struct str text, struct note_verifier *verifier, struct error *error)
+{
+    return parse_key(text, NOTE_KEY_LOG, verifier, error);
+}
+
+bool note_witness_parse(struct str text, struct note_verifier *verifier, struct error *error)
+{
+    return parse_key(text, NOTE_KEY_WITNESS, verifier, error);
+}
+
+static bool is_listed(const struct note_verifier *verifier, const struct note_verifier *list,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (verifier->key_id == list[i].key_id && str_eq(verifier->name, list[i].name) &&
+            memcmp(verifier->public_key, list[i].public_key, ED25519_KEY_LEN) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool note_keys_parse(struct str text, enum note_key_type type, struct note_verifier *list,
+                     size_t max, size_t *count, struct error *error)
+{
+    for (size_t number = 1; text.len > 0; number++) {
+        struct note_verifier verifier;
+        struct str line = { 0 };
+
+        (void)str_cut(text, '\n', &line, &text); /* the last line may have no newline */
+        line = str_trim(line);
+        if (line.len == 0)
+            continue;
+        if (!parse_key(line, type, &verifier, error))
+            return number == 1 && text.len == 0 ? false : error_wrap(error, "line %zu", number);
+        if (is_listed(&verifier, list, *count))
+            continue;
+        if (*count == max)
+            return error_set(error, ERROR_LIMIT, "more than %zu keys", max);
+        list[(*count)++] = verifier;
+    }
     return true;
 }
 
@@ -111,14 +157,14 @@ static bool public_key_of(struct key *key, uint8_t public_key[ED25519_KEY_LEN], 
 
 bool note_verifier_write(struct str name, struct key *key, struct buf *out, struct error *error)
 {
-    uint8_t typed[VERIFIER_KEY_LEN] = { TYPE_ED25519 };
+    uint8_t typed[VERIFIER_KEY_LEN] = { NOTE_KEY_LOG };
 
     if (!is_name(name))
         return error_set(error, ERROR_CONFIG, "\"" STR_FMT "\" cannot name a key", STR_ARG(name));
     if (!public_key_of(key, typed + 1, error))
         return false;
     buf_add(out, name);
-    buf_printf(out, "+%08" PRIx32 "+", key_id_of(name, typed + 1));
+    buf_printf(out, "+%08" PRIx32 "+", key_id_of(name, NOTE_KEY_LOG, typed + 1));
     buf_add_base64(out, (struct str){ (const char *)typed, sizeof(typed) });
     return true;
 }
@@ -148,7 +194,7 @@ static bool add_signature_line(struct buf *out, struct str name, struct key *key
     if (!public_key_of(key, public_key, error) ||
         !key_sign(key, text, field + KEY_ID_LEN, &len, error))
         return false;
-    key_id = key_id_of(name, public_key);
+    key_id = key_id_of(name, NOTE_KEY_LOG, public_key);
     for (unsigned i = 0; i < KEY_ID_LEN; i++)
         field[i] = (uint8_t)(key_id >> (24 - 8 * i));
     buf_add_text(out, SIGNATURE_START);
@@ -159,21 +205,25 @@ static bool add_signature_line(struct buf *out, struct str name, struct key *key
     return true;
 }
 
-bool checkpoint_sign(const struct checkpoint *checkpoint, struct key *key, struct buf *out,
-                     struct error *error)
+bool checkpoint_sign(const struct checkpoint *checkpoint, struct key *const *keys, size_t key_count,
+                     struct buf *out, struct error *error)
 {
     OWNED(buf_release) struct buf text = { 0 };
 
     if (!is_origin(checkpoint->origin) || !is_name(checkpoint->origin))
         return error_set(error, ERROR_CONFIG, "\"" STR_FMT "\" cannot be a log's origin",
                          STR_ARG(checkpoint->origin));
-    buf_init(&text, NOTE_MAX);
+    buf_init(&text, NOTE_BYTES_MAX);
     add_checkpoint_text(&text, checkpoint);
     if (!buf_is_ok(&text))
         return error_set(error, ERROR_MEMORY, "no memory for a checkpoint");
     buf_add(out, buf_str(&text));
     buf_add_text(out, "\n");
-    return add_signature_line(out, checkpoint->origin, key, buf_str(&text), error);
+    for (size_t i = 0; i < key_count; i++) {
+        if (!add_signature_line(out, checkpoint->origin, keys[i], buf_str(&text), error))
+            return false;
+    }
+    return true;
 }
 
 /* A parsed signature line; borrows. */
@@ -247,32 +297,114 @@ static bool refuse_note(struct error *error, const char *what)
     return error_set(error, ERROR_SYNTAX, "note: %s", what);
 }
 
-/* One line: other keys' are ignored, our key's must verify. */
-static bool check_line(struct str line, struct str text, const struct note_verifier *verifier,
-                       bool *is_signed, struct error *error)
+static bool is_of(const struct signature_line *signature, const struct note_verifier *verifier)
 {
-    struct signature_line signature;
-    bool is_good = false;
+    return str_eq(signature->name, verifier->name) && signature->key_id == verifier->key_id;
+}
 
-    if (!signature_line_parse(line, &signature))
-        return refuse_note(error, "a signature line is malformed");
-    if (!str_eq(signature.name, verifier->name) || signature.key_id != verifier->key_id)
+/* What a cosignature stands under. Source: C2SP tlog-cosignature */
+static bool cosignature_verify(const struct note_verifier *witness, struct str text,
+                               const struct signature_line *signature, int64_t *time_s,
+                               bool *is_good, struct error *error)
+{
+    const uint8_t *field = signature->bytes + KEY_ID_LEN;
+    OWNED(buf_release) struct buf message = { 0 };
+    uint64_t time = 0;
+
+    if (signature->len != TIMESTAMP_LEN + ED25519_SIGNATURE_LEN)
         return true;
-    if (signature.len == ED25519_SIGNATURE_LEN &&
-        !ed25519_verify(verifier->public_key, text, signature.bytes + KEY_ID_LEN, signature.len,
-                        &is_good, error))
-        return false;
-    if (!is_good)
-        return error_set(error, ERROR_INVALID, "note: the signature of " STR_FMT " does not verify",
-                         STR_ARG(verifier->name));
-    *is_signed = true;
+    for (unsigned i = 0; i < TIMESTAMP_LEN; i++)
+        time = time << 8 | field[i];
+    if (time > INT64_MAX)
+        return true;
+    buf_init(&message, NOTE_BYTES_MAX + 64);
+    buf_printf(&message, "cosignature/v1\ntime %" PRIu64 "\n", time);
+    buf_add(&message, text);
+    if (!buf_is_ok(&message))
+        return error_set(error, ERROR_MEMORY, "no memory for a cosignature");
+    *time_s = (int64_t)time;
+    return ed25519_verify(witness->public_key, buf_str(&message), field + TIMESTAMP_LEN,
+                          ED25519_SIGNATURE_LEN, is_good, error);
+}
+
+static bool signature_verify(const struct note_verifier *log, struct str text,
+                             const struct signature_line *signature, bool *is_good,
+                             struct error *error)
+{
+    return signature->len != ED25519_SIGNATURE_LEN ||
+           ed25519_verify(log->public_key, text, signature->bytes + KEY_ID_LEN, signature->len,
+                          is_good, error);
+}
+
+static bool refuse_signature(const struct note_verifier *verifier, struct error *error)
+{
+    return error_set(error, ERROR_INVALID, "note: the signature of " STR_FMT " does not verify",
+                     STR_ARG(verifier->name));
+}
+
+/* Who has signed a note so far. */
+struct signers {
+    const struct note_trust *trust;
+    bool is_signed;
+    struct note_cosigned cosigned;
+};
+
+static bool check_log_line(const struct signature_line *signature, struct str text,
+                           struct signers *signers, struct error *error)
+{
+    for (size_t i = 0; i < signers->trust->log_count; i++) {
+        const struct note_verifier *log = &signers->trust->logs[i];
+        bool is_good = false;
+
+        if (!is_of(signature, log))
+            continue;
+        if (!signature_verify(log, text, signature, &is_good, error))
+            return false;
+        if (!is_good)
+            return refuse_signature(log, error);
+        signers->is_signed = true;
+    }
     return true;
 }
 
-static bool check_signatures(struct str text, struct str lines,
-                             const struct note_verifier *verifier, struct error *error)
+static bool check_witness_line(const struct signature_line *signature, struct str text,
+                               struct signers *signers, struct error *error)
 {
-    bool is_signed = false;
+    for (size_t i = 0; i < signers->trust->witness_count; i++) {
+        const struct note_verifier *witness = &signers->trust->witnesses[i];
+        struct note_cosigned *cosigned = &signers->cosigned;
+        bool is_good = false;
+        int64_t time_s = 0;
+
+        if (!is_of(signature, witness))
+            continue;
+        if (!cosignature_verify(witness, text, signature, &time_s, &is_good, error))
+            return false;
+        if (!is_good)
+            return refuse_signature(witness, error);
+        cosigned->count += cosigned->has[i] ? 0 : 1;
+        cosigned->has[i] = true;
+        cosigned->times_s[i] = time_s;
+    }
+    return true;
+}
+
+/* One line: other keys' are ignored, those of known keys must verify. */
+static bool check_line(struct str line, struct str text, struct signers *signers,
+                       struct error *error)
+{
+    struct signature_line signature;
+
+    if (!signature_line_parse(line, &signature))
+        return refuse_note(error, "a signature line is malformed");
+    return check_log_line(&signature, text, signers, error) &&
+           check_witness_line(&signature, text, signers, error);
+}
+
+static bool check_signatures(struct str text, struct str lines, struct signers *signers,
+                             struct error *error)
+{
+    const struct note_trust *trust = signers->trust;
 
     if (lines.len == 0 || lines.data[lines.len - 1] != '\n')
         return refuse_note(error, "no signature lines");
@@ -283,17 +415,19 @@ static bool check_signatures(struct str text, struct str lines,
             return error_set(error, ERROR_LIMIT, "note: more than %d signatures",
                              SIGNATURE_LINES_MAX);
         (void)str_cut(lines, '\n', &line, &lines); /* it ends with one */
-        if (!check_line(line, text, verifier, &is_signed, error))
+        if (!check_line(line, text, signers, error))
             return false;
     }
-    if (!is_signed)
+    if (!signers->is_signed)
         return error_set(error, ERROR_INVALID, "note: not signed by " STR_FMT,
-                         STR_ARG(verifier->name));
-    return true;
+                         STR_ARG(trust->logs[0].name));
+    return signers->cosigned.count >= trust->quorum ||
+           error_set(error, ERROR_INVALID,
+                     "note: cosigned by %zu witnesses that are known, not %zu",
+                     signers->cosigned.count, trust->quorum);
 }
 
-/* A decimal number without sign or leading zeros. */
-static bool parse_u64(struct str text, uint64_t *value)
+bool note_parse_u64(struct str text, uint64_t *value)
 {
     uint64_t read = 0;
 
@@ -310,7 +444,7 @@ static bool parse_u64(struct str text, uint64_t *value)
     return true;
 }
 
-static bool parse_hash(struct str text, struct merkle_hash *hash)
+bool note_parse_hash(struct str text, struct merkle_hash *hash)
 {
     uint8_t decoded[BASE64_DECODED_MAX(44)];
     size_t len = 0;
@@ -332,7 +466,8 @@ static bool checkpoint_parse(struct str text, struct checkpoint *checkpoint, str
     if (!str_cut(rest, '\n', &read.origin, &rest) || !str_cut(rest, '\n', &size, &rest) ||
         !str_cut(rest, '\n', &root, &rest))
         return refuse_note(error, "expected origin, size and root");
-    if (!is_origin(read.origin) || !parse_u64(size, &read.size) || !parse_hash(root, &read.root))
+    if (!is_origin(read.origin) || !note_parse_u64(size, &read.size) ||
+        !note_parse_hash(root, &read.root))
         return refuse_note(error, "origin, size or root is malformed");
     while (rest.len > 0) {
         struct str line = { 0 };
@@ -344,101 +479,78 @@ static bool checkpoint_parse(struct str text, struct checkpoint *checkpoint, str
     return true;
 }
 
-bool checkpoint_verify(struct str note, const struct note_verifier *verifier,
-                       struct checkpoint *checkpoint, struct error *error)
+static bool check_trust(const struct note_trust *trust, struct error *error)
 {
+    if (trust->log_count == 0 || trust->witness_count > NOTE_WITNESSES_MAX)
+        return error_set(error, ERROR_CONFIG, "no key of the log, or more than %d witnesses",
+                         NOTE_WITNESSES_MAX);
+    return true;
+}
+
+bool checkpoint_check(struct str note, const struct note_trust *trust,
+                      struct checkpoint *checkpoint, struct note_cosigned *cosigned,
+                      struct error *error)
+{
+    struct signers signers = { .trust = trust };
     struct checkpoint read = { 0 };
     struct str text = { 0 };
     struct str lines = { 0 };
 
-    if (note.len > NOTE_MAX)
-        return error_set(error, ERROR_LIMIT, "note: more than %zu bytes", NOTE_MAX);
+    if (!check_trust(trust, error))
+        return false;
+    if (note.len > NOTE_BYTES_MAX)
+        return error_set(error, ERROR_LIMIT, "note: more than %zu bytes", NOTE_BYTES_MAX);
     if (!is_note_text(note) || !split_note(note, &text, &lines))
         return refuse_note(error, "not a signed note");
-    if (!check_signatures(text, lines, verifier, error) || !checkpoint_parse(text, &read, error))
+    if (!check_signatures(text, lines, &signers, error) || !checkpoint_parse(text, &read, error))
         return false;
-    if (!str_eq(read.origin, verifier->name))
+    if (!str_eq(read.origin, trust->logs[0].name))
         return error_set(error, ERROR_INVALID, "note: of another log, " STR_FMT,
                          STR_ARG(read.origin));
     *checkpoint = read;
+    if (cosigned != NULL)
+        *cosigned = signers.cosigned;
     return true;
 }
 
-/* A .tlog-proof. Source: C2SP tlog-proof */
-#define PROOF_FIRST_LINE "c2sp.org/tlog-proof@v1"
-
-void tlog_proof_write(const struct tlog_proof *proof, struct buf *out)
-{
-    buf_printf(out, PROOF_FIRST_LINE "\nindex %" PRIu64 "\n", proof->index);
-    for (size_t i = 0; i < proof->hash_count; i++) {
-        buf_add_base64(out, (struct str){ (const char *)proof->hashes[i].bytes, MERKLE_HASH_LEN });
-        buf_add_text(out, "\n");
-    }
-    buf_add_text(out, "\n");
-    buf_add(out, proof->note);
-}
-
-static bool refuse_proof(struct error *error, const char *what)
-{
-    return error_set(error, ERROR_SYNTAX, "proof: %s", what);
-}
-
-static bool parse_proof_hashes(struct str *rest, struct tlog_proof *proof, struct error *error)
-{
-    struct str line = { 0 };
-
-    for (;;) {
-        if (!str_cut(*rest, '\n', &line, rest))
-            return refuse_proof(error, "there is no checkpoint");
-        if (line.len == 0)
-            return true;
-        if (proof->hash_count == MERKLE_PROOF_MAX)
-            return error_set(error, ERROR_LIMIT, "proof: more than %d hashes", MERKLE_PROOF_MAX);
-        if (!parse_hash(line, &proof->hashes[proof->hash_count]))
-            return refuse_proof(error, "a hash is malformed");
-        proof->hash_count++;
-    }
-}
-
-bool tlog_proof_parse(struct str text, struct tlog_proof *proof, struct error *error)
-{
-    struct tlog_proof read = { 0 };
-    struct str line = { 0 };
-    struct str rest = text;
-
-    if (text.len > 2 * NOTE_MAX)
-        return error_set(error, ERROR_LIMIT, "proof: more than %zu bytes", 2 * NOTE_MAX);
-    if (!str_cut(rest, '\n', &line, &rest) || !str_eq(line, STR(PROOF_FIRST_LINE)))
-        return refuse_proof(error, "expected \"" PROOF_FIRST_LINE "\"");
-    if (!str_cut(rest, '\n', &line, &rest))
-        return refuse_proof(error, "there is no index");
-    /* `extra` is not covered by any signature: nothing of it is used. */
-    if (str_starts_with(line, STR("extra ")) && !str_cut(rest, '\n', &line, &rest))
-        return refuse_proof(error, "there is no index");
-    if (!str_starts_with(line, STR("index ")) ||
-        !parse_u64(str_slice(line, 6, line.len), &read.index))
-        return refuse_proof(error, "the index is malformed");
-    if (!parse_proof_hashes(&rest, &read, error))
-        return false;
-    read.note = rest;
-    *proof = read;
-    return true;
-}
-
-bool tlog_proof_verify(struct str text, struct str entry, const struct note_verifier *verifier,
+bool checkpoint_verify(struct str note, const struct note_verifier *verifier,
                        struct checkpoint *checkpoint, struct error *error)
 {
-    struct merkle_hash leaf = merkle_leaf(entry);
-    struct checkpoint read = { 0 };
-    struct tlog_proof proof = { 0 };
+    const struct note_trust trust = { .logs = verifier, .log_count = 1 };
 
-    if (!tlog_proof_parse(text, &proof, error) ||
-        !checkpoint_verify(proof.note, verifier, &read, error))
-        return false;
-    if (!merkle_check_inclusion(proof.index, read.size, &leaf, proof.hashes, proof.hash_count,
-                                &read.root))
-        return error_set(error, ERROR_INVALID,
-                         "proof: the log does not hold this entry at %" PRIu64, proof.index);
-    *checkpoint = read;
-    return true;
+    return checkpoint_check(note, &trust, checkpoint, NULL, error);
+}
+
+struct str note_text(struct str note)
+{
+    struct str text = { 0 };
+    struct str lines = { 0 };
+
+    return split_note(note, &text, &lines) ? text : (struct str){ 0 };
+}
+
+bool note_cosignature_find(struct str lines, struct str text, const struct note_verifier *witness,
+                           struct str *found, int64_t *time_s, struct error *error)
+{
+    *found = (struct str){ 0 };
+    if (!is_note_text(lines) || lines.len == 0 || lines.data[lines.len - 1] != '\n')
+        return refuse_note(error, "expected lines with signatures");
+    while (lines.len > 0) {
+        struct signature_line signature;
+        struct str line = { 0 };
+        bool is_good = false;
+
+        (void)str_cut(lines, '\n', &line, &lines); /* it ends with one */
+        if (!signature_line_parse(line, &signature))
+            return refuse_note(error, "a signature line is malformed");
+        if (!is_of(&signature, witness))
+            continue;
+        if (!cosignature_verify(witness, text, &signature, time_s, &is_good, error))
+            return false;
+        if (!is_good)
+            return refuse_signature(witness, error);
+        *found = line;
+    }
+    return found->len > 0 ||
+           error_set(error, ERROR_INVALID, "note: not signed by " STR_FMT, STR_ARG(witness->name));
 }

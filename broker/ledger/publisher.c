@@ -1,5 +1,3 @@
-#include "ledger/publisher.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -11,209 +9,47 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/metrics.h"
 #include "keys/keys.h"
+#include "ledger/agreement.h"
 #include "ledger/note.h"
-#include "ledger/tile_writer.h"
+#include "ledger/publisher_internal.h"
+#include "ledger/tile_builder.h"
+#include "ledger/tile_recovery.h"
 #include "ledger/waiters.h"
+#include "ledger/witness.h"
 #include "store/store.h"
 
+#ifdef STAGEPASS_TEST_CLOCK
+/* A clock that tests move wakes nobody: so look at it. */
+#define MOVED_CLOCK_MS 500
+#endif
+
 /* A checkpoint at most so often. */
-#define PUBLISH_EVERY_S 1
+#define PUBLISH_EVERY_MS 1000
 
-#define NOTE_MAX ((size_t)16 * 1024)
-#define ENTRY_HEAD_LEN 2
-#define BUNDLE_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + ENTRY_HEAD_LEN))
-
-struct publisher {
-    struct publisher_options options;
-    char *checkpoint_path;
-    struct store_reader *reader; /* the thread's */
-    struct tile_writer writer;   /* the thread's */
-    struct buf bundle;           /* the thread's */
-    struct waiters waiters;
-
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    uint64_t committed;          /* guarded by lock */
-    struct publication *current; /* guarded by lock */
-    bool is_stopping;            /* guarded by lock */
-};
-
-void publication_put(struct publication *publication)
+const struct tile_edge *publisher_edge_of(const struct publication *publication)
 {
-    if (publication == NULL || atomic_fetch_sub(&publication->references, 1) > 1)
-        return;
-    free(publication->note);
-    free(publication);
+    static const struct tile_edge empty;
+
+    return publication == NULL ? &empty : &publication->edge;
 }
 
-struct str publication_note(const struct publication *publication)
+/* Only this thread changes `current`, so it stays while we use it. */
+static const struct publication *newest_of(const struct publisher *publisher)
 {
-    return (struct str){ publication->note, publication->note_len };
+    return publisher->newest == NULL ? publisher->current : publisher->newest;
 }
 
-/* A publication of the tree that `edge` is the edge of, without a note yet. */
-static struct publication *publication_new(const struct tile_edge *edge, struct error *error)
+/* How many witnesses have cosigned the newest checkpoint. */
+static size_t cosigned(const struct publisher *publisher)
 {
-    struct publication *publication = malloc(sizeof(*publication));
-
-    if (publication == NULL) {
-        (void)error_set(error, ERROR_MEMORY, "no memory for a checkpoint");
-        return NULL;
-    }
-    atomic_init(&publication->references, 1);
-    publication->size = edge->size;
-    publication->root = tile_edge_root(edge);
-    publication->note = NULL;
-    publication->note_len = 0;
-    publication->edge = *edge;
-    return publication;
-}
-
-static bool set_note(struct publication *publication, struct str note, struct error *error)
-{
-    publication->note = malloc(note.len);
-    if (publication->note == NULL)
-        return error_set(error, ERROR_MEMORY, "no memory for a checkpoint");
-    memcpy(publication->note, note.data, note.len);
-    publication->note_len = note.len;
-    return true;
-}
-
-/* Where the hashes of completed tiles go: to files, or nowhere when only the root is asked for. */
-struct extension {
-    struct publisher *publisher;
-    struct tile_edge *edge;
-    bool is_written;
-    struct error *error;
-};
-
-static bool put_hashes(struct publisher *publisher, const struct tile_path *path,
-                       const struct merkle_hash *hashes, struct error *error)
-{
-    struct str content = { (const char *)hashes, (size_t)path->width * MERKLE_HASH_LEN };
-
-    return tile_writer_put(&publisher->writer, path, content, error);
-}
-
-static bool put_full_tile(void *context, unsigned level, uint64_t number,
-                          const struct merkle_hash hashes[TILE_WIDTH])
-{
-    const struct extension *extension = context;
-    const struct tile_path path = { level, number, TILE_WIDTH };
-
-    return !extension->is_written ||
-           put_hashes(extension->publisher, &path, hashes, extension->error);
-}
-
-static bool put_partial_tiles(struct publisher *publisher, const struct tile_edge *edge,
-                              struct error *error)
-{
-    for (unsigned level = 0; level < TILE_LEVELS; level++) {
-        const struct tile_path path = { level, tile_edge_number(edge, level),
-                                        tile_edge_width(edge, level) };
-
-        if (path.width > 0 && !put_hashes(publisher, &path, edge->hashes[level], error))
-            return false;
-    }
-    return true;
-}
-
-static void add_to_bundle(struct buf *bundle, struct str entry)
-{
-    buf_add_byte(bundle, (uint8_t)(entry.len >> 8));
-    buf_add_byte(bundle, (uint8_t)entry.len);
-    buf_add(bundle, entry);
-}
-
-/* Entries [start, end), which are of one bundle: its file, and their leaves into the edge. */
-static bool extend_bundle(struct extension *extension, uint64_t start, uint64_t end)
-{
-    struct publisher *publisher = extension->publisher;
-    const struct tile_path path = { TILE_ENTRIES, start / TILE_WIDTH, (unsigned)(end - start) };
-    struct merkle_hash leaves[TILE_WIDTH];
-
-    buf_clear(&publisher->bundle);
-    for (uint64_t i = start; i < end; i++) {
-        struct str entry = { 0 };
-
-        if (!store_reader_get(publisher->reader, i, &entry, NULL, extension->error))
-            return false;
-        add_to_bundle(&publisher->bundle, entry);
-        leaves[i - start] = merkle_leaf(entry);
-    }
-    if (!buf_is_ok(&publisher->bundle))
-        return error_set(extension->error, ERROR_MEMORY, "no memory for a bundle");
-    if (extension->is_written &&
-        !tile_writer_put(&publisher->writer, &path, buf_str(&publisher->bundle), extension->error))
-        return false;
-    for (uint64_t i = extension->edge->size; i < end; i++) {
-        if (!tile_edge_add(extension->edge, &leaves[i - start], put_full_tile, extension))
-            return false;
-    }
-    return true;
-}
-
-/* Extend the edge to `size`, bundle by bundle. */
-static bool extend(struct extension *extension, uint64_t size)
-{
-    while (extension->edge->size < size) {
-        uint64_t start = extension->edge->size / TILE_WIDTH * TILE_WIDTH;
-        uint64_t end = start + TILE_WIDTH < size ? start + TILE_WIDTH : size;
-
-        if (!extend_bundle(extension, start, end))
-            return false;
-    }
-    return true;
-}
-
-/* Extend the edge and make all that a checkpoint of it needs durable. */
-static bool write_tiles(struct publisher *publisher, struct tile_edge *edge, uint64_t size,
-                        struct error *error)
-{
-    struct extension extension = { publisher, edge, true, error };
-    bool is_durable = extend(&extension, size) && put_partial_tiles(publisher, edge, error) &&
-                      tile_writer_sync(&publisher->writer, error);
-
-    tile_writer_release(&publisher->writer);
-    return is_durable;
-}
-
-static bool sign(const struct publisher *publisher, struct publication *publication,
-                 struct error *error)
-{
-    const struct publisher_options *options = &publisher->options;
-    struct checkpoint checkpoint = { options->origin, publication->size, publication->root };
-    OWNED(buf_release) struct buf note = { 0 };
-
-    buf_init(&note, NOTE_MAX);
-    if (!checkpoint_sign(&checkpoint, options->key, &note, error))
-        return false;
-    if (!buf_is_ok(&note))
-        return error_set(error, ERROR_MEMORY, "no memory for a checkpoint");
-    return set_note(publication, buf_str(&note), error);
-}
-
-/* Partial tiles that a full one has replaced, and the bundle that a longer one has. */
-static void remove_replaced(const struct publisher *publisher, const struct tile_edge *old,
-                            const struct tile_edge *fresh)
-{
-    struct tile_path bundle = { TILE_ENTRIES, tile_edge_number(old, 0), tile_edge_width(old, 0) };
-
-    for (unsigned level = 0; level < TILE_LEVELS; level++) {
-        const struct tile_path path = { level, tile_edge_number(old, level), TILE_WIDTH };
-
-        if (path.number != tile_edge_number(fresh, level))
-            tile_writer_remove_partial(&publisher->writer, &path);
-    }
-    if (bundle.number != tile_edge_number(fresh, 0))
-        bundle.width = TILE_WIDTH;
-    if (bundle.width > 0 && old->size != fresh->size)
-        tile_writer_remove_partial(&publisher->writer, &bundle);
+    if (publisher->witnesses == NULL || publisher->newest == NULL)
+        return 0;
+    return witnesses_cosigned(publisher->witnesses, publisher->newest->size);
 }
 
 /* From now on this is the newest; who waited for it is called. */
@@ -231,178 +67,268 @@ static void take_current(struct publisher *publisher, struct publication *take_p
     waiters_wake(&publisher->waiters, size);
 }
 
-/* One more checkpoint: tiles, signature, file, and only then the others hear of it. */
-static bool publish(struct publisher *publisher, const struct tile_edge *old, struct error *error)
+/* Put a checkpoint in the place of the published one: with what cosignatures there are. */
+static bool publish(struct publisher *publisher, struct error *error)
 {
-    OWNED(publication_put) struct publication *publication = publication_new(old, error);
-    uint64_t size = 0;
+    OWNED(publication_put) struct publication *publication =
+        publication_new(&publisher->newest->edge, error);
+    OWNED(buf_release) struct buf note = { 0 };
 
-    if (publication == NULL || !store_reader_refresh(publisher->reader, error))
+    if (publication == NULL)
         return false;
-    size = store_reader_size(publisher->reader);
-    if (size <= old->size)
-        return true;
-    if (!write_tiles(publisher, &publication->edge, size, error))
+    buf_init(&note, NOTE_BYTES_MAX);
+    buf_add(&note, publication_note(publisher->newest));
+    if (publisher->witnesses != NULL)
+        witnesses_write(publisher->witnesses, publication->size, &note);
+    if (!buf_is_ok(&note))
+        return error_set(error, ERROR_MEMORY, "no memory for a checkpoint");
+    if (!publication_set_note(publication, buf_str(&note), error) ||
+        !file_replace(publisher->checkpoint_path, buf_str(&note), 0600, error))
         return false;
-    publication->size = publication->edge.size;
-    publication->root = tile_edge_root(&publication->edge);
-    if (!sign(publisher, publication, error) ||
-        !file_replace(publisher->checkpoint_path, publication_note(publication), 0600, error))
-        return false;
-    remove_replaced(publisher, old, &publication->edge);
+    tile_builder_remove_replaced(&publisher->builder, publisher_edge_of(publisher->current),
+                                 &publication->edge);
     take_current(publisher, TAKE(publication));
     return true;
 }
 
-/* Only this thread changes `current`, so it stays while we use it. A failure is tried again. */
-static void publish_now(struct publisher *publisher)
+/* Whether what is published is the newest checkpoint, signed with the keys that we have now. */
+static bool is_published(const struct publisher *publisher)
 {
-    static const struct tile_edge empty;
-    struct publication *current = publisher_current(publisher);
-    struct error error = { 0 };
+    const struct publication *current = publisher->current;
 
-    if (!publish(publisher, current == NULL ? &empty : &current->edge, &error))
-        metric_add(METRIC_LEDGER_FAILURES, 1);
-    publication_put(current);
+    return current != NULL && current->size == publisher->newest->size &&
+           str_starts_with(publication_note(current), publication_note(publisher->newest));
 }
 
-static struct timespec after_pause(void)
+/* A checkpoint that is new and has its quorum, or has more cosignatures than before. */
+static bool publish_what_is_due(struct publisher *publisher, struct error *error)
 {
+    if (publisher->newest == NULL || cosigned(publisher) < publisher->options.quorum ||
+        (is_published(publisher) && !publisher->has_cosignatures))
+        return true;
+    if (!publish(publisher, error))
+        return false;
+    publisher->has_cosignatures = false;
+    return true;
+}
+
+static struct agreement agreement_of(const struct publisher *publisher)
+{
+    return (struct agreement){
+        .store = publisher->options.store,
+        .origin = publisher->options.origin,
+        .keys = publisher->keys,
+        .key_count = publisher->key_count,
+    };
+}
+
+static bool write_tiles(struct publisher *publisher, struct tile_edge *edge, struct error *error)
+{
+    struct agreement agreement = agreement_of(publisher);
+    uint64_t size = 0;
+
+    if (!store_reader_refresh(publisher->reader, error))
+        return false;
+    size = store_reader_size(publisher->reader);
+    return agreement_pass(&agreement, &publisher->builder, edge, size, error) &&
+           (size <= edge->size || tile_builder_write(&publisher->builder, edge, size, error));
+}
+
+bool publisher_sign_next(struct publisher *publisher, struct error *error)
+{
+    OWNED(publication_put) struct publication *publication =
+        publication_new(publisher_edge_of(newest_of(publisher)), error);
+    struct agreement agreement = agreement_of(publisher);
+    bool is_agreed = false;
+
+    if (publication == NULL || !write_tiles(publisher, &publication->edge, error))
+        return false;
+    publication->size = publication->edge.size;
+    publication->root = tile_edge_root(&publication->edge);
+    if (!publication_sign(publication, publisher->options.origin, publisher->keys,
+                          publisher->key_count, error) ||
+        !agreement_offer(&agreement, publication, &is_agreed, error))
+        return false;
+    if (!is_agreed)
+        return true; /* another broker was faster: the next one will be larger */
+    publication_put(publisher->newest);
+    publisher->newest = TAKE(publication);
+    publisher->has_cosignatures = false;
+    return true;
+}
+
+static bool has_more(struct publisher *publisher)
+{
+    uint64_t size = publisher_edge_of(newest_of(publisher))->size;
+    bool is_more = false;
+
+    (void)pthread_mutex_lock(&publisher->lock);
+    is_more = publisher->committed > size;
+    (void)pthread_mutex_unlock(&publisher->lock);
+    return is_more;
+}
+
+/* Whether a witness is at work whose cosignature the newest checkpoint should wait for. */
+static bool is_held(const struct publisher *publisher)
+{
+    bool lacks_some = cosigned(publisher) < publisher->options.quorum;
+
+    return publisher->witnesses != NULL && witnesses_are_asked(publisher->witnesses, lacks_some);
+}
+
+void publisher_take_answers(struct publisher *publisher, int64_t now_ms)
+{
+    if (publisher->witnesses != NULL &&
+        witnesses_take(publisher->witnesses, now_ms, clock_wall_s()))
+        publisher->has_cosignatures = true;
+}
+
+void publisher_ask_witnesses(struct publisher *publisher, int64_t now_ms)
+{
+    if (publisher->witnesses != NULL && publisher->newest != NULL)
+        witnesses_ask(publisher->witnesses, publisher->newest, publisher->options.tiles, now_ms);
+}
+
+static bool sign_and_publish(struct publisher *publisher, bool may_sign, struct error *error)
+{
+    return publish_what_is_due(publisher, error) &&
+           (!may_sign ||
+            (publisher_sign_next(publisher, error) && publish_what_is_due(publisher, error)));
+}
+
+static void look_at_mirrors(struct publisher *publisher, int64_t now_ms)
+{
+    const struct agreement agreement = agreement_of(publisher);
+
+    mirror_watch_take(publisher->mirrors, publisher->current, publisher->options.tiles, &agreement,
+                      now_ms);
+    mirror_watch_ask(publisher->mirrors, now_ms);
+}
+
+/* All that can be done now. A failure is tried again. */
+static void work(struct publisher *publisher)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    struct error error = { 0 };
+    bool may_sign = false;
+
+    publisher_take_answers(publisher, now_ms);
+    look_at_mirrors(publisher, now_ms);
+    may_sign = now_ms - publisher->signed_ms >= PUBLISH_EVERY_MS && has_more(publisher) &&
+               !is_held(publisher);
+    if (may_sign)
+        publisher->signed_ms = now_ms;
+    publisher->has_failed = !sign_and_publish(publisher, may_sign, &error);
+    if (publisher->has_failed) {
+        publisher->signed_ms = now_ms;
+        metric_add(METRIC_LEDGER_FAILURES, 1);
+    }
+    publisher_ask_witnesses(publisher, now_ms);
+}
+
+/*
+ * When there is something to do that nobody tells of; INT64_MAX: never. `*knows_more` says whether
+ * more is committed than is signed: then no commit need be waited for.
+ */
+static int64_t next_ms(struct publisher *publisher, bool *knows_more)
+{
+    int64_t next = mirror_watch_due_ms(publisher->mirrors);
+    int64_t witness_ms = INT64_MAX;
+
+    if (publisher->witnesses != NULL && publisher->newest != NULL)
+        witness_ms = witnesses_due_ms(publisher->witnesses, publisher->newest->size);
+    next = witness_ms < next ? witness_ms : next;
+    *knows_more = has_more(publisher);
+    if ((publisher->has_failed || (*knows_more && !is_held(publisher))) &&
+        publisher->signed_ms + PUBLISH_EVERY_MS < next)
+        next = publisher->signed_ms + PUBLISH_EVERY_MS;
+    return next;
+}
+
+/* A time of our clock as one of the system's for a wait, which tests never move. */
+static struct timespec wait_until(int64_t at_ms)
+{
+    int64_t left_ms = at_ms - clock_monotonic_ms();
     struct timespec at;
 
-    (void)clock_gettime(CLOCK_MONOTONIC,
-                        &at); /* for a wait of the system's, never moved by tests */
-    at.tv_sec += PUBLISH_EVERY_S;
+    left_ms = left_ms < 0 ? 0 : left_ms;
+#ifdef STAGEPASS_TEST_CLOCK
+    left_ms = left_ms > MOVED_CLOCK_MS ? MOVED_CLOCK_MS : left_ms;
+#endif
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += (time_t)(left_ms / 1000);
+    at.tv_nsec += (left_ms % 1000) * 1000000;
+    at.tv_sec += at.tv_nsec / 1000000000;
+    at.tv_nsec %= 1000000000;
     return at;
 }
 
-/* With the lock held: whether there is something to publish. */
-static bool has_more(const struct publisher *publisher)
+/* Wait for a commit (where asked for), an answer, the end, or the time. */
+static void wait_for_something(struct publisher *publisher, int64_t at_ms, bool watches_commits)
 {
-    return publisher->committed > (publisher->current == NULL ? 0 : publisher->current->size);
+    uint64_t size = publisher_edge_of(newest_of(publisher))->size;
+    struct timespec at = wait_until(at_ms == INT64_MAX ? 0 : at_ms);
+    int outcome = 0;
+
+    (void)pthread_mutex_lock(&publisher->lock);
+    publisher->watches_commits = watches_commits;
+    while (!publisher->is_stopping && !publisher->has_answers && outcome != ETIMEDOUT &&
+           !(publisher->watches_commits && publisher->committed > size && !is_held(publisher))) {
+        outcome = at_ms == INT64_MAX
+                      ? pthread_cond_wait(&publisher->wake, &publisher->lock)
+                      : pthread_cond_timedwait(&publisher->wake, &publisher->lock, &at);
+    }
+    publisher->watches_commits = false;
+    publisher->has_answers = false;
+    (void)pthread_mutex_unlock(&publisher->lock);
+}
+
+static bool is_stopping(struct publisher *publisher)
+{
+    bool is_over = false;
+
+    (void)pthread_mutex_lock(&publisher->lock);
+    is_over = publisher->is_stopping;
+    (void)pthread_mutex_unlock(&publisher->lock);
+    return is_over;
+}
+
+/* The last checkpoint; one that needs a quorum is left to the next start. */
+static void finish(struct publisher *publisher)
+{
+    struct error error = { 0 };
+
+    publisher_take_answers(publisher, clock_monotonic_ms());
+    if (!sign_and_publish(publisher, publisher->options.quorum == 0 && has_more(publisher), &error))
+        metric_add(METRIC_LEDGER_FAILURES, 1);
 }
 
 static void *run(void *context)
 {
     struct publisher *publisher = context;
 
-    (void)pthread_mutex_lock(&publisher->lock);
-    while (!publisher->is_stopping) {
-        struct timespec pause_ends;
-        int outcome = 0;
+    while (!is_stopping(publisher)) {
+        bool knows_more = false;
+        int64_t at_ms = INT64_MAX;
 
-        if (!has_more(publisher)) {
-            (void)pthread_cond_wait(&publisher->wake, &publisher->lock);
-            continue;
-        }
-        (void)pthread_mutex_unlock(&publisher->lock);
-        pause_ends = after_pause();
-        publish_now(publisher);
-        (void)pthread_mutex_lock(&publisher->lock);
-        while (!publisher->is_stopping && outcome != ETIMEDOUT)
-            outcome = pthread_cond_timedwait(&publisher->wake, &publisher->lock, &pause_ends);
+        work(publisher);
+        at_ms = next_ms(publisher, &knows_more);
+        wait_for_something(publisher, at_ms, !knows_more);
     }
-    (void)pthread_mutex_unlock(&publisher->lock);
-    publish_now(publisher);
+    finish(publisher);
     return NULL;
 }
 
-static bool edge_read(const struct publisher *publisher, uint64_t size, struct tile_edge *edge,
-                      struct error *error)
-{
-    edge->size = size;
-    for (unsigned level = 0; level < TILE_LEVELS; level++) {
-        const struct tile_path path = { level, tile_edge_number(edge, level),
-                                        tile_edge_width(edge, level) };
-
-        if (path.width > 0 &&
-            !tile_read(publisher->options.tiles, &path, edge->hashes[level], error))
-            return false;
-    }
-    return true;
-}
-
-static bool refuse_root(const struct checkpoint *published, struct error *error)
-{
-    return error_set(error, ERROR_INVALID,
-                     "the store is not the one whose checkpoint of size %" PRIu64 " was published",
-                     published->size);
-}
-
-/* Tiles do not fit the checkpoint: make them again from the entries, if these fit it. */
-static bool rebuild(struct publisher *publisher, const struct checkpoint *published,
-                    struct tile_edge *edge, struct error *error)
-{
-    struct extension extension = { publisher, edge, false, error };
-    struct merkle_hash root;
-
-    memset(edge, 0, sizeof(*edge));
-    if (!extend(&extension, published->size))
-        return false;
-    root = tile_edge_root(edge);
-    if (!merkle_hash_eq(&root, &published->root))
-        return refuse_root(published, error);
-    memset(edge, 0, sizeof(*edge));
-    return write_tiles(publisher, edge, published->size, error);
-}
-
-/* The entries behind the last full tile, or of it where nothing is behind it, against its leaves.
- */
-static bool check_tail(struct publisher *publisher, const struct checkpoint *published,
-                       const struct tile_edge *edge, struct error *error)
-{
-    unsigned width = tile_edge_width(edge, 0);
-    struct tile_path path = { 0, tile_edge_number(edge, 0), width };
-    struct merkle_hash leaves[TILE_WIDTH];
-
-    if (width == 0)
-        path = (struct tile_path){ 0, tile_edge_number(edge, 0) - 1, TILE_WIDTH };
-    if (!tile_read(publisher->options.tiles, &path, leaves, error))
-        return false;
-    for (unsigned i = 0; i < path.width; i++) {
-        struct merkle_hash leaf;
-        struct str entry = { 0 };
-
-        if (!store_reader_get(publisher->reader, path.number * TILE_WIDTH + i, &entry, NULL, error))
-            return false;
-        leaf = merkle_leaf(entry);
-        if (!merkle_hash_eq(&leaf, &leaves[i]))
-            return refuse_root(published, error);
-    }
-    return true;
-}
-
-/* The edge of a published checkpoint, compared with tiles and entries. */
-static bool take_up(struct publisher *publisher, const struct checkpoint *published,
-                    struct tile_edge *edge, struct error *error)
-{
-    struct merkle_hash root;
-
-    if (published->size > store_reader_size(publisher->reader))
-        return error_set(error, ERROR_INVALID,
-                         "the store has %" PRIu64 " entries, the published checkpoint %" PRIu64,
-                         store_reader_size(publisher->reader), published->size);
-    if (!edge_read(publisher, published->size, edge, &(struct error){ 0 }))
-        return rebuild(publisher, published, edge, error);
-    root = tile_edge_root(edge);
-    if (!merkle_hash_eq(&root, &published->root))
-        return rebuild(publisher, published, edge, error);
-    return published->size == 0 || check_tail(publisher, published, edge, error);
-}
-
+/* Our own, or, where that is none, what other brokers of the store have published; else empty. */
 static bool read_checkpoint(struct publisher *publisher, struct arena *arena, struct str *note,
                             struct checkpoint *checkpoint, struct error *error)
 {
-    const struct publisher_options *options = &publisher->options;
-    OWNED(buf_release) struct buf text = { 0 };
-    struct note_verifier verifier = { 0 };
+    struct agreement agreement = agreement_of(publisher);
 
-    buf_init(&text, NOTE_MAX);
-    if (!note_verifier_write(options->origin, options->key, &text, error) ||
-        !note_verifier_parse(buf_str(&text), &verifier, error))
-        return false;
-    return file_read(arena, publisher->checkpoint_path, NOTE_MAX, note, error) &&
-           checkpoint_verify(*note, &verifier, checkpoint, error);
+    if (access(publisher->checkpoint_path, F_OK) == 0 || errno != ENOENT)
+        return file_read(arena, publisher->checkpoint_path, NOTE_BYTES_MAX, note, error) &&
+               agreement_read(&agreement, *note, arena, checkpoint, error);
+    return agreement_newest(&agreement, arena, note, checkpoint, error);
 }
 
 /* Go on from the checkpoint published last; without one begin at the first entry. */
@@ -415,15 +341,23 @@ static bool recover(struct publisher *publisher, struct arena *arena, struct err
 
     if (edge == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for the log's edge");
-    if (access(publisher->checkpoint_path, F_OK) != 0 && errno == ENOENT)
+    if (!read_checkpoint(publisher, arena, &note, &checkpoint, error))
+        return error_wrap(error, "%s", publisher->checkpoint_path);
+    if (note.len == 0)
         return true;
-    if (!read_checkpoint(publisher, arena, &note, &checkpoint, error) ||
-        !take_up(publisher, &checkpoint, edge, error))
+    if (!tile_take_up(&publisher->builder, &checkpoint, edge, error))
         return error_wrap(error, "%s", publisher->checkpoint_path);
     publication = publication_new(edge, error);
-    if (publication == NULL || !set_note(publication, note, error))
+    if (publication == NULL || !publication_set_note(publication, note, error))
         return false;
-    take_current(publisher, TAKE(publication));
+    if (publisher->witnesses != NULL)
+        witnesses_take_up(publisher->witnesses, note, publication->size);
+    /* One without its quorum, of another broker or of a time without one, is not published here. */
+    if (publisher->witnesses != NULL &&
+        witnesses_cosigned(publisher->witnesses, publication->size) < publisher->options.quorum)
+        publisher->newest = TAKE(publication);
+    else
+        take_current(publisher, TAKE(publication));
     return true;
 }
 
@@ -438,9 +372,12 @@ static bool recover_in_arena(struct publisher *publisher, struct error *error)
 
 static void publisher_free(struct publisher *publisher)
 {
-    store_reader_close(publisher->reader);
+    witnesses_free(publisher->witnesses);
+    mirror_watch_free(publisher->mirrors);
+    publication_put(publisher->newest);
     publication_put(publisher->current);
-    buf_release(&publisher->bundle);
+    tile_builder_release(&publisher->builder);
+    store_reader_close(publisher->reader);
     waiters_release(&publisher->waiters);
     (void)pthread_cond_destroy(&publisher->wake);
     (void)pthread_mutex_destroy(&publisher->lock);
@@ -454,8 +391,7 @@ static bool init(struct publisher *publisher, struct error *error)
     bool is_ok = false;
     size_t path_len = strlen(publisher->options.folder) + sizeof("/checkpoint");
 
-    publisher->writer.root = publisher->options.tiles;
-    buf_init(&publisher->bundle, BUNDLE_MAX);
+    publisher->signed_ms = -PUBLISH_EVERY_MS;
     publisher->checkpoint_path = malloc(path_len);
     if (publisher->checkpoint_path != NULL && pthread_condattr_init(&attributes) == 0) {
         (void)snprintf(publisher->checkpoint_path, path_len, "%s/checkpoint",
@@ -469,6 +405,27 @@ static bool init(struct publisher *publisher, struct error *error)
     return is_ok || error_set(error, ERROR_MEMORY, "no memory for the publisher");
 }
 
+/* The checkpoint as it is signed now: keys may have changed since it was published. */
+static bool renew(struct publisher *publisher, struct error *error)
+{
+    if (publisher->newest == NULL && publisher->current != NULL &&
+        !publisher_sign_next(publisher, error))
+        return false;
+    return publish_what_is_due(publisher, error);
+}
+
+static bool prepare(struct publisher *publisher, const struct publisher_options *options,
+                    struct error *error)
+{
+    if (!init(publisher, error) || !publisher_take_options(publisher, options, error) ||
+        !store_reader_new(options->store, &publisher->reader, error))
+        return false;
+    tile_builder_init(&publisher->builder, publisher->reader, options->tiles);
+    return recover_in_arena(publisher, error) &&
+           (publisher->witnesses == NULL || publisher_meet_witnesses(publisher, error)) &&
+           renew(publisher, error);
+}
+
 bool publisher_start(const struct publisher_options *options, struct publisher **out,
                      struct error *error)
 {
@@ -478,8 +435,7 @@ bool publisher_start(const struct publisher_options *options, struct publisher *
         return error_set(error, ERROR_MEMORY, "no memory for the publisher");
     publisher->options = *options;
     publisher->committed = store_size(options->store);
-    if (!init(publisher, error) || !store_reader_new(options->store, &publisher->reader, error) ||
-        !recover_in_arena(publisher, error)) {
+    if (!prepare(publisher, options, error)) {
         publisher_free(publisher);
         return false;
     }
@@ -489,6 +445,26 @@ bool publisher_start(const struct publisher_options *options, struct publisher *
     }
     *out = publisher;
     return true;
+}
+
+void publisher_leave_witnesses(struct publisher *publisher)
+{
+    if (publisher == NULL)
+        return;
+    witnesses_stop(publisher->witnesses);
+    mirror_watch_stop(publisher->mirrors);
+}
+
+size_t publisher_mirrors(struct publisher *publisher,
+                         struct witness_status status[MIRROR_WATCH_MAX])
+{
+    return mirror_watch_status(publisher->mirrors, status);
+}
+
+size_t publisher_witnesses(struct publisher *publisher,
+                           struct witness_status status[NOTE_WITNESSES_MAX])
+{
+    return witnesses_status(publisher->witnesses, status);
 }
 
 void publisher_stop(struct publisher *publisher)
@@ -510,7 +486,8 @@ void publisher_commit(uint64_t size, void *context)
 
     (void)pthread_mutex_lock(&publisher->lock);
     publisher->committed = size;
-    (void)pthread_cond_signal(&publisher->wake);
+    if (publisher->watches_commits)
+        (void)pthread_cond_signal(&publisher->wake);
     (void)pthread_mutex_unlock(&publisher->lock);
 }
 

@@ -1,38 +1,18 @@
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/macros.h"
 #include "base/progress.h"
 #include "base/str.h"
-#include "ledger/merkle.h"
-#include "ledger/tile.h"
+#include "ledger/mirror_watch.h"
+#include "ledger/publication.h"
+#include "ledger/witness.h"
 
 struct error;
 struct key;
 struct store;
-
-/**
- * A published checkpoint and the right edge of its tree.
- *
- * Threads: immutable, with a reference count
- */
-struct publication {
-    atomic_uint references;
-    uint64_t size;
-    struct merkle_hash root;
-    char *note; /* of note_len bytes */
-    size_t note_len;
-    struct tile_edge edge;
-};
-
-void publication_put(struct publication *publication);
-
-OWNED_POINTER(publication_put, struct publication)
-
-struct str publication_note(const struct publication *publication);
 
 /**
  * The thread that writes tiles and signs checkpoints, off the path of commits.
@@ -47,20 +27,41 @@ struct publisher_options {
     int tiles;          /* its folder "tile", borrowed */
     struct str origin;  /* borrowed */
     struct key *key;
+    struct key *const *next_keys;            /* sign each checkpoint too: keys change by overlap */
+    size_t next_key_count;                   /* at most NOTE_LOGS_MAX - 1 */
+    const struct witness_options *witnesses; /* outlive it */
+    size_t witness_count;
+    size_t quorum;                         /* so many must have cosigned what is published */
+    const struct witness_options *mirrors; /* to look at: name, url, peer; outlive it */
+    size_t mirror_count;
+    struct upstream *upstream;
 };
 
 /**
  * Take up the checkpoint published last, compare it with the store, start the thread.
  *
- * Tiles that are missing or damaged are made again from the entries.
+ * Tiles that are missing or damaged are made again from the entries. Witnesses are asked what they
+ * saw last, which takes until each has answered or WITNESS_TIMEOUT_MS.
  *
- * Errors: ERROR_INVALID (the store is shorter than the checkpoint, or has another root there; the
- *         checkpoint is not ours), ERROR_IO, ERROR_MEMORY
+ * Errors: ERROR_INVALID (the store is shorter than the checkpoint or what a witness has cosigned,
+ *         or has another root there; the checkpoint is not ours), ERROR_UNREACHABLE (fewer
+ *         witnesses than the quorum have answered), ERROR_IO, ERROR_MEMORY
  */
 bool publisher_start(const struct publisher_options *options, struct publisher **publisher,
                      struct error *error) MUST_USE;
 
-/** Publish what is committed, stop, call who still waits. */
+/** Ask witnesses nothing any more: before the upstream thread stops. Threads: any */
+void publisher_leave_witnesses(struct publisher *publisher);
+
+/** How it stands with each; their number. Threads: any */
+size_t publisher_witnesses(struct publisher *publisher,
+                           struct witness_status status[NOTE_WITNESSES_MAX]);
+
+/** The same of mirrors. */
+size_t publisher_mirrors(struct publisher *publisher,
+                         struct witness_status status[MIRROR_WATCH_MAX]);
+
+/** Publish what is committed (without a quorum to wait for), stop, call who still waits. */
 void publisher_stop(struct publisher *publisher);
 
 /** Tell of a new size; the store's commit hook. */

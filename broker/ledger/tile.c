@@ -246,3 +246,16 @@ bool tile_read(int folder, const struct tile_path *path, struct merkle_hash hash
     *error = cause;
     return false;
 }
+
+bool tile_edge_read(int folder, uint64_t size, struct tile_edge *edge, struct error *error)
+{
+    edge->size = size;
+    for (unsigned level = 0; level < TILE_LEVELS; level++) {
+        const struct tile_path path = { level, tile_edge_number(edge, level),
+                                        tile_edge_width(edge, level) };
+
+        if (path.width > 0 && !tile_read(folder, &path, edge->hashes[level], error))
+            return false;
+    }
+    return true;
+}

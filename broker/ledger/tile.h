@@ -72,3 +72,7 @@ bool tile_edge_lookup(const struct tile_edge *edge, unsigned level, uint64_t ind
  */
 bool tile_read(int folder, const struct tile_path *path, struct merkle_hash hashes[TILE_WIDTH],
                struct error *error) MUST_USE;
+
+/** Read the right edge of a tree of `size` from its tiles. Errors: those of tile_read() */
+bool tile_edge_read(int folder, uint64_t size, struct tile_edge *edge, struct error *error)
+    MUST_USE;

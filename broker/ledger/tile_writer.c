@@ -13,9 +13,9 @@
 #define TEMPORARY_NAME "new"
 
 /* Open a folder's folder `name`, which is made where it is missing. */
-static int enter_folder(int parent, const char *name)
+static int enter_folder(int parent, const char *name, mode_t mode)
 {
-    if (mkdirat(parent, name, 0700) == 0) {
+    if (mkdirat(parent, name, mode) == 0) {
         if (fsync(parent) != 0)
             return -1;
     } else if (errno != EEXIST) {
@@ -25,7 +25,7 @@ static int enter_folder(int parent, const char *name)
 }
 
 /* Open "0/x001/234.p" below `root`, making what is missing. */
-static int open_path(int root, const char *path)
+static int open_path(int root, const char *path, mode_t mode)
 {
     struct str rest = str_from(path);
     int folder = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -37,7 +37,7 @@ static int open_path(int root, const char *path)
 
         (void)str_cut(rest, '/', &part, &rest);
         (void)snprintf(name, sizeof(name), STR_FMT, STR_ARG(part));
-        inner = enter_folder(folder, name);
+        inner = enter_folder(folder, name, mode);
         (void)close(folder); /* synced where anything was made in it */
         folder = inner;
     }
@@ -84,7 +84,7 @@ static struct tile_writer_folder *use_folder(struct tile_writer *writer, const c
     }
     if (slot->folder > 0)
         return slot;
-    slot->folder = open_path(writer->root, path);
+    slot->folder = open_path(writer->root, path, writer->is_public ? 0755 : 0700);
     if (slot->folder < 0) {
         slot->folder = 0;
         (void)error_set_errno(error, "tile/%s: cannot open", path);
@@ -108,10 +108,11 @@ static bool write_file(int file, struct str content)
     return fdatasync(file) == 0;
 }
 
-static bool put_in_folder(int folder, const char *name, struct str content, struct error *error)
+static bool put_in_folder(int folder, const char *name, struct str content, mode_t mode,
+                          struct error *error)
 {
     int file =
-        openat(folder, TEMPORARY_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        openat(folder, TEMPORARY_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     bool is_put = file >= 0 && write_file(file, content) &&
                   renameat(folder, TEMPORARY_NAME, folder, name) == 0;
 
@@ -137,11 +138,12 @@ bool tile_writer_put(struct tile_writer *writer, const struct tile_path *path, s
     char text[TILE_PATH_MAX];
     const char *name = NULL;
     struct tile_writer_folder *slot = NULL;
+    mode_t mode = writer->is_public && path->level != TILE_ENTRIES ? 0644 : 0600;
 
     tile_path_write(path, text);
     split_path(text, &name);
     slot = use_folder(writer, text, error);
-    return slot != NULL && put_in_folder(slot->folder, name, content, error);
+    return slot != NULL && put_in_folder(slot->folder, name, content, mode, error);
 }
 
 bool tile_writer_sync(struct tile_writer *writer, struct error *error)

@@ -25,7 +25,8 @@ struct tile_writer_folder {
  * Threads: confined
  */
 struct tile_writer {
-    int root; /* the folder "tile", borrowed */
+    int root;       /* the folder "tile", borrowed */
+    bool is_public; /* files are readable by all, but bundles; else by nobody but their owner */
     struct tile_writer_folder folders[TILE_WRITER_FOLDERS];
     size_t next; /* the slot to be given up when all are taken */
 };

@@ -204,15 +204,25 @@ uint64_t append_one(struct ledger *ledger, json_t *take_entry)
     return append.first_index;
 }
 
+/* So many at once as a proposal has room for: each of them is one sync. */
 void append_many(struct ledger *ledger, unsigned count)
 {
-    for (unsigned i = 0; i < count; i++) {
-        json_t *entry = entry_started();
-        char detail[32];
+    for (unsigned done = 0; done < count;) {
+        struct ledger_append append = { 0 };
+        struct error error = { 0 };
 
-        (void)snprintf(detail, sizeof(detail), "stagepassd %u", i);
-        assert_true(json_put(entry, "detail", json_string(detail)));
-        (void)append_one(ledger, entry);
+        while (append.entry_count < STORE_PROPOSAL_ENTRIES_MAX && done < count) {
+            json_t *entry = entry_started();
+            char detail[32];
+
+            (void)snprintf(detail, sizeof(detail), "stagepassd %u", done++);
+            assert_true(json_put(entry, "detail", json_string(detail)));
+            append.entries[append.entry_count++] = entry;
+        }
+        if (!ledger_append_now(ledger, &append, &error))
+            fail_msg("ledger_append_now: %s", error.cause);
+        for (size_t i = 0; i < append.entry_count; i++)
+            json_decref(append.entries[i]);
     }
 }
 

@@ -40,15 +40,32 @@ static int clean(void **state)
     return 0;
 }
 
+/* With the caller's key, or with none, and against what somebody kept. */
+static bool verify_against(const struct fixture *fixture, struct str key, struct against against,
+                           struct audit_report *report, struct error *error)
+{
+    OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
+    struct note_verifier verifier = { 0 };
+    struct note_trust trust = { .logs = &verifier };
+    struct audit_options options = {
+        .folder = fixture->place.store,
+        .trust = &trust,
+        .against = against,
+    };
+    bool is_sound = false;
+
+    if (key.len > 0)
+        assert_true(note_verifier_parse(key, &verifier, error));
+    trust.log_count = key.len > 0 ? 1 : 0;
+    is_sound = audit_verify(&options, arena, report, error);
+    report->origin = (struct str){ 0 };
+    return is_sound;
+}
+
 static bool verify(const struct fixture *fixture, struct str key, struct audit_report *report,
                    struct error *error)
 {
-    struct audit_options options = { .folder = fixture->place.store, .verifier_key = key };
-    OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
-    bool is_sound = audit_verify(&options, arena, report, error);
-
-    report->origin = (struct str){ 0 };
-    return is_sound;
+    return verify_against(fixture, key, (struct against){ 0 }, report, error);
 }
 
 static void expect_sound(const struct fixture *fixture, uint64_t count, uint64_t checkpoint_size)
@@ -142,8 +159,13 @@ static void the_folders_own_key_is_not_trusted(void **state)
     assert_false(verify(fixture, (struct str){ 0 }, &report, &error));
     assert_int_equal(error.code, ERROR_CONFIG);
     error = (struct error){ 0 };
-    assert_false(verify(fixture, STR("nonsense"), &report, &error));
+    run_shell("echo nonsense >store/log/verifier", &fixture->place);
+    assert_false(verify(fixture, (struct str){ 0 }, &report, &error));
     assert_int_equal(error.code, ERROR_SYNTAX);
+    error = (struct error){ 0 };
+    run_shell("echo >store/log/verifier", &fixture->place);
+    assert_false(verify(fixture, (struct str){ 0 }, &report, &error));
+    assert_int_equal(error.code, ERROR_CONFIG);
 }
 
 /* One byte changed anywhere, and the audit must notice. */
@@ -393,15 +415,21 @@ static struct str receipt_json(const struct fixture *fixture, json_t *take_entry
     return json_text(fixture->arena, receipt);
 }
 
-static bool check_receipt(const struct fixture *fixture, struct str receipt, uint64_t *index,
-                          struct error *error)
+static bool check_kept(const struct fixture *fixture, const struct str *texts, size_t count,
+                       struct error *error)
 {
-    struct audit_options options = {
-        .folder = fixture->place.store,
-        .verifier_key = STR(VECTOR_VERIFIER),
-    };
+    struct against_item items[AGAINST_MAX + 1] = { { 0 } };
+    struct audit_report report;
 
-    return audit_check_receipt(&options, receipt, fixture->arena, index, error);
+    for (size_t i = 0; i < count; i++)
+        items[i] = (struct against_item){ .name = "kept", .text = texts[i] };
+    return verify_against(fixture, STR(VECTOR_VERIFIER), (struct against){ items, count, 0, 0 },
+                          &report, error);
+}
+
+static bool check_receipt(const struct fixture *fixture, struct str receipt, struct error *error)
+{
+    return check_kept(fixture, &receipt, 1, error);
 }
 
 static void receipts_in_each_form_verify(void **state)
@@ -410,28 +438,58 @@ static void receipts_in_each_form_verify(void **state)
     struct fixture *fixture = *state;
     struct receipt_parts parts;
     struct error error = { 0 };
-    uint64_t index = 0;
 
     make_log(fixture, &count, 1);
     parts = get_receipt(fixture, 17);
     make_log(fixture, &count, 1);
-    assert_true(check_receipt(fixture, parts.proof, &index, &error));
-    assert_int_equal(index, 17);
+    assert_true(check_receipt(fixture, parts.proof, &error));
     assert_true(check_receipt(
-        fixture, receipt_json(fixture, json_from_str(parts.entry), parts.proof), &index, &error));
+        fixture, receipt_json(fixture, json_from_str(parts.entry), parts.proof), &error));
     assert_true(check_receipt(
         fixture,
         receipt_json(fixture, json_loadb(parts.entry.data, parts.entry.len, 0, NULL), parts.proof),
-        &index, &error));
+        &error));
+}
+
+/* Several at once, of several sizes, and checkpoints beside receipts. */
+static void all_that_was_kept_is_looked_at(void **state)
+{
+    static const unsigned count = 40;
+    struct fixture *fixture = *state;
+    struct str kept[AGAINST_MAX + 1] = { { 0 } };
+    struct error error = { 0 };
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct receipt_parts parts;
+
+        make_log(fixture, &count, 1);
+        parts = get_receipt(fixture, (uint64_t)i * 40 + 3);
+        kept[2 * i] = receipt_json(fixture, json_from_str(parts.entry), parts.proof);
+        assert_true(file_read(fixture->arena, place_path(&fixture->place, "store/log/checkpoint"),
+                              4096, &kept[2 * i + 1], &error));
+    }
+    assert_true(check_kept(fixture, kept, 8, &error));
+    for (size_t i = 8; i <= AGAINST_MAX; i++)
+        kept[i] = kept[0];
+    assert_true(check_kept(fixture, kept, AGAINST_MAX, &error));
+    assert_false(check_kept(fixture, kept, AGAINST_MAX + 1, &error));
+    assert_int_equal(error.code, ERROR_LIMIT);
+    /* Any one of them is enough to be noticed. */
+    run_shell("mv store other", &fixture->place);
+    make_log(fixture, &count, 1);
+    for (size_t i = 0; i < 8; i++) {
+        error = (struct error){ 0 };
+        assert_false(check_kept(fixture, &kept[i], 1, &error));
+        assert_int_equal(error.code, ERROR_INVALID);
+    }
 }
 
 static void expect_receipt_refused(const struct fixture *fixture, struct str receipt,
                                    const char *cause)
 {
     struct error error = { 0 };
-    uint64_t index = 0;
 
-    if (check_receipt(fixture, receipt, &index, &error))
+    if (check_receipt(fixture, receipt, &error))
         fail_msg("taken, though: %s", cause);
     if (strstr(error.cause, cause) == NULL)
         fail_msg("\"%s\" is not in \"%s\"", cause, error.cause);
@@ -449,13 +507,13 @@ static void receipts_that_do_not_fit_the_log_are_refused(void **state)
     parts = get_receipt(fixture, 17);
     other = get_receipt(fixture, 18);
     expect_receipt_refused(fixture, receipt_json(fixture, json_from_str(other.entry), parts.proof),
-                           "another entry");
+                           "not of its entry");
     expect_receipt_refused(fixture, STR("{\"proof\":\"x\"}"), "expected");
-    expect_receipt_refused(fixture, STR("nonsense"), "expected");
-    expect_receipt_refused(fixture, STR(""), "expected");
+    expect_receipt_refused(fixture, STR("nonsense"), "not a signed note");
+    expect_receipt_refused(fixture, STR(""), "not a signed note");
     run_shell("mv store other", &fixture->place);
     make_log(fixture, &fewer, 1);
-    expect_receipt_refused(fixture, parts.proof, "does not hold this entry");
+    expect_receipt_refused(fixture, parts.proof, "does not hold this entry there");
     run_shell("rm -r store && mv other store && truncate -s 4000 " SEGMENT, &fixture->place);
     expect_receipt_refused(fixture, parts.proof, "ends before");
 }
@@ -483,8 +541,8 @@ static void a_receipt_may_have_128_kib_and_no_more(void **state)
 
     make_log(fixture, &count, 1);
     memset(text, 'x', sizeof(text));
-    expect_receipt_refused(fixture, (struct str){ text, sizeof(text) }, "receipt: more than");
-    expect_receipt_refused(fixture, (struct str){ text, sizeof(text) - 1 }, "proof: more than");
+    expect_receipt_refused(fixture, (struct str){ text, sizeof(text) }, "kept: more than 131072");
+    expect_receipt_refused(fixture, (struct str){ text, sizeof(text) - 1 }, "note: more than");
 }
 
 int main(void)
@@ -505,6 +563,7 @@ int main(void)
         AUDIT_TEST(another_brokers_log_is_noticed),
         AUDIT_TEST(a_store_that_is_not_there_is_an_error),
         AUDIT_TEST(receipts_in_each_form_verify),
+        AUDIT_TEST(all_that_was_kept_is_looked_at),
         AUDIT_TEST(receipts_that_do_not_fit_the_log_are_refused),
         AUDIT_TEST(a_receipt_of_a_replaced_log_is_refused),
         AUDIT_TEST(a_receipt_may_have_128_kib_and_no_more),

@@ -158,7 +158,7 @@ static enum store_lease_state lease_state(struct ledger *ledger, unsigned number
     char id[ID_LEN + 1];
 
     id_of(number, id);
-    assert_true(ledger_lease_by_id(ledger, str_from(id), &lease));
+    assert_true(ledger_lease_by_id(ledger, str_from(id), &lease, &(struct error){ 0 }));
     return lease.state;
 }
 
@@ -172,16 +172,16 @@ static void a_lease_lives_as_its_entries_say(void **state)
     (void)append_one(ledger, entry_of_lease(ENTRY_LEASE_REQUESTED, 1));
     assert_int_equal(lease_state(ledger, 1), LEASE_REQUESTED);
     handle_of(1, handle);
-    assert_false(ledger_lease_by_handle(ledger, handle, &lease));
+    assert_false(ledger_lease_by_handle(ledger, handle, &lease, &(struct error){ 0 }));
     (void)append_one(ledger, entry_issued(1));
-    assert_true(ledger_lease_by_handle(ledger, handle, &lease));
+    assert_true(ledger_lease_by_handle(ledger, handle, &lease, &(struct error){ 0 }));
     assert_int_equal(lease.state, LEASE_ISSUED);
     assert_int_equal(lease.opened_index, 0);
     assert_int_equal(lease.latest_index, 1);
     assert_int_equal(ledger_live_lease_count(ledger), 1);
     ledger_close(ledger);
     ledger = place_open(&fixture->place);
-    assert_true(ledger_lease_by_handle(ledger, handle, &lease));
+    assert_true(ledger_lease_by_handle(ledger, handle, &lease, &(struct error){ 0 }));
     (void)append_one(ledger, entry_of_lease(ENTRY_LEASE_RELEASED, 1));
     assert_int_equal(lease_state(ledger, 1), LEASE_RELEASED);
     assert_int_equal(ledger_live_lease_count(ledger), 0);

@@ -128,7 +128,7 @@ static void a_checkpoint_is_signed_as_in_the_vector(void **state)
 
     (void)state;
     buf_init(&note, 4096);
-    assert_true(checkpoint_sign(&checkpoint, place.key, &note, &error));
+    assert_true(checkpoint_sign(&checkpoint, &place.key, 1, &note, &error));
     assert_true(str_eq(buf_str(&note), STR(NOTE_7)));
 }
 
@@ -145,7 +145,7 @@ static void an_origin_that_cannot_name_a_key_is_refused(void **state)
         buf_init(&note, 4096);
         checkpoint.origin = str_from(origins[i]);
         error = (struct error){ 0 };
-        assert_false(checkpoint_sign(&checkpoint, place.key, &note, &error));
+        assert_false(checkpoint_sign(&checkpoint, &place.key, 1, &note, &error));
         assert_int_equal(error.code, ERROR_CONFIG);
     }
 }
@@ -164,6 +164,173 @@ static void a_cosigned_checkpoint_verifies(void **state)
     assert_true(merkle_hash_eq(&checkpoint.root, &expected.root));
     assert_true(
         checkpoint_verify(STR(TEXT_7 "\n" WITNESS_LINE LOG_LINE), &verifier, &checkpoint, &error));
+}
+
+#define VECTOR_WITNESS                                                                             \
+    "witness.example.net/w1+0abc1f19+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU"
+#define OTHER_LINE DASH " other.example.net/w CrwfGQAAAABpVbkA\n"
+
+/* The vector's log and witness. */
+struct trusted {
+    struct note_verifier log;
+    struct note_verifier witness;
+    struct note_trust trust;
+};
+
+static void trust_vector(struct trusted *trusted, size_t quorum)
+{
+    struct error error = { 0 };
+
+    trusted->log = vector_verifier();
+    assert_true(note_witness_parse(STR(VECTOR_WITNESS), &trusted->witness, &error));
+    trusted->trust = (struct note_trust){ &trusted->log, 1, &trusted->witness, 1, quorum };
+}
+
+static void a_witness_has_a_key_of_its_own_type(void **state)
+{
+    struct note_verifier verifier = { 0 };
+    struct error error = { 0 };
+
+    (void)state;
+    assert_true(note_witness_parse(STR(VECTOR_WITNESS), &verifier, &error));
+    assert_int_equal(verifier.key_id, 0x0abc1f19);
+    assert_int_equal(verifier.type, NOTE_KEY_WITNESS);
+    assert_false(note_witness_parse(STR(VECTOR_VERIFIER), &verifier, &error));
+    assert_int_equal(error.code, ERROR_SYNTAX);
+}
+
+static void cosignatures_are_counted_with_their_times(void **state)
+{
+    struct checkpoint checkpoint = { 0 };
+    struct note_cosigned cosigned = { 0 };
+    struct error error = { 0 };
+    struct trusted trusted;
+
+    (void)state;
+    trust_vector(&trusted, 1);
+    assert_true(checkpoint_check(STR(NOTE_7 WITNESS_LINE OTHER_LINE), &trusted.trust, &checkpoint,
+                                 &cosigned, &error));
+    assert_int_equal(checkpoint.size, 7);
+    assert_int_equal(cosigned.count, 1);
+    assert_true(cosigned.has[0]);
+    assert_int_equal(cosigned.times_s[0], 1767225600);
+    /* Said twice it is one witness all the same. */
+    trusted.trust.quorum = 2;
+    assert_false(checkpoint_check(STR(NOTE_7 WITNESS_LINE WITNESS_LINE), &trusted.trust,
+                                  &checkpoint, &cosigned, &error));
+    assert_int_equal(error.code, ERROR_INVALID);
+}
+
+static void a_quorum_is_not_met_by_strangers(void **state)
+{
+    struct checkpoint checkpoint = { 0 };
+    struct trusted trusted;
+
+    (void)state;
+    trust_vector(&trusted, 1);
+    for (size_t quorum = 0; quorum < 2; quorum++) {
+        struct error error = { 0 };
+
+        trusted.trust.quorum = quorum;
+        assert_int_equal(
+            checkpoint_check(STR(NOTE_7 OTHER_LINE), &trusted.trust, &checkpoint, NULL, &error),
+            quorum == 0);
+    }
+    trusted.trust.witness_count = NOTE_WITNESSES_MAX + 1;
+    assert_false(
+        checkpoint_check(STR(NOTE_7), &trusted.trust, &checkpoint, NULL, &(struct error){ 0 }));
+    trusted.trust = (struct note_trust){ &trusted.log, 0, NULL, 0, 0 };
+    assert_false(
+        checkpoint_check(STR(NOTE_7), &trusted.trust, &checkpoint, NULL, &(struct error){ 0 }));
+}
+
+/* Not even where no quorum asks for it: who is known is believed, or is lied about. */
+static void any_changed_byte_of_a_cosignature_is_noticed(void **state)
+{
+    static const char note[] = NOTE_7 WITNESS_LINE;
+    static const size_t start = sizeof(NOTE_7) - 1 + sizeof(DASH " witness.example.net/w1 ") - 1;
+    struct trusted trusted;
+    char changed[sizeof(note)];
+
+    (void)state;
+    trust_vector(&trusted, 1);
+    for (size_t at = start; at < sizeof(note) - 1; at++) {
+        struct checkpoint checkpoint = { 0 };
+        struct error error = { 0 };
+
+        memcpy(changed, note, sizeof(note));
+        changed[at] ^= 0x01;
+        if (checkpoint_check((struct str){ changed, sizeof(note) - 1 }, &trusted.trust, &checkpoint,
+                             NULL, &error))
+            fail_msg("byte %zu does not count", at);
+    }
+}
+
+static void any_of_a_logs_keys_verifies_its_notes(void **state)
+{
+    struct note_verifier logs[2];
+    struct note_trust trust = { .logs = logs, .log_count = 2 };
+    OWNED(buf_release) struct buf text = { 0 };
+    OWNED(buf_release) struct buf note = { 0 };
+    struct checkpoint checkpoint = vector_checkpoint();
+    struct key *keys[2] = { place.key, NULL };
+    struct error error = { 0 };
+
+    (void)state;
+    buf_init(&text, 1024);
+    buf_init(&note, 4096);
+    assert_true(keys_named(place.keys, STR("ledger-2"), KEY_ED25519, &keys[1], &error));
+    assert_true(note_verifier_write(STR(ORIGIN), keys[1], &text, &error));
+    logs[0] = vector_verifier();
+    assert_true(note_verifier_parse(buf_str(&text), &logs[1], &error));
+    assert_true(checkpoint_sign(&checkpoint, keys, 2, &note, &error));
+    assert_true(checkpoint_check(buf_str(&note), &trust, &checkpoint, NULL, &error));
+    assert_true(checkpoint_verify(buf_str(&note), &logs[0], &checkpoint, &error));
+    assert_true(checkpoint_verify(buf_str(&note), &logs[1], &checkpoint, &error));
+    assert_true(checkpoint_check(STR(NOTE_7), &trust, &checkpoint, NULL, &error));
+    assert_false(checkpoint_verify(STR(NOTE_7), &logs[1], &checkpoint, &error));
+    /* One good signature does not make up for a bad one of a known key. */
+    note.data[note.len - 4] ^= 0x01;
+    error = (struct error){ 0 };
+    assert_false(checkpoint_check(buf_str(&note), &trust, &checkpoint, NULL, &error));
+}
+
+static void a_witnesss_line_is_found_among_others(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *lines;
+    } bad[] = {
+        { "nothing", "" },
+        { "no newline", DASH " witness.example.net/w1 CrwfGQAAAABpVbkA" },
+        { "only others", OTHER_LINE },
+        { "the log's", LOG_LINE },
+        { "no line", "thank you\n" },
+        { "a control character", "\t\n" WITNESS_LINE },
+        { "a short one of its name", DASH " witness.example.net/w1 CrwfGQAAAABpVbkA\n" },
+        { "a good one and rubbish", WITNESS_LINE "rubbish\n" },
+    };
+    struct trusted trusted;
+    struct error error = { 0 };
+    struct str line = { 0 };
+    int64_t time_s = 0;
+
+    (void)state;
+    trust_vector(&trusted, 1);
+    assert_true(str_eq(note_text(STR(NOTE_7 WITNESS_LINE)), STR(TEXT_7)));
+    assert_int_equal(note_text(STR("nothing\n")).len, 0);
+    assert_true(note_cosignature_find(STR(OTHER_LINE WITNESS_LINE OTHER_LINE), STR(TEXT_7),
+                                      &trusted.witness, &line, &time_s, &error));
+    assert_int_equal(line.len, sizeof(WITNESS_LINE) - 2);
+    assert_int_equal(time_s, 1767225600);
+    assert_false(note_cosignature_find(STR(WITNESS_LINE), STR("another\n7\n" ROOT_7 "\n"),
+                                       &trusted.witness, &line, &time_s, &error));
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        error = (struct error){ 0 };
+        if (note_cosignature_find(str_from(bad[i].lines), STR(TEXT_7), &trusted.witness, &line,
+                                  &time_s, &error))
+            fail_msg("%s was taken", bad[i].name);
+    }
 }
 
 static void malformed_and_foreign_notes_are_refused(void **state)
@@ -425,6 +592,12 @@ int main(void)
         cmocka_unit_test(a_checkpoint_is_signed_as_in_the_vector),
         cmocka_unit_test(an_origin_that_cannot_name_a_key_is_refused),
         cmocka_unit_test(a_cosigned_checkpoint_verifies),
+        cmocka_unit_test(a_witness_has_a_key_of_its_own_type),
+        cmocka_unit_test(cosignatures_are_counted_with_their_times),
+        cmocka_unit_test(a_quorum_is_not_met_by_strangers),
+        cmocka_unit_test(any_changed_byte_of_a_cosignature_is_noticed),
+        cmocka_unit_test(any_of_a_logs_keys_verifies_its_notes),
+        cmocka_unit_test(a_witnesss_line_is_found_among_others),
         cmocka_unit_test(malformed_and_foreign_notes_are_refused),
         cmocka_unit_test(signed_texts_that_are_no_checkpoints_are_refused),
         cmocka_unit_test(any_changed_byte_of_a_note_is_noticed),

@@ -1,0 +1,300 @@
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/time_text.h"
+#include "ledger/entry.h"
+#include "ledger/entry_internal.h"
+#include "ledger/lease_key.h"
+
+/* A change of one mark; the lease is what tells an exchange's two entries from two exchanges. */
+static bool read_mark(const json_t *object, const json_t *entry, struct store_change *change)
+{
+    struct str mark = { 0 };
+    struct str holder = { 0 };
+    struct str lease = { 0 };
+    int64_t exp = 0;
+
+    if (!json_get_str(object, "mark", &mark) || !json_get_time(object, "exp", &exp) ||
+        !hex_decode(mark, change->mark))
+        return false;
+    if (json_get_str(object, "holder", &holder) && !hex_decode(holder, change->holder))
+        return false;
+    if (json_get_str(entry, "lease", &lease) && id_is_valid(lease))
+        memcpy(change->lease.id, lease.data, ID_LEN);
+    change->expires_s = exp > INT64_MAX - ENTRY_MARK_KEPT_S ? INT64_MAX : exp + ENTRY_MARK_KEPT_S;
+    return true;
+}
+
+/* Of a renewal, whose lease was opened long ago: the proof is used, and used first, by this. */
+static bool fold_proof(const json_t *entry, const struct type_row *row,
+                       struct store_change *changes, size_t *change_count, struct error *error)
+{
+    const json_t *token = json_object_get(entry, "token");
+    const json_t *proof = json_object_get(token, "proof");
+    struct store_change *change = &changes[*change_count];
+
+    if (proof == NULL)
+        return true;
+    if (!entry_member_fits("token", token) || !read_mark(proof, NULL, change))
+        return error_set(error, ERROR_INVALID, "%s: no mark of a proof", row->name);
+    change->kind = STORE_SET_MARK;
+    (*change_count)++;
+    return true;
+}
+
+/* The token's mark, and that of the proof it came with, which is used up however it ends. */
+static bool fold_marks(const json_t *entry, const struct type_row *row,
+                       struct store_change *changes, size_t *change_count, struct error *error)
+{
+    const json_t *token = json_object_get(entry, "token");
+    const json_t *proof = json_object_get(token, "proof");
+    struct store_change *change = &changes[*change_count];
+
+    if (row->mark == MARK_OF_PROOF_IS_SET)
+        return fold_proof(entry, row, changes, change_count, error);
+    if (row->mark == MARK_IS_SET_ALONE &&
+        (token == NULL || json_object_get(entry, "lease") != NULL))
+        return true;
+    if (row->mark == MARK_IS_SET_BESIDE && token == NULL)
+        return true;
+    if (row->mark == MARK_STAYS || row->mark == BLOCK_IS_PUT || row->mark == BLOCK_IS_REMOVED ||
+        (row->mark == MARK_IS_FREED && token == NULL))
+        return true;
+    if (token == NULL || !entry_member_fits("token", token) ||
+        !read_mark(token, row->mark == MARK_IS_SET_BESIDE ? NULL : entry, change))
+        return error_set(error, ERROR_INVALID, "%s: no mark", row->name);
+    change->kind = row->mark == MARK_IS_FREED ? STORE_FREE_MARK : STORE_SET_MARK;
+    if (json_is_true(json_object_get(token, "asked")))
+        memset(change, 0, sizeof(*change)); /* who asked for the approval has set it */
+    else
+        (*change_count)++;
+    if (proof == NULL || row->mark != MARK_IS_SET)
+        return true;
+    change = &changes[*change_count];
+    if (!read_mark(proof, entry, change))
+        return error_set(error, ERROR_INVALID, "%s: no mark of a proof", row->name);
+    change->kind = STORE_SET_MARK;
+    (*change_count)++;
+    return true;
+}
+
+static bool read_handle(const json_t *entry, uint8_t handle_sha256[32])
+{
+    const json_t *handle = json_object_get(entry, "handle");
+    struct str text = { 0 };
+
+    if (handle == NULL)
+        return true;
+    if (!entry_member_fits("handle", handle))
+        return false;
+    text = json_str(handle);
+    return hex_decode(str_slice(text, sizeof(SHA256_PREFIX) - 1, text.len), handle_sha256);
+}
+
+static bool fold_block(const json_t *entry, const struct type_row *row,
+                       struct store_change *changes, size_t *change_count, struct error *error)
+{
+    struct store_change *change = &changes[*change_count];
+    bool is_put = row->mark == BLOCK_IS_PUT;
+    struct str until = { 0 };
+    struct str id = { 0 };
+    int64_t until_ms = 0;
+
+    if (!is_put && row->mark != BLOCK_IS_REMOVED)
+        return true;
+    if (!json_get_str(entry, "block", &id) || !id_is_valid(id) ||
+        (is_put && (!json_get_str(entry, "until", &until) || !time_text_parse(until, &until_ms))))
+        return error_set(error, ERROR_INVALID, "%s: block or its end is malformed", row->name);
+    change->kind = is_put ? STORE_PUT_BLOCK : STORE_REMOVE_BLOCK;
+    change->expires_s = until_ms / 1000;
+    memcpy(change->block, id.data, ID_LEN);
+    (*change_count)++;
+    return true;
+}
+
+/* The texts of small numbers; what does not fit is malformed. */
+static bool read_u16(const json_t *entry, const char *name, uint16_t *out)
+{
+    const json_t *value = json_object_get(entry, name);
+
+    if (value == NULL)
+        return true;
+    if (!entry_member_fits(name, value) || json_integer_value(value) > UINT16_MAX)
+        return false;
+    *out = (uint16_t)json_integer_value(value);
+    return true;
+}
+
+/* A time in whole seconds; 0 where it is not there. */
+static bool read_time(const json_t *entry, const char *name, int64_t *wall_s)
+{
+    struct str text = { 0 };
+    int64_t wall_ms = 0;
+
+    if (json_object_get(entry, name) == NULL)
+        return true;
+    if (!json_get_str(entry, name, &text) || !time_text_parse(text, &wall_ms))
+        return false;
+    *wall_s = wall_ms / 1000;
+    return true;
+}
+
+/* Whether any of the credentials can be ended at its target. */
+static bool names_revocable(const json_t *entry)
+{
+    const json_t *credentials = json_object_get(entry, "credentials");
+
+    for (size_t i = 0; i < json_array_size(credentials); i++)
+        if (json_object_get(json_array_get(credentials, i), "revoke") != NULL)
+            return true;
+    return false;
+}
+
+/* What opens a lease, or says how that came out, says all; a renewal adds to what there was. */
+static enum store_debt read_debt(const json_t *entry, const struct type_row *row)
+{
+    if (row == entry_type_row(ENTRY_CREDENTIAL_REVOKED))
+        return json_array_size(json_object_get(entry, "pending")) > 0 ? DEBT_STAYS : DEBT_NONE;
+    if (names_revocable(entry))
+        return DEBT_OWED;
+    return row->lease == LEASE_REQUESTED || row->lease == LEASE_ISSUED ||
+                   row->lease == LEASE_FAILED || row->lease == LEASE_UNKNOWN
+               ? DEBT_NONE
+               : DEBT_STAYS;
+}
+
+static enum store_outcome read_outcome(const json_t *entry)
+{
+    struct str outcome = { 0 };
+
+    if (!json_get_str(entry, "outcome", &outcome))
+        return OUTCOME_UNSAID;
+    return str_eq(outcome, STR("success")) ? OUTCOME_SUCCESS : OUTCOME_FAILURE;
+}
+
+static void read_keys(const json_t *entry, struct store_lease *lease)
+{
+    struct lease_key_parts parts = {
+        .stage = json_str(json_object_get(entry, "stage")),
+        .instance = json_str(json_object_get(entry, "instance")),
+        .issuer = json_str(json_object_get(entry, "issuer")),
+        .ci = json_object_get(entry, "ci"),
+    };
+
+    for (int kind = 0; kind < STORE_KEY_COUNT; kind++)
+        (void)lease_key(&parts, (enum store_lease_key)kind, lease->keys[kind]);
+    lease->attempt = lease_attempt(parts.ci);
+}
+
+static bool fold_lease(const json_t *entry, const struct type_row *row,
+                       struct store_change *changes, size_t *change_count, struct error *error)
+{
+    struct store_change *change = &changes[*change_count];
+    struct store_lease *lease = &change->lease;
+    struct str id = { 0 };
+
+    if (row->lease == LEASE_STAYS || json_object_get(entry, "lease") == NULL)
+        return true;
+    if (!json_get_str(entry, "lease", &id) || !id_is_valid(id) ||
+        !read_handle(entry, lease->handle_sha256) ||
+        !read_time(entry, "lease_expires", &lease->expires_s) ||
+        !read_time(entry, "kept_until", &lease->kept_until_s) ||
+        !read_u16(entry, "heartbeat_s", &lease->heartbeat_s) ||
+        !read_u16(entry, "renewal", &lease->renewal))
+        return error_set(error, ERROR_INVALID, "%s: lease, handle, expiry or a number is malformed",
+                         row->name);
+    change->kind = STORE_PUT_LEASE;
+    lease->state = row->lease > 0 ? (enum store_lease_state)row->lease : 0;
+    lease->debt = read_debt(entry, row);
+    lease->outcome = read_outcome(entry);
+    lease->has_credentials = row != entry_type_row(ENTRY_CREDENTIAL_REVOKED) &&
+                             json_array_size(json_object_get(entry, "credentials")) > 0;
+    if (row->mark == MARK_IS_SET)
+        read_keys(entry, lease);
+    memcpy(lease->id, id.data, ID_LEN);
+    (*change_count)++;
+    return true;
+}
+
+static enum store_approval_state approval_state(const json_t *entry, const struct type_row *row)
+{
+    if (row->approval == APPROVAL_IS_GIVEN_BACK)
+        return APPROVAL_GRANTED;
+    if (row->approval != APPROVAL_IS_GRANTED_OR_WAITS)
+        return (enum store_approval_state)row->approval;
+    return json_integer_value(json_object_get(entry, "left")) == 0 ? APPROVAL_GRANTED
+                                                                   : APPROVAL_PENDING;
+}
+
+static bool read_person(const json_t *entry, uint8_t person[STORE_PERSON_LEN])
+{
+    const json_t *value = json_object_get(entry, "person");
+
+    return value == NULL ||
+           (entry_member_fits("person", value) && hex_decode(json_str(value), person));
+}
+
+static bool read_digest(const json_t *entry, uint8_t digest[32])
+{
+    const json_t *value = json_object_get(entry, "digest");
+    struct str text = { 0 };
+
+    if (value == NULL)
+        return true;
+    if (!entry_member_fits("digest", value))
+        return false;
+    text = json_str(value);
+    return hex_decode(str_slice(text, sizeof(SHA256_PREFIX) - 1, text.len), digest);
+}
+
+/* An exchange's entries use an approval; only approval.* say how long it lasts, and what it is. */
+static bool fold_approval(const json_t *entry, const struct type_row *row,
+                          struct store_change *changes, size_t *change_count, struct error *error)
+{
+    struct store_change *change = &changes[*change_count];
+    struct store_approval *approval = &change->approval;
+    bool is_about_it = row->lease == LEASE_STAYS;
+    struct str id = { 0 };
+
+    if (row->approval == APPROVAL_STAYS || json_object_get(entry, "approval") == NULL)
+        return true;
+    if (!json_get_str(entry, "approval", &id) || !id_is_valid(id) ||
+        (is_about_it &&
+         (!read_handle(entry, approval->code_sha256) || !read_digest(entry, approval->digest) ||
+          !read_person(entry, approval->people[0]) ||
+          !read_time(entry, "until", &approval->expires_s))))
+        return error_set(error, ERROR_INVALID, "%s: approval, digest or until is malformed",
+                         row->name);
+    change->kind = STORE_PUT_APPROVAL;
+    approval->state = approval_state(entry, row);
+    approval->is_break_glass = is_about_it && json_object_get(entry, "break_glass") != NULL;
+    memcpy(approval->id, id.data, ID_LEN);
+    (*change_count)++;
+    return true;
+}
+
+bool entry_fold_json(const json_t *entry, struct store_change *changes, size_t *change_count,
+                     struct error *error)
+{
+    enum entry_type type = ENTRY_BROKER_STARTED;
+
+    *change_count = 0;
+    memset(changes, 0, sizeof(*changes) * STORE_ENTRY_CHANGES_MAX);
+    return entry_type_find(entry, &type, error) &&
+           fold_marks(entry, entry_type_row(type), changes, change_count, error) &&
+           fold_block(entry, entry_type_row(type), changes, change_count, error) &&
+           fold_approval(entry, entry_type_row(type), changes, change_count, error) &&
+           fold_lease(entry, entry_type_row(type), changes, change_count, error);
+}
+
+bool entry_fold(struct str entry, uint64_t index, struct store_change *changes,
+                size_t *change_count, struct error *error)
+{
+    JSON_OWNED json_t *parsed = NULL;
+
+    (void)index;
+    return entry_parse(entry, &parsed, error) &&
+           entry_fold_json(parsed, changes, change_count, error);
+}
