@@ -286,3 +286,84 @@ bool glob_capture(const struct glob *glob, struct str value, struct str captures
         captures[i] = str_slice(value, path->begin[i], (size_t)(path->end[i] - path->begin[i]));
     return path != NULL;
 }
+
+/* ---- walking ---- */
+
+static bool has_place(const struct glob_places *places, size_t place)
+{
+    return (places->bits[place / 64] >> (place % 64) & 1) != 0;
+}
+
+/* As add_place(). */
+static void walk_add(const struct glob *glob, struct glob_places *places, size_t place)
+{
+    for (; !has_place(places, place); place++) {
+        places->bits[place / 64] |= UINT64_C(1) << (place % 64);
+        if (place == glob->count || glob->elements[place] < STAR)
+            return;
+    }
+}
+
+/* The first place from `place` on; `glob->count` is the end. Behind it, there is none. */
+static size_t next_place(const struct glob *glob, const struct glob_places *places, size_t place)
+{
+    while (place < glob->count && !has_place(places, place)) {
+        uint64_t rest = places->bits[place / 64] >> (place % 64);
+
+        place = rest != 0 ? place + (size_t)__builtin_ctzll(rest) : (place / 64 + 1) * 64;
+    }
+    return place > glob->count ? glob->count : place;
+}
+
+void glob_walk_start(const struct glob *glob, struct glob_places *places)
+{
+    *places = (struct glob_places){ 0 };
+    walk_add(glob, places, 0);
+}
+
+bool glob_walk_step(const struct glob *glob, const struct glob_places *from, uint8_t byte,
+                    struct glob_places *to)
+{
+    bool is_any = false;
+
+    *to = (struct glob_places){ 0 };
+    for (size_t i = next_place(glob, from, 0); i < glob->count; i = next_place(glob, from, i + 1)) {
+        if (!takes(glob->elements[i], byte))
+            continue;
+        walk_add(glob, to, glob->elements[i] < STAR ? i + 1 : i);
+        is_any = true;
+    }
+    return is_any;
+}
+
+bool glob_walk_is_end(const struct glob *glob, const struct glob_places *places)
+{
+    return has_place(places, glob->count);
+}
+
+void glob_walk_mark(const struct glob *glob, const struct glob_places *places, uint64_t bytes[4])
+{
+    for (size_t i = next_place(glob, places, 0); i < glob->count;
+         i = next_place(glob, places, i + 1))
+        if (glob->elements[i] < STAR)
+            bytes[glob->elements[i] / 64] |= UINT64_C(1) << (glob->elements[i] % 64);
+}
+
+size_t glob_fill(const struct glob *glob, struct str wildcard, struct str remembered, char *out,
+                 size_t size)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < glob->count; i++) {
+        char byte = (char)(uint8_t)glob->elements[i];
+        struct str piece = { &byte, 1 };
+
+        if (glob->elements[i] >= STAR)
+            piece = glob->elements[i] >= CAPTURE ? remembered : wildcard;
+        if (piece.len > size - len)
+            return 0;
+        memcpy(out + len, piece.data, piece.len);
+        len += piece.len;
+    }
+    return len;
+}

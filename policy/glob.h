@@ -52,3 +52,29 @@ bool glob_match(const struct glob *glob, struct str value) MUST_USE;
  */
 bool glob_capture(const struct glob *glob, struct str value, struct str captures[GLOB_CAPTURES_MAX])
     MUST_USE;
+
+/* Walking a pattern byte by byte, for those who prove things about several of them. */
+
+/** Places in a pattern that the bytes so far can have led to; plain, to compare and to hash. */
+struct glob_places {
+    uint64_t bits[GLOB_LEN_MAX / 64 + 1];
+};
+
+void glob_walk_start(const struct glob *glob, struct glob_places *places);
+
+/** Go on by a byte; false: nothing that starts so fits. `to` is not `from`. */
+bool glob_walk_step(const struct glob *glob, const struct glob_places *from, uint8_t byte,
+                    struct glob_places *to) MUST_USE;
+
+/** Whether what led here fits. */
+bool glob_walk_is_end(const struct glob *glob, const struct glob_places *places);
+
+/** Mark the bytes that stand here themselves; all others but '/', ':' and '@' lead to one place. */
+void glob_walk_mark(const struct glob *glob, const struct glob_places *places, uint64_t bytes[4]);
+
+/**
+ * Write a value that fits, of plain looks: `wildcard` for each `*` and `**`, `remembered` for each
+ * `{name}`. The length; 0 where `out` has not the room.
+ */
+size_t glob_fill(const struct glob *glob, struct str wildcard, struct str remembered, char *out,
+                 size_t size) MUST_USE;

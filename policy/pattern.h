@@ -16,7 +16,9 @@
  * A pattern over names, in the matching of a kind of grant: what guardrails forbid, and what grants
  * give. It covers the whole name.
  *
- * With POLICY_MATCHING_GLOB `*` is any text without '/', ':' and '@', `**` any text without '@'.
+ * With POLICY_MATCHING_GLOB `*` is any text without '/', ':' and '@', and `**` any text: where
+ * conditions let in, and so `**` stops at '@', these refuse, and "all" has to be all. With
+ * POLICY_MATCHING_GLOB_ANY_CASE the case of ASCII letters does not count besides.
  * With POLICY_MATCHING_AWS `*` is any text, `?` any one character, and the case of ASCII letters
  * does not count. In both `${name}` is [A-Za-z0-9._-]{1,64}. All else is itself.
  *
@@ -44,3 +46,16 @@ bool pattern_compile(struct str text, enum policy_matching matching, struct aren
  * forbidden counts as met.
  */
 bool pattern_meets(const struct pattern *pattern, const struct pattern *other) MUST_USE;
+
+/** How much work pattern_meets() is, in steps of a few nanoseconds. At least 1. */
+size_t pattern_meeting_steps(const struct pattern *pattern, const struct pattern *other);
+
+/**
+ * Whether every name that fits `pattern` fits one of `others`; all are of one matching.
+ *
+ * True is exact. False may also mean that it took more than PATTERN_COVER_STATES_MAX steps to find
+ * out, or that there was no memory: what is not known to be covered counts as not covered.
+ */
+#define PATTERN_COVER_STATES_MAX 16384
+bool pattern_is_covered(const struct pattern *pattern, const struct pattern *others, size_t count)
+    MUST_USE;

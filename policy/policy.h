@@ -32,6 +32,11 @@ struct policy_issuer {
     /** Fill `ci` from claims, for policy tests. NULL: there every fact is one it cannot say. */
     bool (*fill_ci)(const json_t *claims, json_t *ci);
     const struct claim_dangers *dangers; /* for policy tests; NULL: none are known */
+    const struct claim_copies *copies;   /* facts that are a claim as it stands; NULL: none */
+    const struct claim_words *words; /* facts that follow from one claim alone, and are null where
+                                        it says nothing of them; NULL: none */
+    const struct claim_lints *lints; /* what to warn of in conditions; NULL: nothing */
+    bool tells_who_started;          /* who started a run can be compared with a person */
 };
 
 /** A target that grants may name. */
@@ -54,8 +59,9 @@ struct policy_grant_view {
 
 /** How a kind reads `*` and `?` in the names that its grants give. */
 enum policy_matching {
-    POLICY_MATCHING_GLOB, /* the language's own: glob.h */
-    POLICY_MATCHING_AWS,  /* `*` is any text, `?` any character, ASCII case does not count */
+    POLICY_MATCHING_GLOB,          /* the language's own: glob.h; but `**` is any text */
+    POLICY_MATCHING_GLOB_ANY_CASE, /* the same, and ASCII case does not count */
+    POLICY_MATCHING_AWS, /* `*` is any text, `?` any character, ASCII case does not count */
 };
 
 /**
@@ -104,8 +110,25 @@ struct policy_grant_kind {
     bool (*gives)(const struct policy_grant_view *grant, struct arena *arena,
                   struct policy_given *given);
     enum policy_revocation revocation;
+    /**
+     * Where a grant's fields, as they stand in the policy, or its target's settings (NULL: it has
+     * none) decide it; NULL: `revocation` is it.
+     */
+    enum policy_revocation (*revocation_of)(const json_t *fields, const void *settings);
+    /* For comparing two grants; each is a list of names, ended by NULL. NULL: none. */
+    const char *const *fields_told;     /* of which names and principals of `gives` say all */
+    const char *const *lists_that_give; /* members, at any depth of the fields, whose lists give
+                                           more the more they hold, and are never empty */
     bool is_planned; /* this version checks such grants, but does not issue them */
 };
+
+/** How what such a grant gives can be ended before its time. */
+static inline enum policy_revocation policy_revocation_of(const struct policy_grant_kind *kind,
+                                                          const json_t *fields,
+                                                          const void *settings)
+{
+    return kind->revocation_of ? kind->revocation_of(fields, settings) : kind->revocation;
+}
 
 struct policy_world {
     const struct policy_issuer *issuers;
@@ -150,11 +173,22 @@ struct policy_grant {
 
 /** Another stage of the pipeline, whose latest lease must have gone well. */
 struct policy_after {
-    struct str stage;      /* its short name */
+    struct str stage;    /* its short name */
+    struct str instance; /* of that stage, as written there; in a decision with its holes filled
+                            by what the one that waits remembers; empty: there is one only */
+    bool instance_has_holes;
     bool is_of_commit;     /* of the same commit; else of this run, at this attempt or before */
     bool issued_is_enough; /* else it was released with success */
-    int64_t within_s;      /* 0: whenever it was */
+    int64_t within_s;      /* how long ago that lease may have been opened; never 0 */
 };
+
+/** `within` of an `after` in the same run, where none is written. */
+#define POLICY_AFTER_WITHIN_S ((int64_t)7 * 24 * 3600)
+
+/** For so long leases count as a job's: no job runs longer. */
+#define POLICY_PER_JOB_S ((int64_t)5 * 24 * 3600)
+
+#define POLICY_PER_HOUR_S ((int64_t)3600)
 
 enum policy_full {
     POLICY_FULL_REFUSE,
@@ -191,7 +225,19 @@ struct policy_obligations {
     struct policy_limits limits;
     const struct policy_approval *approval; /* NULL: none is needed */
     struct policy_lease lease;
+    /* How long after it was opened a lease must be remembered, if it lives or not: for `limits`,
+     * and for the stages that are `after` this one. 0: nothing asks for it. */
+    int64_t kept_s;
 };
+
+#define POLICY_OBLIGATIONS_MAX 4
+
+/**
+ * The words by which something is asked for, "after", "approval", "lease", "limits", in this order;
+ * how many there are. None: grants may be given as they were decided.
+ */
+size_t policy_obligations_name(const struct policy_obligations *obligations,
+                               struct str names[POLICY_OBLIGATIONS_MAX]);
 
 struct policy_stage {
     struct str id;   /* "acme/payments:deploy-prod" */
@@ -204,11 +250,19 @@ struct policy_stage {
     const struct policy_grant *grants;
     size_t grant_count;
     struct policy_obligations obligations;
-    struct str instance;             /* as written, may hold `${name}`; empty: there is one only */
-    int64_t review_by_s;             /* 0: none */
-    int64_t until_s;                 /* it is closed from then on; 0: never */
-    uint8_t rule_sha256[SHA256_LEN]; /* of the pipeline's expanded document, and the guardrails
-                                        that apply to it */
+    struct str instance; /* as written, may hold `${name}`; empty: there is one only */
+    int64_t review_by_s; /* 0: none */
+    int64_t until_s;     /* it is closed from then on; 0: never */
+};
+
+/** A stage that a guardrail does not bind for a time. */
+struct policy_exception {
+    struct str guardrail; /* its name */
+    struct str pipeline;
+    struct str stage; /* short name */
+    int64_t until_s;
+    struct str why;
+    struct position at;
 };
 
 struct policy;
@@ -218,6 +272,8 @@ struct policy_load_options {
     const char *folder;
     const struct policy_world *world;
     struct diagnostics *diagnostics;
+    const char *zone_folder; /* of compiled time zones; NULL: the system's */
+    int64_t now_s; /* what may not lie too far ahead, or is over, is told by it; 0: not checked */
     /**
      * A policy of the same folder, loaded with this very world (another one's is not looked at):
      * files whose bytes, sets and templates are the same are taken over from it. NULL: none.
@@ -241,8 +297,8 @@ struct policy_load_options {
  * All mistakes of all files go to `options->diagnostics`, in the order of the files, with position
  * and the nearest name; any error, and a folder without a pipeline, makes it false. Files: regular,
  * symlinks only to inside the folder, neither they nor their folders writable by others (unless the
- * mount is read-only), <= 1 MiB. Names that start with '.' are passed over. Words of the language
- * that this version does not implement are errors.
+ * mount is read-only), <= 1 MiB. Names that start with '.' are passed over. A file SOURCE of the
+ * folder is read too. Words of the language that this version does not implement are errors.
  *
  * Errors:  ERROR_CONFIG (see diagnostics), ERROR_IO, ERROR_MEMORY
  * Owns:    `*policy` has one reference; borrows the world and all it points at. It shares what it
@@ -264,6 +320,40 @@ size_t policy_stage_count(const struct policy *policy);
 /** How many files were read anew for it; all others were taken over. */
 size_t policy_parsed_count(const struct policy *policy);
 
+/** A file of a policy, as it was read. */
+struct policy_text {
+    struct str name; /* relative to the folder */
+    struct str path; /* NUL-terminated besides */
+    const uint8_t *sha256;
+};
+
+/** Its files, sorted by name; `index` below policy_text_count(). */
+size_t policy_text_count(const struct policy *policy);
+struct policy_text policy_text_at(const struct policy *policy, size_t index);
+
+/** Where a policy comes from: a file SOURCE of its folder says so. It is not part of its hash. */
+struct policy_provenance {
+    struct str repository; /* empty: there is no such file */
+    struct str commit;
+};
+
+const struct policy_provenance *policy_provenance(const struct policy *policy);
+
+/** The stages, in the order of files and of lines; `index` below policy_stage_count(). Constant. */
+const struct policy_stage *policy_stage_at(const struct policy *policy, size_t index);
+
+/** A stage by its full name, or NULL. */
+const struct policy_stage *policy_stage_find(const struct policy *policy, struct str id);
+
+/** The hash of what decides over a stage, as in `struct policy_decision`. */
+const uint8_t *policy_stage_rule(const struct policy *policy, const struct policy_stage *stage);
+
+/** Whether what a stage gives, or its instance, has holes that only a request fills. */
+bool policy_stage_has_holes(const struct policy_stage *stage);
+
+/** What its guardrails except, those that are over too. */
+const struct policy_exception *policy_exceptions(const struct policy *policy, size_t *count);
+
 /* Deciding. */
 
 /** Keys that the sender of a request has proven to hold: bits. */
@@ -271,6 +361,26 @@ enum policy_proof {
     POLICY_PROOF_DPOP = 1 << 0, /* a DPoP proof came along */
     POLICY_PROOF_MTLS = 1 << 1, /* a client certificate did */
     POLICY_PROOF_KEY = 1 << 2,  /* the token itself names the key of that DPoP proof */
+};
+
+/** The bit of a proof's name in policy files, 0 where there is none such. */
+unsigned policy_proof_find(struct str name);
+
+/** The name of one of the bits. */
+const char *policy_proof_name(enum policy_proof proof);
+
+/**
+ * What nobody knows any more of a request that was recorded. A decision that looks at any of it
+ * says so in `asked`, and is not to be trusted then; every other one is as it would be with all
+ * known.
+ */
+struct policy_unknown {
+    const json_t *claims; /* names of claims, an object's members; "*": all that are not there */
+    const json_t *ci;     /* names of facts, without "ci." */
+    bool address;
+    bool actor;       /* claims of the actor that are not there */
+    bool dangers;     /* which of them hold */
+    struct str asked; /* what was looked at first: "actor", "ci.event"; empty: nothing */
 };
 
 /** What is known of a request, all verified. */
@@ -283,7 +393,20 @@ struct policy_facts {
     const struct address *address; /* of the request; NULL: unknown */
     unsigned proofs;               /* enum policy_proof bits */
     const json_t *actor; /* {"issuer": NAME, "claims": {}}: who acts for the job; NULL: nobody */
+    bool passes_freezes; /* an operator broke the glass: freezes do not deny */
+    struct policy_unknown *unknown; /* NULL: all is known */
 };
+
+/**
+ * Fill in what follows from an issuer's claims: the issuer's name, the claims, their facts and
+ * dangers. For tests and explanations: nobody verified these.
+ *
+ * Errors: ERROR_MEMORY
+ * Owns:   what it makes lives in `arena`
+ */
+bool policy_facts_read(const struct policy_issuer *issuer, const json_t *claims,
+                       struct arena *arena, struct policy_facts *facts, struct error *error)
+    MUST_USE;
 
 struct policy_request {
     struct str stage;         /* short or full; empty: the only one that fits */
@@ -291,6 +414,7 @@ struct policy_request {
     size_t grant_count;
     struct str audience; /* of a jwt grant: then only this grant; empty: none */
     int64_t ttl_s;       /* only ever shortens, down to the kind's floor; 0: not asked */
+    bool is_renewal;     /* what began in time may go on: `during` is not looked at */
 };
 
 /** One grant as decided: holes filled, life bounded. */
@@ -304,6 +428,8 @@ struct policy_granted {
 
 struct policy_decision {
     const struct policy_stage *stage; /* decided on; or the one that was named or came nearest */
+    const uint8_t *rule_sha256; /* SHA256_LEN: of the pipeline's expanded document, its sets, and
+                                   the guardrails that bind it; there where `stage` is */
     struct policy_granted grants[POLICY_STAGE_GRANTS_MAX];
     size_t grant_count;
     /* What must hold besides, and whoever acts on the decision must see to: of the stage. */
@@ -312,18 +438,24 @@ struct policy_decision {
     struct str failed[POLICY_FAILED_MAX]; /* names of the conditions that did not hold, sorted, once
                                              each */
     size_t failed_count;
+    bool is_frozen; /* all that failed are freezes: with `passes_freezes` the stage would hold */
+    struct str warned[POLICY_FAILED_MAX]; /* guardrails with `mode: warn` that would have denied */
+    size_t warned_count;
 };
 
+/** No time: at it nothing has ended and no window is shut. For tests that are not about times. */
+#define POLICY_NO_TIME INT64_MIN
+
 /**
- * Decide what a job may get. Everything not written is denied.
+ * Decide what a job may get at `now_s`. Everything not written is denied.
  *
  * Where it fails with ERROR_CONDITION `decision` has the stage and the failed conditions' names (a
  * claim's name as written; those of `unless` too; that of a value which may not fill a hole; that
  * of a danger which no exact condition of the stage names; "proof" where the stage demands one and
- * none of these came). Where
- * a stage was named that no fitting pipeline has, the only name is "stage", and `decision->stage`
- * is there for its pipeline and owner only. With ERROR_SCOPE and ERROR_TARGET too `decision` has
- * the stage. It never has grants after a failure.
+ * none of these came; "from", "during", "until"; the name of a guardrail that denies).
+ * Where a stage was named that no fitting pipeline has, the only name is "stage", and
+ * `decision->stage` is there for its pipeline and owner only. With ERROR_SCOPE and ERROR_TARGET too
+ * `decision` has the stage. It never has grants after a failure.
  *
  * Errors: ERROR_NO_PIPELINE (fits no pipeline's `identity`, or a pipeline was named that does not
  *         fit: tell nothing), ERROR_CONDITION, ERROR_STAGE (several fit: never a guess),
@@ -337,24 +469,85 @@ bool policy_decide(const struct policy *policy, const struct policy_facts *facts
 
 /* Testing. */
 
+struct explanation; /* policy/explain.h */
+
+struct policy_test_options {
+    const char *claims_folder; /* where files of claims are, if not beside the policy; NULL: none */
+    struct str filter;         /* only rows with this in their name, stage, pipeline or file */
+    bool wants_coverage;
+    int64_t (*clock_ns)(void); /* measures rows; NULL: nobody asks how long they take */
+    /** As in struct policy_load_options. NULL: one pipeline after the other. */
+    void (*run_jobs)(size_t count, void (*job)(void *jobs, size_t index), void *jobs,
+                     void *context);
+    void *run_jobs_context;
+};
+
+/** What a row expects, or what came. */
+struct policy_test_outcome {
+    bool is_allow;
+    const struct str *names; /* sorted: grants, or why it is denied */
+    size_t name_count;
+    bool has_names; /* else it says nothing of them */
+    int64_t ttl_s;  /* of each grant; 0: not said, or not the same for all */
+};
+
 /** One row of a `tests:` list, as it came out. */
 struct policy_test_result {
     struct str name;
     struct position at;
+    struct str pipeline;
+    struct str stage; /* as it names it; empty: none */
     bool has_passed;
-    struct str detail; /* what was expected and what came; empty where it passed */
+    bool is_broken;    /* there was nothing to decide: its claims cannot be had */
+    struct str detail; /* what was expected and what came, in a line; empty where it passed */
+    struct policy_test_outcome expected;
+    struct policy_test_outcome got;
+    int64_t duration_ns;                   /* of deciding and comparing; 0 without a clock */
+    const struct explanation *explanation; /* how that came about; NULL where it passed, or broke */
+};
+
+/** A condition, a word like `proof`, or a grant, and whether tests look at it. */
+struct policy_covered {
+    struct position at;
+    struct str stage;   /* its short name; empty: of the whole pipeline */
+    const char *clause; /* "when", "identity", ...; "grant" */
+    struct str name;
+    bool is_word;     /* the name says it all: "proof" */
+    bool has_allowed; /* it let a job through that was allowed; the grant was given to one */
+    bool has_denied;  /* a denial was because of it, among others; never of a grant */
+};
+
+/** Of a pipeline; a line of a template that several stages use counts once. */
+struct policy_coverage {
+    struct str pipeline;
+    struct str file;
+    struct policy_covered *items; /* sorted by place */
+    size_t count;
+    size_t covered_count; /* those that have all they can have */
+};
+
+struct policy_test_run {
+    struct policy_test_result *results; /* in the order of files and lines */
+    size_t count;
+    size_t failed_count;              /* broken ones among them */
+    struct policy_coverage *coverage; /* a pipeline each, where it was asked for */
+    size_t coverage_count;
 };
 
 /**
- * Run all `tests:`; claims files are looked up beside the policy file, then under `claims_folder`
- * (may be NULL).
+ * Run `tests:`.
  *
  * A row's `because` names the failed conditions, all of them; "identity" stands for a token that
- * fits no pipeline, "stage" for a stage that is not there or not clear.
+ * fits no pipeline, "stage" for a stage that is not there or not clear. A file of claims is looked
+ * up beside the policy file, then under `claims_folder`; one that cannot be read is the row's
+ * failure. Only rows that passed count for coverage.
  *
- * Errors: ERROR_MEMORY; a claims file that cannot be read is the row's failure
- * Owns:   `*results` lives in `arena`
+ * Errors: ERROR_MEMORY
+ * Owns:   all of `run` lives in `arena`, and borrows from `policy`
  */
-bool policy_run_tests(const struct policy *policy, const char *claims_folder, struct arena *arena,
-                      struct policy_test_result **results, size_t *count, struct error *error)
+bool policy_run_tests(const struct policy *policy, const struct policy_test_options *options,
+                      struct arena *arena, struct policy_test_run *run, struct error *error)
     MUST_USE;
+
+/** Whether an item has all it can have. */
+bool policy_is_covered(const struct policy_covered *item);

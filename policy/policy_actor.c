@@ -1,5 +1,5 @@
 #include "base/json.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_loader.h"
 
 /*
  * `actor.*`: who acts on the job's behalf. Whose claims these are is said in the same map by

@@ -1,5 +1,5 @@
 #include "base/json.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_loader.h"
 
 bool policy_map_read(struct policy_loader *loader, const json_t *json,
                      const struct policy_scope *scope, bool is_identity, struct policy_map *map)
@@ -14,6 +14,9 @@ bool policy_map_read(struct policy_loader *loader, const json_t *json,
         return yaml_complain(&loader->reader, json, "expected a map of conditions");
     if (size == 0)
         return yaml_complain(&loader->reader, json, "an empty map holds always: remove it");
+    if (size > POLICY_CONDITIONS_MAX)
+        return yaml_complain(&loader->reader, json, "a map has at most %d conditions, not %zu",
+                             POLICY_CONDITIONS_MAX, size);
     conditions = policy_loader_alloc(loader, size, sizeof(*conditions));
     if (conditions == NULL)
         return false;
@@ -91,7 +94,7 @@ static bool complain_issuer(const struct policy_loader *loader, const json_t *at
 {
     const struct policy_world *world = loader->world;
     struct arena *arena = loader->reader.diagnostics->arena;
-    struct str *names = arena_alloc_array(arena, world->issuer_count + 1, sizeof(*names));
+    struct str *names = policy_loader_names(loader, world->issuer_count);
     struct str nearest = { 0 };
 
     if (!json_is_string(at))
@@ -99,10 +102,7 @@ static bool complain_issuer(const struct policy_loader *loader, const json_t *at
                              "'issuer' takes the name of an issuer, or a list of names");
     for (size_t i = 0; names != NULL && i < world->issuer_count; i++)
         names[i] = world->issuers[i].name;
-    if (names != NULL)
-        nearest = str_nearest(json_str(at), names, world->issuer_count);
-    if (nearest.len > 0)
-        nearest = arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
+    nearest = diagnostic_nearest(arena, json_str(at), names, world->issuer_count);
     return yaml_complain_hint(&loader->reader, at, nearest, "there is no issuer '" STR_FMT "'",
                               STR_ARG(str_slice(json_str(at), 0, 60)));
 }
@@ -231,11 +231,9 @@ static void check_id(const struct policy_loader *loader, const json_t *json,
                                  "somebody else");
         return;
     }
-    (void)diagnostics_add(
-        loader->reader.diagnostics, DIAGNOSTIC_WARNING, yaml_at(loader->reader.document, json),
-        yaml_line(loader->reader.document, yaml_at(loader->reader.document, json).line),
-        id_names(loader, scope->issuers[0]),
-        "this identity is organisation-wide: it fixes an owner only");
+    yaml_warn(&loader->reader, json, "organisation-wide-identity",
+              id_names(loader, scope->issuers[0]),
+              "this identity is organisation-wide: it fixes an owner only");
 }
 
 static bool read_identity_map(struct policy_loader *loader, const json_t *json,
@@ -247,7 +245,8 @@ static bool read_identity_map(struct policy_loader *loader, const json_t *json,
         return yaml_complain(&loader->reader, json, "expected a map of conditions");
     if (!read_issuers(loader, json, issuers))
         return false;
-    scope = (struct policy_scope){ issuers->issuers, issuers->issuer_count };
+    scope =
+        (struct policy_scope){ .issuers = issuers->issuers, .issuer_count = issuers->issuer_count };
     if (!policy_map_read(loader, json, &scope, true, map))
         return false;
     check_id(loader, json, &scope, map);
@@ -270,7 +269,7 @@ static void join_issuers(struct policy_loader *loader, const struct policy_pipel
             if (!has_issuer(&all, map->issuers[k]))
                 issuers[all.issuer_count++] = map->issuers[k];
     }
-    *scope = (struct policy_scope){ issuers, all.issuer_count };
+    *scope = (struct policy_scope){ .issuers = issuers, .issuer_count = all.issuer_count };
 }
 
 void policy_identity_read(struct policy_loader *loader, const json_t *map,

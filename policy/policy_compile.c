@@ -3,7 +3,10 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_loader.h"
+#include "policy/policy_rails.h"
+
+#define COMPARED_NAMES_MAX 2000 /* of which the nearest to another one is told */
 
 /* ---- memory of a unit ---- */
 
@@ -35,12 +38,23 @@ const json_t *policy_loader_keep(struct policy_loader *loader, const json_t *val
     return NULL;
 }
 
+struct policy_spot policy_spot_of(const struct policy_loader *loader, const json_t *map,
+                                  const char *key)
+{
+    struct position at = yaml_at_key(loader->reader.document, map, key);
+    size_t column = at.column < UINT16_MAX ? at.column : UINT16_MAX;
+
+    return (struct policy_spot){ .line = (uint32_t)at.line,
+                                 .column = (uint16_t)column,
+                                 .is_of_template = !str_eq(at.file, loader->unit->path) };
+}
+
 /* ---- what it was compiled with ---- */
 
 static bool is_used(const struct policy_unit *unit, const struct policy_use *use)
 {
     for (size_t i = 0; i < unit->use_count; i++)
-        if (unit->uses[i].document == use->document && str_eq(unit->uses[i].name, use->name))
+        if (unit->uses[i].unit == use->unit && unit->uses[i].set == use->set)
             return true;
     return false;
 }
@@ -66,25 +80,52 @@ void policy_loader_use(struct policy_loader *loader, const struct policy_use *us
     unit->use_count++;
 }
 
-/* The hash of a definition as it is now, or NULL. */
-static const uint8_t *find_definition(const struct policy_definitions *definitions,
-                                      const struct policy_use *use)
+/* Whether a definition is still the same. */
+static bool is_fresh(const struct policy_use *use, const struct policy_definitions *definitions)
 {
-    const struct policy_set *set = policy_set_find(definitions, use->name);
+    const struct policy_template *template = use->unit->template;
+    const struct policy_template *found;
+    const struct policy_set *set;
 
-    return set == NULL ? NULL : set->sha256;
+    if (use->set != NULL) {
+        set = policy_set_find(definitions, use->set->name);
+        return set != NULL && memcmp(set->sha256, use->set->sha256, SHA256_LEN) == 0;
+    }
+    found = policy_template_find(definitions, template->name);
+    return found != NULL && memcmp(found->sha256, template->sha256, SHA256_LEN) == 0;
+}
+
+struct str *policy_loader_names(const struct policy_loader *loader, size_t count)
+{
+    struct diagnostics *diagnostics = loader->reader.diagnostics;
+
+    if (count > COMPARED_NAMES_MAX || !diagnostics_have_room(diagnostics, DIAGNOSTIC_ERROR))
+        return NULL;
+    return arena_alloc_array(diagnostics->arena, count + 1, sizeof(struct str));
+}
+
+bool policy_loader_miss(struct policy_loader *loader, const json_t *use, const char *what,
+                        const struct str *names, size_t count)
+{
+    struct arena *arena = loader->reader.diagnostics->arena;
+
+    if (loader->definitions->are_incomplete) {
+        loader->is_incomplete = true;
+        return false;
+    }
+    return yaml_complain_hint(&loader->reader, use,
+                              diagnostic_nearest(arena, json_str(use), names, count),
+                              "there is no %s '" STR_FMT "'", what,
+                              STR_ARG(str_slice(json_str(use), 0, POLICY_SET_NAME_MAX)));
 }
 
 bool policy_unit_is_fresh(const struct policy_unit *unit,
                           const struct policy_definitions *definitions)
 {
-    for (size_t i = 0; i < unit->use_count; i++) {
-        const uint8_t *now = find_definition(definitions, &unit->uses[i]);
-
-        if (now == NULL || memcmp(now, unit->uses[i].sha256, SHA256_LEN) != 0)
+    for (size_t i = 0; i < unit->use_count; i++)
+        if (!is_fresh(&unit->uses[i], definitions))
             return false;
-    }
-    return true;
+    return policy_zones_are_fresh(definitions->zones, unit);
 }
 
 /* ---- kinds of documents ---- */
@@ -106,10 +147,12 @@ static const struct document_kind {
     void (*read)(struct policy_loader *loader, const json_t *root);
 } document_kinds[] = {
     { "pipeline", POLICY_DOCUMENT_PIPELINE, false, read_pipeline },
+    { "template", POLICY_DOCUMENT_TEMPLATE, true, policy_template_read },
     { "sets", POLICY_DOCUMENT_SETS, true, policy_sets_read },
+    { "guardrails", POLICY_DOCUMENT_GUARDRAILS, false, policy_guardrails_read },
 };
 
-#define IS_ONE "a file is one pipeline, or sets"
+#define IS_ONE "a file is one pipeline, a template, sets, or guardrails"
 
 /* What a document is; NULL where it is nothing good, which is reported. */
 static const struct document_kind *classify(const struct policy_loader *loader, const json_t *root)
@@ -169,37 +212,51 @@ static struct policy_unit *unit_new(struct str path, struct str text)
     if (unit == NULL)
         return NULL;
     atomic_init(&unit->reference_count, 1);
-    unit->arena = arena_new(SIZE_MAX / 2);
+    unit->arena = arena_new_frugal(SIZE_MAX / 2);
     if (unit->arena == NULL)
         return NULL;
     diagnostics_init(&unit->warnings, unit->arena);
     unit->path = arena_copy(unit->arena, path);
     sha256(text, unit->sha256);
+    unit->size = text.len;
     return unit->path.data == NULL ? NULL : TAKE(unit);
 }
 
+static void loader_release(struct policy_loader *loader)
+{
+    yaml_document_free(loader->overlay);
+    json_decref(loader->used_sets);
+    json_decref(loader->expanded);
+    json_decref(loader->filled);
+}
+
+OWNED_VALUE(loader_release, struct policy_loader)
+
 static bool read_document(const struct policy_compilation *compilation,
-                          const struct yaml_document *yaml, const struct document_kind *kind,
+                          struct yaml_document **take_yaml, const struct document_kind *kind,
                           struct policy_unit **out)
 {
     OWNED(policy_unit_unref) struct policy_unit *unit =
         unit_new(compilation->path, compilation->text);
-    JSON_OWNED json_t *used_sets = json_object();
-    struct policy_loader loader = { 0 };
+    OWNED(loader_release) struct policy_loader loader = { .world = compilation->world };
 
-    if (unit == NULL || used_sets == NULL)
+    loader.used_sets = json_object();
+    loader.expanded = json_object();
+    loader.filled = json_array();
+    if (unit == NULL || loader.used_sets == NULL || loader.expanded == NULL ||
+        loader.filled == NULL)
         return false;
     unit->document = kind->document;
-    loader.world = compilation->world;
     loader.definitions = compilation->definitions;
     loader.unit = unit;
     loader.arena = unit->arena;
-    loader.reader = (struct yaml_reader){ yaml, compilation->diagnostics, NULL };
-    loader.used_sets = used_sets;
-    kind->read(&loader, yaml_root(yaml));
+    loader.reader = (struct yaml_reader){ *take_yaml, compilation->diagnostics, NULL };
+    if (kind->document == POLICY_DOCUMENT_TEMPLATE)
+        unit->yaml = TAKE(*take_yaml);
+    kind->read(&loader, yaml_root(loader.reader.document));
     if (loader.is_out_of_memory)
         return false;
-    if (compilation->diagnostics->error_count > 0)
+    if (compilation->diagnostics->error_count > 0 || loader.is_incomplete)
         return true;
     diagnostics_append(&unit->warnings, compilation->diagnostics);
     *out = TAKE(unit);
@@ -224,5 +281,5 @@ bool policy_compile(const struct policy_compilation *compilation, bool *is_defin
     *is_definition = kind->defines;
     if (compilation->definitions == NULL && !kind->defines)
         return true;
-    return read_document(compilation, yaml, kind, unit);
+    return read_document(compilation, &yaml, kind, unit);
 }

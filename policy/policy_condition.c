@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "base/time_text.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_loader.h"
 
 /* ---- what a name means ---- */
 
@@ -43,6 +43,8 @@ static struct str nearest_name(const struct policy_loader *loader, const struct 
     size_t count = 0;
     struct str *names;
 
+    if (!diagnostics_have_room(loader->reader.diagnostics, DIAGNOSTIC_ERROR))
+        return STR(""); /* a file can have a million mistakes */
     for (size_t i = 0; i < scope->issuer_count; i++)
         max += scope->issuers[i]->claims.count;
     names = arena_alloc_array(arena, max, sizeof(*names));
@@ -57,9 +59,15 @@ static struct str nearest_name(const struct policy_loader *loader, const struct 
     nearest = str_nearest(name, names, count);
     if (str_eq(nearest, name)) /* another issuer has it */
         return STR("every issuer of the identity must have it; 'ci.' facts are the same for all");
-    if (nearest.len > 0)
-        return arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
-    return nearest;
+    return diagnostic_nearest(arena, name, names, count);
+}
+
+/* The fact of a claim's name, if there is one. */
+static struct str fact_hint(const struct policy_loader *loader, const char *name)
+{
+    if (claim_find(loader->world->ci_facts, str_from(name)) == NULL)
+        return STR("");
+    return arena_printf(loader->reader.diagnostics->arena, "did you mean 'ci.%s'?", name);
 }
 
 /* Report a name that is no claim of every issuer, and say which issuer it is missing from. */
@@ -74,6 +82,11 @@ static bool complain_name(const struct policy_loader *loader, const json_t *map,
                                  "'issuer' stands in 'identity' only");
     if (str_starts_with(str_from(name), CI_PREFIX))
         return yaml_complain_key(&loader->reader, map, name, hint, "unknown fact '%s'", name);
+    if (scope->is_of_facts)
+        return yaml_complain_key(&loader->reader, map, name, fact_hint(loader, name),
+                                 "'%s' is no fact: conditions for the tokens of every issuer are "
+                                 "on 'ci.' facts, 'request.address' and 'actor.'",
+                                 name);
     for (size_t i = 0; i < scope->issuer_count; i++) {
         const struct claim *claim = claim_find(&scope->issuers[i]->claims, str_from(name));
 
@@ -156,12 +169,21 @@ static bool type_pointer(const struct claim *claim, struct policy_condition *con
     return true;
 }
 
+/* A name that stays: where it is just a row's, the row's own, which lives as long as the world. */
+static struct str name_of(struct policy_loader *loader, const char *name, const struct claim *claim)
+{
+    if (claim != NULL && str_eq(str_from(name), str_from(claim->name)))
+        return str_from(claim->name);
+    return policy_loader_copy(loader, str_from(name));
+}
+
 static bool read_name(struct policy_loader *loader, const json_t *map, const char *name,
                       const struct policy_scope *scope, struct policy_condition *condition)
 {
-    const struct claim *claim;
+    const struct claim *claim = policy_claim_find(loader->world, scope, str_from(name));
 
-    condition->name = policy_loader_copy(loader, str_from(name));
+    condition->name = name_of(loader, name, claim);
+    condition->spot = policy_spot_of(loader, map, name);
     if (str_eq(condition->name, ADDRESS_NAME)) {
         condition->source = POLICY_SOURCE_ADDRESS;
         condition->type = POLICY_ADDRESS;
@@ -175,8 +197,7 @@ static bool read_name(struct policy_loader *loader, const json_t *map, const cha
         set_type(condition, type);
         return true;
     }
-    claim = policy_claim_find(loader->world, scope, condition->name);
-    if (name[0] == '/')
+    if (name[0] == '/' && !scope->is_of_facts)
         return read_pointer(loader, map, name, condition) && type_pointer(claim, condition);
     if (claim == NULL)
         return complain_name(loader, map, name, scope);
@@ -249,11 +270,11 @@ static bool want_written_type(const struct policy_loader *loader, const json_t *
     return is_good;
 }
 
-static bool read_networks(struct policy_loader *loader, const json_t *json,
-                          struct policy_test *test)
+bool policy_networks_read(struct policy_loader *loader, const json_t *json,
+                          struct policy_networks *networks)
 {
     size_t count = json_is_array(json) ? json_array_size(json) : 1;
-    struct network *list = policy_loader_alloc(loader, count + 1, sizeof(*list));
+    struct network *list = policy_loader_alloc(loader, count, sizeof(*list));
 
     if (count == 0 || count > POLICY_VALUES_MAX)
         return yaml_complain(&loader->reader, json, "expected 1 to %d networks, not %zu",
@@ -267,9 +288,21 @@ static bool read_networks(struct policy_loader *loader, const json_t *json,
                                           "bits must be zero"),
                                       "expected a network");
     }
-    test->networks.list = list;
-    test->networks.count = count;
+    networks->list = list;
+    networks->count = list == NULL ? 0 : count;
     return list != NULL;
+}
+
+static bool read_networks(struct policy_loader *loader, const json_t *json,
+                          struct policy_test *test)
+{
+    struct policy_networks networks = { 0 };
+
+    if (!policy_networks_read(loader, json, &networks))
+        return false;
+    test->networks.list = networks.list;
+    test->networks.count = networks.count;
+    return true;
 }
 
 static bool read_values(struct policy_loader *loader, const json_t *json,
@@ -453,8 +486,9 @@ bool policy_condition_read(struct policy_loader *loader, const json_t *map, cons
 {
     const json_t *value = json_object_get(map, name);
     size_t count = json_is_object(value) ? json_object_size(value) : 1;
-    struct policy_test *tests = policy_loader_alloc(loader, count + 1, sizeof(*tests));
+    struct policy_test *tests = policy_loader_alloc(loader, count > 0 ? count : 1, sizeof(*tests));
 
+    *condition = (struct policy_condition){ 0 }; /* one before it that failed may have been here */
     if (tests == NULL || !read_name(loader, map, name, scope, condition))
         return false;
     condition->tests = tests;

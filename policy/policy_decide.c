@@ -2,23 +2,37 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_rails.h"
 
 /* The one kind whose grants are asked for by audience. */
 #define AUDIENCE_KIND STR("jwt")
+
+#define CACHE_LINE 64
+#define FETCH_BYTES_MAX ((size_t)2048)
 
 struct decider {
     const struct policy *policy;
     const struct policy_facts *facts;
     const struct policy_request *request;
+    int64_t now_s;
     struct arena *arena;
-    const struct policy_pipeline **fitting; /* whose identity fits */
+    const struct policy_linked **fitting; /* whose identity fits */
     size_t fitting_count;
+    const struct policy_linked *chosen; /* the pipeline of the stage that was shown last */
     struct policy_decision *decision;
     struct error *error;
 };
 
 /* ---- which pipelines ---- */
+
+/* Have memory on its way that is looked at next: of most pipelines nothing has been for long. */
+static void fetch(const void *start, size_t size)
+{
+    const char *line = start;
+
+    for (size_t i = 0; i < size && i < FETCH_BYTES_MAX; i += CACHE_LINE)
+        __builtin_prefetch(line + i);
+}
 
 static bool find_fitting(struct decider *decider)
 {
@@ -30,14 +44,16 @@ static bool find_fitting(struct decider *decider)
         return false;
     if (count > 0)
         decider->fitting =
-            arena_alloc_array(decider->arena, count, sizeof(const struct policy_pipeline *));
+            arena_alloc_array(decider->arena, count, sizeof(const struct policy_linked *));
     if (count > 0 && decider->fitting == NULL)
         return error_set(decider->error, ERROR_MEMORY, "deciding");
     for (size_t i = 0; i < count; i++) {
-        const struct policy_pipeline *pipeline = decider->policy->pipelines[found[i]].pipeline;
+        const struct policy_linked *linked = &decider->policy->pipelines[found[i]];
 
-        if (policy_identity_held(pipeline, decider->facts) != NULL)
-            decider->fitting[decider->fitting_count++] = pipeline;
+        fetch(linked->pipeline->stages,
+              linked->pipeline->stage_count * sizeof(linked->pipeline->stages[0]));
+        if (policy_identity_held(linked->pipeline, decider->facts) != NULL)
+            decider->fitting[decider->fitting_count++] = linked;
     }
     if (decider->fitting_count == 0)
         return error_set(decider->error, ERROR_NO_PIPELINE, "issuer " STR_FMT ": fits no identity",
@@ -46,27 +62,6 @@ static bool find_fitting(struct decider *decider)
 }
 
 /* ---- which stage ---- */
-
-static bool proof_holds(const struct policy_stage_rule *stage, const struct policy_facts *facts,
-                        struct policy_failures *failures)
-{
-    if (stage->proofs == 0 || (stage->proofs & facts->proofs) != 0)
-        return true;
-    policy_failures_add(failures, STR("proof"));
-    return false;
-}
-
-static bool stage_holds(const struct policy_stage_rule *stage, const struct policy_facts *facts,
-                        struct policy_failures *failures)
-{
-    bool holds = policy_when_holds(&stage->pipeline->when, facts, failures);
-
-    holds &= !policy_unless_holds(&stage->pipeline->unless, facts, failures);
-    holds &= policy_when_holds(&stage->when, facts, failures);
-    holds &= policy_dangers_are_named(stage, facts, failures);
-    holds &= proof_holds(stage, facts, failures);
-    return holds & !policy_unless_holds(&stage->unless, facts, failures);
-}
 
 static const struct policy_stage_rule *find_stage(const struct policy_pipeline *pipeline,
                                                   struct str name)
@@ -82,15 +77,29 @@ static int compare_names(const void *a, const void *b)
     return str_compare(*(const struct str *)a, *(const struct str *)b);
 }
 
+/* A stage, and the pipeline that it is of as part of this policy. */
+struct candidate {
+    const struct policy_linked *linked;
+    const struct policy_stage_rule *stage;
+};
+
+static void show(struct decider *decider, const struct candidate *candidate)
+{
+    decider->chosen = candidate->linked;
+    decider->decision->stage = &candidate->stage->shown;
+    decider->decision->rule_sha256 = candidate->linked->rule_sha256;
+}
+
 /* Fail with the conditions that did not hold. */
-static bool deny(struct decider *decider, const struct policy_stage_rule *stage,
+static bool deny(struct decider *decider, const struct candidate *candidate,
                  const struct policy_failures *failures)
 {
     struct policy_decision *decision = decider->decision;
     struct str names = STR("");
 
-    decision->stage = &stage->shown;
+    show(decider, candidate);
     decision->failed_count = failures->count;
+    decision->is_frozen = failures->count > 0 && failures->freeze_count == failures->count;
     for (size_t i = 0; i < failures->count; i++)
         decision->failed[i] = failures->names[i];
     qsort(decision->failed, decision->failed_count, sizeof(decision->failed[0]), compare_names);
@@ -98,25 +107,37 @@ static bool deny(struct decider *decider, const struct policy_stage_rule *stage,
         names = arena_printf(decider->arena, STR_FMT "%s" STR_FMT, STR_ARG(names),
                              i > 0 ? ", " : "", STR_ARG(decision->failed[i]));
     return error_set(decider->error, ERROR_CONDITION, STR_FMT ": " STR_FMT,
-                     STR_ARG(stage->shown.id), STR_ARG(names));
+                     STR_ARG(candidate->stage->shown.id), STR_ARG(names));
 }
 
-static bool deny_one(struct decider *decider, const struct policy_stage_rule *stage,
-                     struct str name)
+/* Deny for a stage that is not there: the pipeline's first one shows whose policy it was. */
+static bool deny_unknown(struct decider *decider, const struct policy_linked *linked)
 {
-    struct policy_failures failures = { .names = { name }, .count = 1 };
+    const struct candidate first = { linked, &linked->pipeline->stages[0] };
+    struct policy_failures failures = { .names = { STR("stage") }, .count = 1 };
 
-    return deny(decider, stage, &failures);
+    return deny(decider, &first, &failures);
 }
 
-static bool try_stage(struct decider *decider, const struct policy_stage_rule *stage)
+static bool holds(const struct decider *decider, const struct candidate *candidate,
+                  struct policy_failures *failures)
+{
+    if (decider->request->is_renewal)
+        return policy_stage_holds_still(candidate->linked, candidate->stage, decider->facts,
+                                        decider->now_s, failures);
+    return policy_stage_holds(candidate->linked, candidate->stage, decider->facts, decider->now_s,
+                              failures);
+}
+
+static bool try_stage(struct decider *decider, const struct candidate *candidate)
 {
     struct policy_failures failures;
 
     failures.count = 0;
-    if (!stage_holds(stage, decider->facts, &failures))
-        return deny(decider, stage, &failures);
-    decider->decision->stage = &stage->shown;
+    failures.freeze_count = 0;
+    if (!holds(decider, candidate, &failures))
+        return deny(decider, candidate, &failures);
+    show(decider, candidate);
     return true;
 }
 
@@ -124,58 +145,65 @@ static bool try_stage(struct decider *decider, const struct policy_stage_rule *s
 static bool choose_full(struct decider *decider, struct str pipeline, struct str name)
 {
     for (size_t i = 0; i < decider->fitting_count; i++) {
-        const struct policy_stage_rule *stage;
+        struct candidate candidate = { decider->fitting[i], NULL };
 
-        if (!str_eq(decider->fitting[i]->name, pipeline))
+        if (!str_eq(candidate.linked->pipeline->name, pipeline))
             continue;
-        stage = find_stage(decider->fitting[i], name);
-        if (stage == NULL)
-            return deny_one(decider, &decider->fitting[i]->stages[0], STR("stage"));
-        return try_stage(decider, stage);
+        candidate.stage = find_stage(candidate.linked->pipeline, name);
+        if (candidate.stage == NULL)
+            return deny_unknown(decider, candidate.linked);
+        return try_stage(decider, &candidate);
     }
     return error_set(decider->error, ERROR_NO_PIPELINE, "the pipeline that was named does not fit");
 }
 
+static bool several_fit(struct decider *decider, const struct candidate *a,
+                        const struct candidate *b)
+{
+    return error_set(decider->error, ERROR_STAGE, STR_FMT " and " STR_FMT " both fit",
+                     STR_ARG(a->stage->shown.id), STR_ARG(b->stage->shown.id));
+}
+
 static bool choose_short(struct decider *decider, struct str name)
 {
-    const struct policy_stage_rule *found = NULL;
+    struct candidate found = { 0 };
 
     for (size_t i = 0; i < decider->fitting_count; i++) {
-        const struct policy_stage_rule *stage = find_stage(decider->fitting[i], name);
+        struct candidate candidate = { decider->fitting[i],
+                                       find_stage(decider->fitting[i]->pipeline, name) };
 
-        if (stage != NULL && found != NULL)
-            return error_set(decider->error, ERROR_STAGE, STR_FMT " and " STR_FMT " both fit",
-                             STR_ARG(found->shown.id), STR_ARG(stage->shown.id));
-        if (stage != NULL)
-            found = stage;
+        if (candidate.stage != NULL && found.stage != NULL)
+            return several_fit(decider, &found, &candidate);
+        if (candidate.stage != NULL)
+            found = candidate;
     }
-    if (found == NULL)
-        return deny_one(decider, &decider->fitting[0]->stages[0], STR("stage"));
-    return try_stage(decider, found);
+    if (found.stage == NULL)
+        return deny_unknown(decider, decider->fitting[0]);
+    return try_stage(decider, &found);
 }
 
 /* A stage by itself: the only one that holds. */
 struct choice {
-    const struct policy_stage_rule *held;
-    const struct policy_stage_rule *nearest;
+    struct candidate held;
+    struct candidate nearest;
     struct policy_failures failures; /* of the nearest */
 };
 
-static bool consider(struct decider *decider, const struct policy_stage_rule *stage,
+static bool consider(struct decider *decider, const struct candidate *candidate,
                      struct choice *choice)
 {
     struct policy_failures failures;
 
     failures.count = 0;
-    if (stage_holds(stage, decider->facts, &failures)) {
-        if (choice->held != NULL)
-            return error_set(decider->error, ERROR_STAGE, STR_FMT " and " STR_FMT " both fit",
-                             STR_ARG(choice->held->shown.id), STR_ARG(stage->shown.id));
-        choice->held = stage;
+    failures.freeze_count = 0;
+    if (holds(decider, candidate, &failures)) {
+        if (choice->held.stage != NULL)
+            return several_fit(decider, &choice->held, candidate);
+        choice->held = *candidate;
         return true;
     }
-    if (choice->nearest == NULL || failures.count < choice->failures.count) {
-        choice->nearest = stage;
+    if (choice->nearest.stage == NULL || failures.count < choice->failures.count) {
+        choice->nearest = *candidate;
         choice->failures = failures;
     }
     return true;
@@ -185,15 +213,20 @@ static bool choose_only(struct decider *decider)
 {
     struct choice choice;
 
-    choice.held = NULL;
-    choice.nearest = NULL;
-    for (size_t i = 0; i < decider->fitting_count; i++)
-        for (size_t k = 0; k < decider->fitting[i]->stage_count; k++)
-            if (!consider(decider, &decider->fitting[i]->stages[k], &choice))
+    choice.held = (struct candidate){ 0 };
+    choice.nearest = (struct candidate){ 0 };
+    for (size_t i = 0; i < decider->fitting_count; i++) {
+        struct candidate candidate = { decider->fitting[i], NULL };
+
+        for (size_t k = 0; k < candidate.linked->pipeline->stage_count; k++) {
+            candidate.stage = &candidate.linked->pipeline->stages[k];
+            if (!consider(decider, &candidate, &choice))
                 return false;
-    if (choice.held == NULL)
-        return deny(decider, choice.nearest, &choice.failures);
-    decider->decision->stage = &choice.held->shown;
+        }
+    }
+    if (choice.held.stage == NULL)
+        return deny(decider, &choice.nearest, &choice.failures);
+    show(decider, &choice.held);
     return true;
 }
 
@@ -259,6 +292,29 @@ static int64_t bound_ttl(const struct policy_grant *grant, int64_t asked_s)
     return asked_s < grant->kind->ttl_min_s ? grant->kind->ttl_min_s : asked_s;
 }
 
+/* Fail for one condition after the stage was found to hold. */
+static bool fail_late(struct decider *decider, struct str condition)
+{
+    struct policy_decision *decision = decider->decision;
+
+    decision->grant_count = 0;
+    decision->failed[0] = condition;
+    decision->failed_count = 1;
+    return error_set(decider->error, ERROR_CONDITION, STR_FMT ": " STR_FMT,
+                     STR_ARG(decision->stage->id), STR_ARG(condition));
+}
+
+/* Fail because of a hole: for the condition whose value may not fill it, or without memory. */
+static bool fail_hole(struct decider *decider, const struct policy_filling *filling)
+{
+    decider->decision->grant_count = 0;
+    if (decider->error->code == ERROR_CONDITION) {
+        decider->decision->failed[0] = filling->failed;
+        decider->decision->failed_count = 1;
+    }
+    return false;
+}
+
 static bool add_grant(struct decider *decider, const struct policy_stage_rule *stage, size_t index)
 {
     struct policy_decision *decision = decider->decision;
@@ -271,40 +327,114 @@ static bool add_grant(struct decider *decider, const struct policy_stage_rule *s
     decision->grant_count++;
     if (!stage->has_holes[index])
         return true;
-    if (policy_holes_fill(&filling, grant->fields, &granted->fields, decider->error))
-        return true;
-    if (decider->error->code == ERROR_CONDITION) {
-        decision->failed[0] = filling.failed;
-        decision->failed_count = 1;
-    }
-    decision->grant_count = 0;
-    return false;
+    return policy_holes_fill(&filling, grant->fields, &granted->fields, decider->error) ||
+           fail_hole(decider, &filling);
+}
+
+static bool is_wanted(const struct policy_request *request, const struct policy_grant *grant)
+{
+    return is_asked(request, grant->name) &&
+           (request->audience.len == 0 || has_audience(grant, request->audience));
 }
 
 static bool add_grants(struct decider *decider)
 {
-    /* Every stage that is shown is the first member of its rule. */
     const struct policy_stage *shown = decider->decision->stage;
-    const struct policy_stage_rule *stage = (const struct policy_stage_rule *)(const void *)shown;
+    const struct policy_stage_rule *stage = policy_rule_of(shown);
     const struct policy_request *request = decider->request;
+    size_t over_count = 0;
 
     if (!check_names(decider))
         return false;
     for (size_t i = 0; i < shown->grant_count; i++) {
-        const struct policy_grant *grant = &shown->grants[i];
-
-        if (!is_asked(request, grant->name))
+        if (!is_wanted(request, &shown->grants[i]))
             continue;
-        if (request->audience.len > 0 && !has_audience(grant, request->audience))
-            continue;
-        if (!add_grant(decider, stage, i))
+        if (policy_is_over(shown->grants[i].until_s, decider->now_s))
+            over_count++;
+        else if (!add_grant(decider, stage, i))
             return false;
     }
+    /* Who names one that is over, or would get nothing else, is told; others go without it. */
+    if (over_count > 0 && (request->grant_count > 0 || decider->decision->grant_count == 0))
+        return fail_late(decider, STR("until"));
     if (request->audience.len == 0 || decider->decision->grant_count == 1)
         return true;
     decider->decision->grant_count = 0;
     return error_set(decider->error, ERROR_TARGET,
                      STR_FMT ": not exactly one grant has the audience", STR_ARG(shown->id));
+}
+
+/* ---- guardrails ---- */
+
+static bool obeys_guardrails(struct decider *decider)
+{
+    const struct policy_judging judging = {
+        .linked = decider->chosen,
+        .facts = decider->facts,
+        .now_s = decider->now_s,
+        .fitting = decider->fitting,
+        .fitting_count = decider->fitting_count,
+        .arena = decider->arena,
+        .decision = decider->decision,
+    };
+    struct candidate candidate = { decider->chosen, policy_rule_of(decider->decision->stage) };
+    struct policy_failures failures;
+    bool is_judged;
+
+    if (policy_rails_of(candidate.linked, candidate.stage) == NULL)
+        return true;
+    is_judged = policy_rails_judge(&judging, &failures, decider->error);
+    if (is_judged && failures.count == 0)
+        return true;
+    decider->decision->grant_count = 0;
+    return is_judged && deny(decider, &candidate, &failures);
+}
+
+/* ---- what must hold besides ---- */
+
+static bool fill(struct decider *decider, struct str text, struct str *filled)
+{
+    const struct policy_stage_rule *stage = policy_rule_of(decider->decision->stage);
+    struct policy_filling filling = { stage, decider->facts, decider->arena, STR("") };
+
+    if (policy_hole_text_fill(&filling, text, filled, decider->error))
+        return true;
+    *filled = STR("");
+    return fail_hole(decider, &filling);
+}
+
+/* Which instances of the stages before it are meant. */
+static bool fill_afters(struct decider *decider)
+{
+    struct policy_obligations *obligations = &decider->decision->obligations;
+    struct policy_after *filled =
+        arena_alloc_array(decider->arena, obligations->after_count, sizeof(*filled));
+
+    if (filled == NULL)
+        return error_set(decider->error, ERROR_MEMORY, "deciding");
+    for (size_t i = 0; i < obligations->after_count; i++) {
+        filled[i] = obligations->after[i];
+        if (filled[i].instance_has_holes &&
+            !fill(decider, obligations->after[i].instance, &filled[i].instance))
+            return false;
+    }
+    obligations->after = filled;
+    return true;
+}
+
+static bool add_obligations(struct decider *decider)
+{
+    struct policy_decision *decision = decider->decision;
+    const struct policy_stage_rule *stage = policy_rule_of(decision->stage);
+
+    decision->instance = stage->shown.instance;
+    if (stage->instance_has_holes && !fill(decider, stage->shown.instance, &decision->instance))
+        return false;
+    decision->obligations = stage->shown.obligations;
+    if (decision->obligations.after_count == 0 || fill_afters(decider))
+        return true;
+    decision->obligations = (struct policy_obligations){ 0 };
+    return false;
 }
 
 /* All that a decision depends on. NOLINTNEXTLINE(readability-function-size) */
@@ -316,14 +446,20 @@ bool policy_decide(const struct policy *policy, const struct policy_facts *facts
         .policy = policy,
         .facts = facts,
         .request = request,
+        .now_s = now_s,
         .arena = arena,
         .decision = decision,
         .error = error,
     };
 
-    (void)now_s; /* nothing of this version depends on the time of a decision */
     decision->stage = NULL;
+    decision->rule_sha256 = NULL;
     decision->grant_count = 0;
     decision->failed_count = 0;
-    return find_fitting(&decider) && choose_stage(&decider) && add_grants(&decider);
+    decision->is_frozen = false;
+    decision->warned_count = 0;
+    decision->instance = STR("");
+    decision->obligations = (struct policy_obligations){ 0 };
+    return find_fitting(&decider) && choose_stage(&decider) && add_grants(&decider) &&
+           obeys_guardrails(&decider) && add_obligations(&decider);
 }

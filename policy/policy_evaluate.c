@@ -4,25 +4,6 @@
 #include "base/time_text.h"
 #include "policy/policy_internal.h"
 
-/*
- * A condition has three outcomes. UNKNOWN is what the issuer cannot say (a fact that is null), an
- * address that is not known, and a claim of another type than its profile says: nobody knows what
- * the issuer means then. Where conditions grant (`identity`, `when`) it does not hold; where they
- * refuse
- * (`unless`) it does. It never becomes anything else under `not`.
- */
-enum outcome {
-    FAILS,
-    HOLDS,
-    UNKNOWN,
-};
-
-enum presence {
-    ABSENT,
-    PRESENT,
-    CANNOT_SAY,
-};
-
 /* ---- reading the value ---- */
 
 /* Source: RFC 6901 4 */
@@ -73,9 +54,9 @@ static bool is_typed(const json_t *value, enum policy_type type)
 }
 
 /* An array whose elements are of the type; those that are empty do not count. */
-static enum presence array_presence(const json_t *array, enum policy_type type)
+static enum policy_presence array_presence(const json_t *array, enum policy_type type)
 {
-    enum presence presence = ABSENT;
+    enum policy_presence presence = POLICY_MISSING;
 
     for (size_t i = 0; i < json_array_size(array); i++) {
         const json_t *element = json_array_get(array, i);
@@ -83,38 +64,42 @@ static enum presence array_presence(const json_t *array, enum policy_type type)
         if (json_is_null(element) || is_empty_text(element))
             continue;
         if (!is_typed(element, type))
-            return CANNOT_SAY;
-        presence = PRESENT;
+            return POLICY_CANNOT_SAY;
+        presence = POLICY_PRESENT;
     }
     return presence;
 }
 
-static enum presence read_value(const struct policy_condition *condition,
-                                const struct policy_facts *facts, const json_t **value)
+enum policy_presence policy_condition_look(const struct policy_condition *condition,
+                                           const struct policy_facts *facts, const json_t **value)
 {
     bool is_fact = condition->source == POLICY_SOURCE_CI;
 
+    *value = NULL;
+    if (facts->unknown != NULL && policy_unknown_hides(condition, facts))
+        return POLICY_CANNOT_SAY;
     if (condition->source == POLICY_SOURCE_ADDRESS)
-        return facts->address != NULL && facts->address->len > 0 ? PRESENT : CANNOT_SAY;
+        return facts->address != NULL && facts->address->len > 0 ? POLICY_PRESENT
+                                                                 : POLICY_CANNOT_SAY;
     if (is_fact && facts->ci == NULL)
-        return CANNOT_SAY;
+        return POLICY_CANNOT_SAY;
     if (condition->source == POLICY_SOURCE_ACTOR_ISSUER)
         *value = json_object_get(facts->actor, "issuer");
     else if (condition->source == POLICY_SOURCE_ACTOR)
-        *value = json_object_get(json_object_get(facts->actor, "claims"), condition->key);
+        *value = claim_value(json_object_get(facts->actor, "claims"), condition->key);
     else if (condition->source == POLICY_SOURCE_POINTER)
         *value = follow_pointer(facts->claims, condition->path);
     else
         *value = json_object_get(is_fact ? facts->ci : facts->claims, condition->key);
     if (is_fact && json_is_null(*value))
-        return CANNOT_SAY;
+        return POLICY_CANNOT_SAY;
     if (*value == NULL || json_is_null(*value) || is_empty_text(*value))
-        return ABSENT;
+        return POLICY_MISSING;
     if (is_unproven(condition, facts))
-        return CANNOT_SAY;
+        return POLICY_CANNOT_SAY;
     if (json_is_array(*value) && condition->may_be_array)
         return array_presence(*value, condition->type);
-    return is_typed(*value, condition->type) ? PRESENT : CANNOT_SAY;
+    return is_typed(*value, condition->type) ? POLICY_PRESENT : POLICY_CANNOT_SAY;
 }
 
 const json_t *policy_condition_value(const struct policy_condition *condition,
@@ -122,7 +107,7 @@ const json_t *policy_condition_value(const struct policy_condition *condition,
 {
     const json_t *value = NULL;
 
-    return read_value(condition, facts, &value) == PRESENT ? value : NULL;
+    return policy_condition_look(condition, facts, &value) == POLICY_PRESENT ? value : NULL;
 }
 
 /* ---- one operator on one value ---- */
@@ -168,17 +153,17 @@ static bool read_time(const json_t *value, int64_t *time_s)
     return true;
 }
 
-static enum outcome from_bool(bool holds)
+static enum policy_outcome from_bool(bool holds)
 {
-    return holds ? HOLDS : FAILS;
+    return holds ? POLICY_HOLDS : POLICY_FAILS;
 }
 
-static enum outcome compare_time(const struct policy_test *test, const json_t *value)
+static enum policy_outcome compare_time(const struct policy_test *test, const json_t *value)
 {
     int64_t time_s;
 
     if (!read_time(value, &time_s))
-        return UNKNOWN;
+        return POLICY_UNKNOWN;
     return from_bool((time_s < test->time_s) == (test->operation == POLICY_BEFORE));
 }
 
@@ -191,8 +176,8 @@ static bool is_within(const struct policy_test *test, const struct address *addr
 }
 
 /* Whether a value fits an operator, `not` aside. */
-static enum outcome try_value(const struct policy_test *test, const json_t *value,
-                              const struct policy_facts *facts)
+static enum policy_outcome try_value(const struct policy_test *test, const json_t *value,
+                                     const struct policy_facts *facts)
 {
     switch (test->operation) {
     case POLICY_ONE_OF:
@@ -205,11 +190,11 @@ static enum outcome try_value(const struct policy_test *test, const json_t *valu
     case POLICY_WITHIN:
         return from_bool(is_within(test, facts->address));
     case POLICY_EXISTS:
-        return HOLDS;
+        return POLICY_HOLDS;
     case POLICY_ABSENT:
         break;
     }
-    return FAILS;
+    return POLICY_FAILS;
 }
 
 /* ---- a condition ---- */
@@ -220,63 +205,63 @@ static bool is_counted(const json_t *element)
 }
 
 /* Whether one value fits all operators that do not stand under `not`. */
-static enum outcome fits_all(const struct policy_condition *condition, const json_t *value,
-                             const struct policy_facts *facts)
+static enum policy_outcome fits_all(const struct policy_condition *condition, const json_t *value,
+                                    const struct policy_facts *facts)
 {
-    enum outcome outcome = HOLDS;
+    enum policy_outcome outcome = POLICY_HOLDS;
 
     for (size_t i = 0; i < condition->test_count; i++) {
         const struct policy_test *test = &condition->tests[i];
-        enum outcome one = test->is_negated ? HOLDS : try_value(test, value, facts);
+        enum policy_outcome one = test->is_negated ? POLICY_HOLDS : try_value(test, value, facts);
 
-        if (one == FAILS)
-            return FAILS;
-        if (one == UNKNOWN)
-            outcome = UNKNOWN;
+        if (one == POLICY_FAILS)
+            return POLICY_FAILS;
+        if (one == POLICY_UNKNOWN)
+            outcome = POLICY_UNKNOWN;
     }
     return outcome;
 }
 
 /* Whether one value fits none of the operators that stand under `not`. */
-static enum outcome fits_none(const struct policy_condition *condition, const json_t *value,
-                              const struct policy_facts *facts)
+static enum policy_outcome fits_none(const struct policy_condition *condition, const json_t *value,
+                                     const struct policy_facts *facts)
 {
-    enum outcome outcome = HOLDS;
+    enum policy_outcome outcome = POLICY_HOLDS;
 
     for (size_t i = 0; i < condition->test_count; i++) {
         const struct policy_test *test = &condition->tests[i];
-        enum outcome one = test->is_negated ? try_value(test, value, facts) : FAILS;
+        enum policy_outcome one = test->is_negated ? try_value(test, value, facts) : POLICY_FAILS;
 
-        if (one == HOLDS)
-            return FAILS;
-        if (one == UNKNOWN)
-            outcome = UNKNOWN;
+        if (one == POLICY_HOLDS)
+            return POLICY_FAILS;
+        if (one == POLICY_UNKNOWN)
+            outcome = POLICY_UNKNOWN;
     }
     return outcome;
 }
 
-static enum outcome both(enum outcome a, enum outcome b)
+static enum policy_outcome both(enum policy_outcome a, enum policy_outcome b)
 {
-    if (a == FAILS || b == FAILS)
-        return FAILS;
-    return a == HOLDS && b == HOLDS ? HOLDS : UNKNOWN;
+    if (a == POLICY_FAILS || b == POLICY_FAILS)
+        return POLICY_FAILS;
+    return a == POLICY_HOLDS && b == POLICY_HOLDS ? POLICY_HOLDS : POLICY_UNKNOWN;
 }
 
 /* An array fits when one element does, and `not` when none does. */
-static enum outcome try_array(const struct policy_condition *condition, const json_t *array,
-                              const struct policy_facts *facts)
+static enum policy_outcome try_array(const struct policy_condition *condition, const json_t *array,
+                                     const struct policy_facts *facts)
 {
-    enum outcome any = FAILS;
-    enum outcome none = HOLDS;
+    enum policy_outcome any = POLICY_FAILS;
+    enum policy_outcome none = POLICY_HOLDS;
 
     for (size_t i = 0; i < json_array_size(array); i++) {
         const json_t *element = json_array_get(array, i);
-        enum outcome one;
+        enum policy_outcome one;
 
         if (!is_counted(element))
             continue;
         one = fits_all(condition, element, facts);
-        if (any != HOLDS && one != FAILS)
+        if (any != POLICY_HOLDS && one != POLICY_FAILS)
             any = one;
         none = both(none, fits_none(condition, element, facts));
     }
@@ -288,16 +273,16 @@ static bool asks_for_absence(const struct policy_condition *condition)
     return condition->test_count == 1 && condition->tests[0].operation == POLICY_ABSENT;
 }
 
-static enum outcome try_condition(const struct policy_condition *condition,
-                                  const struct policy_facts *facts)
+enum policy_outcome policy_condition_try(const struct policy_condition *condition,
+                                         const struct policy_facts *facts)
 {
     const json_t *value = NULL;
-    enum presence presence = read_value(condition, facts, &value);
+    enum policy_presence presence = policy_condition_look(condition, facts, &value);
 
-    if (presence == CANNOT_SAY)
-        return UNKNOWN;
-    if (presence == ABSENT || asks_for_absence(condition))
-        return from_bool(presence == ABSENT && asks_for_absence(condition));
+    if (presence == POLICY_CANNOT_SAY)
+        return POLICY_UNKNOWN;
+    if (presence == POLICY_MISSING || asks_for_absence(condition))
+        return from_bool(presence == POLICY_MISSING && asks_for_absence(condition));
     if (json_is_array(value) && condition->may_be_array)
         return try_array(condition, value, facts);
     return both(fits_all(condition, value, facts), fits_none(condition, value, facts));
@@ -307,17 +292,26 @@ static enum outcome try_condition(const struct policy_condition *condition,
 
 void policy_failures_add(struct policy_failures *failures, struct str name)
 {
-    for (size_t i = 0; i < failures->count; i++)
+    for (size_t i = 0; failures != NULL && i < failures->count; i++)
         if (str_eq(failures->names[i], name))
             return;
-    if (failures->count < POLICY_FAILED_MAX)
+    if (failures != NULL && failures->count < POLICY_FAILED_MAX)
         failures->names[failures->count++] = name;
+}
+
+void policy_failures_add_freeze(struct policy_failures *failures, struct str name)
+{
+    size_t before = failures == NULL ? 0 : failures->count;
+
+    policy_failures_add(failures, name);
+    if (failures != NULL)
+        failures->freeze_count += failures->count - before;
 }
 
 static bool map_holds(const struct policy_map *map, const struct policy_facts *facts)
 {
     for (size_t i = 0; i < map->count; i++)
-        if (try_condition(&map->conditions[i], facts) != HOLDS)
+        if (policy_condition_try(&map->conditions[i], facts) != POLICY_HOLDS)
             return false;
     return true;
 }
@@ -327,7 +321,7 @@ static size_t count_failures(const struct policy_map *map, const struct policy_f
     size_t count = 0;
 
     for (size_t i = 0; i < map->count; i++)
-        count += try_condition(&map->conditions[i], facts) != HOLDS;
+        count += policy_condition_try(&map->conditions[i], facts) != POLICY_HOLDS;
     return count;
 }
 
@@ -347,7 +341,7 @@ static void add_nearest(const struct policy_clause *clause, const struct policy_
         }
     }
     for (size_t i = 0; i < nearest->count; i++)
-        if (try_condition(&nearest->conditions[i], facts) != HOLDS)
+        if (policy_condition_try(&nearest->conditions[i], facts) != POLICY_HOLDS)
             policy_failures_add(failures, nearest->conditions[i].name);
 }
 
@@ -373,7 +367,7 @@ bool policy_when_holds(const struct policy_clause *clause, const struct policy_f
 static bool may_hold(const struct policy_map *map, const struct policy_facts *facts)
 {
     for (size_t i = 0; i < map->count; i++)
-        if (try_condition(&map->conditions[i], facts) == FAILS)
+        if (policy_condition_try(&map->conditions[i], facts) == POLICY_FAILS)
             return false;
     return true;
 }
@@ -395,10 +389,10 @@ bool policy_unless_holds(const struct policy_clause *clause, const struct policy
     return holds;
 }
 
-static bool has_issuer(const struct policy_identity_map *issuers, struct str name)
+bool policy_identity_is_of(const struct policy_identity_map *map, struct str issuer)
 {
-    for (size_t i = 0; i < issuers->issuer_count; i++)
-        if (str_eq(issuers->issuers[i]->name, name))
+    for (size_t i = 0; i < map->issuer_count; i++)
+        if (str_eq(map->issuers[i]->name, issuer))
             return true;
     return false;
 }
@@ -407,7 +401,7 @@ const struct policy_map *policy_identity_held(const struct policy_pipeline *pipe
                                               const struct policy_facts *facts)
 {
     for (size_t i = 0; i < pipeline->identity.count; i++)
-        if (has_issuer(&pipeline->identity_maps[i], facts->issuer) &&
+        if (policy_identity_is_of(&pipeline->identity_maps[i], facts->issuer) &&
             map_holds(&pipeline->identity.maps[i], facts))
             return &pipeline->identity.maps[i];
     return NULL;
@@ -433,7 +427,7 @@ static bool has_value(const struct policy_condition *condition, const char *valu
     return false;
 }
 
-static bool condition_names(const struct policy_condition *condition,
+bool policy_condition_names(const struct policy_condition *condition,
                             const struct claim_danger *danger)
 {
     if (danger->claim != NULL && str_eq(condition->name, str_from(danger->claim)))
@@ -448,7 +442,7 @@ static bool map_names(const struct policy_map *map, const struct claim_danger *d
     bool is_named = false;
 
     for (size_t i = 0; i < map->count && !is_named; i++)
-        is_named = condition_names(&map->conditions[i], danger);
+        is_named = policy_condition_names(&map->conditions[i], danger);
     return is_named && map_holds(map, facts);
 }
 
@@ -465,7 +459,7 @@ static bool identity_names(const struct policy_pipeline *pipeline,
                            const struct claim_danger *danger, const struct policy_facts *facts)
 {
     for (size_t i = 0; i < pipeline->identity.count; i++)
-        if (has_issuer(&pipeline->identity_maps[i], facts->issuer) &&
+        if (policy_identity_is_of(&pipeline->identity_maps[i], facts->issuer) &&
             map_names(&pipeline->identity.maps[i], danger, facts))
             return true;
     return false;
@@ -476,6 +470,7 @@ bool policy_dangers_are_named(const struct policy_stage_rule *stage,
 {
     bool are_named = true;
 
+    policy_unknown_dangers(facts);
     for (size_t i = 0; i < facts->danger_count; i++) {
         const struct claim_danger *danger = facts->dangers[i];
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -38,17 +37,6 @@ static bool complain(struct diagnostics *diagnostics, const char *path, const ch
                            STR(""), STR(""), "%s", message);
 }
 
-/* Whether users other than owner and group may change it. A read-only mount is nobody's to change.
- */
-static bool is_open_to_others(const char *path, const struct stat *status)
-{
-    struct statvfs mount;
-
-    if ((status->st_mode & S_IWOTH) == 0)
-        return false;
-    return statvfs(path, &mount) != 0 || (mount.f_flag & ST_RDONLY) == 0;
-}
-
 static bool is_inside(const char *root, const char *path)
 {
     struct str folder = str_from(root);
@@ -76,10 +64,20 @@ static bool grow(struct walk *walk)
     return true;
 }
 
+/* Whether a name can be shown, and be a line of a list. */
+static bool check_name(struct walk *walk, const char *path, struct str name)
+{
+    return (!str_has_control(name) && str_is_utf8(name)) ||
+           complain(walk->diagnostics, path,
+                    "its name has control characters, or is not UTF-8: it could not be shown");
+}
+
 static bool add_file(struct walk *walk, const char *path, struct str name)
 {
     struct policy_files *files = walk->files;
 
+    if (!check_name(walk, path, name))
+        return false;
     if (files->count == POLICY_FILES_MAX)
         return complain(walk->diagnostics, path, "a policy has at most 100000 files");
     if (files->count == files->capacity && !grow(walk)) {
@@ -113,7 +111,7 @@ static bool enter_folder(struct walk *walk, const char *path, struct str name)
         return complain(walk->diagnostics, path, "a link leads back to a folder that it stands in");
     if (walk->depth == DEPTH_MAX)
         return complain(walk->diagnostics, path, "folders are nested more than 16 deep");
-    if (is_open_to_others(resolved, &status))
+    if (file_is_open_to_others(resolved, &status))
         return complain(walk->diagnostics, path, "others may write to this folder (chmod o-w)");
     walk->stack[walk->depth++] = status;
     (void)walk_folder(walk, path, name);
@@ -135,7 +133,7 @@ static bool visit(struct walk *walk, const char *path, struct str name)
     if (stat(path, &status) != 0)
         return complain(walk->diagnostics, path, "a link leads nowhere, or cannot be followed");
     if (S_ISDIR(status.st_mode))
-        return enter_folder(walk, path, name);
+        return check_name(walk, path, name) && enter_folder(walk, path, name);
     if (ends_like(name, STR(".yml")) ||
         (ends_like(name, STR(".yaml")) && !str_ends_with(name, STR(".yaml"))))
         return complain(walk->diagnostics, path, "would not be read: policy files end in '.yaml'");
@@ -215,7 +213,7 @@ static bool has_open_folder(const struct policy_files *files, char *resolved)
         *slash = '\0';
         if ((size_t)(slash - resolved) < root_len)
             break;
-        if (stat(resolved, &status) != 0 || is_open_to_others(resolved, &status))
+        if (stat(resolved, &status) != 0 || file_is_open_to_others(resolved, &status))
             return true;
     }
     return false;
@@ -238,7 +236,7 @@ static int open_checked(const struct policy_files *files, const struct policy_fi
         (void)complain(diagnostics, file->path, "the file cannot be read");
     else if (!S_ISREG(status->st_mode))
         (void)complain(diagnostics, file->path, "not a regular file");
-    else if (is_open_to_others(resolved, status))
+    else if (file_is_open_to_others(resolved, status))
         (void)complain(diagnostics, file->path, "others may write to this file (chmod o-w)");
     else if (has_open_folder(files, resolved))
         (void)complain(diagnostics, file->path, "others may write to its folder (chmod o-w)");

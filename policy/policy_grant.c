@@ -1,17 +1,7 @@
 #include <inttypes.h>
 
 #include "base/json.h"
-#include "policy/policy_internal.h"
-
-#define TTL_MAX_S ((int64_t)365 * 24 * 3600) /* what can be written; kinds have their own */
-
-static const struct policy_grant_kind *find_kind(const struct policy_world *world, const char *name)
-{
-    for (size_t i = 0; i < world->kind_count; i++)
-        if (str_eq(str_from(world->kinds[i]->name), str_from(name)))
-            return world->kinds[i];
-    return NULL;
-}
+#include "policy/policy_loader.h"
 
 /* The one kind of a grant. NULL where it is not to be had; reported, unless its key was already. */
 static const struct policy_grant_kind *read_kind(const struct policy_loader *loader,
@@ -23,7 +13,7 @@ static const struct policy_grant_kind *read_kind(const struct policy_loader *loa
     json_t *value;
 
     json_object_foreach (json_iterable(json), name, value) {
-        const struct policy_grant_kind *found = find_kind(loader->world, name);
+        const struct policy_grant_kind *found = policy_kind_find(loader->world, name);
 
         if (found != NULL && kind != NULL) {
             (void)yaml_complain_key(
@@ -33,7 +23,7 @@ static const struct policy_grant_kind *read_kind(const struct policy_loader *loa
         }
         if (found != NULL)
             kind = found;
-        else if (!str_eq(str_from(name), STR("ttl")))
+        else if (!str_eq(str_from(name), STR("ttl")) && !str_eq(str_from(name), STR("until")))
             is_reported = true;
     }
     if (kind == NULL && !is_reported)
@@ -47,7 +37,8 @@ static bool read_ttl(const struct policy_loader *loader, const json_t *json,
     const json_t *written = json_object_get(json, "ttl");
 
     *ttl_s = loader->world->default_ttl_s;
-    if (written != NULL && !yaml_get_duration_s(&loader->reader, json, "ttl", 1, TTL_MAX_S, ttl_s))
+    if (written != NULL &&
+        !yaml_get_duration_s(&loader->reader, json, "ttl", 1, POLICY_TTL_MAX_S, ttl_s))
         return false;
     if (*ttl_s < kind->ttl_min_s)
         return yaml_complain(
@@ -85,17 +76,14 @@ static void complain_target(const struct policy_loader *loader, const json_t *at
 {
     const struct policy_world *world = loader->world;
     struct arena *arena = loader->reader.diagnostics->arena;
-    struct str *names = arena_alloc_array(arena, world->target_count + 1, sizeof(*names));
-    struct str nearest = { 0 };
+    struct str *names = policy_loader_names(loader, world->target_count);
+    struct str nearest;
     size_t count = 0;
 
     for (size_t i = 0; names != NULL && i < world->target_count; i++)
         if (str_eq(world->targets[i].type, str_from(kind->name)))
             names[count++] = world->targets[i].name;
-    if (names != NULL)
-        nearest = str_nearest(json_str(at), names, count);
-    if (nearest.len > 0)
-        nearest = arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
+    nearest = diagnostic_nearest(arena, json_str(at), names, count);
     (void)yaml_complain_hint(&loader->reader, at, nearest, "there is no target '" STR_FMT "'",
                              STR_ARG(str_slice(json_str(at), 0, 60)));
 }
@@ -195,11 +183,12 @@ static void read_grant(struct policy_loader *loader, const json_t *json,
         return;
     fields = json_object_get(json, grant->kind->name);
     is_good = read_ttl(loader, json, grant->kind, &grant->ttl_s);
+    policy_until_read(loader, json, &grant->until_s);
     if (!check_fields(loader, grant->kind, fields) ||
         !read_target(loader, fields, &stage->shown, grant) || !is_good)
         return;
     policy_holes_check(loader, stage, grant->kind, fields, has_holes);
-    grant->fields = policy_loader_keep(loader, fields);
+    grant->fields = policy_loader_share(loader, fields);
     view.fields = fields;
     view.target = grant->target;
     view.ttl_s = grant->ttl_s;
@@ -210,6 +199,7 @@ void policy_grants_read(struct policy_loader *loader, const json_t *map,
                         struct policy_stage_rule *stage)
 {
     struct policy_grant *grants;
+    struct policy_spot *spots;
     const json_t *json = NULL;
     size_t index = 0;
     bool *has_holes;
@@ -225,10 +215,12 @@ void policy_grants_read(struct policy_loader *loader, const json_t *map,
     }
     grants = policy_loader_alloc(loader, json_object_size(json), sizeof(*grants));
     has_holes = policy_loader_alloc(loader, json_object_size(json), sizeof(*has_holes));
-    if (grants == NULL || has_holes == NULL)
+    spots = policy_loader_alloc(loader, json_object_size(json), sizeof(*spots));
+    if (grants == NULL || has_holes == NULL || spots == NULL)
         return;
     stage->shown.grants = grants;
     stage->has_holes = has_holes;
+    stage->spots = spots;
     stage->shown.grant_count = json_object_size(json);
     json_object_foreach (json_iterable(json), name, value) {
         if (!policy_is_name(str_from(name), POLICY_NAME_SET "_", POLICY_NAME_MAX))
@@ -236,6 +228,7 @@ void policy_grants_read(struct policy_loader *loader, const json_t *map,
                                     "a grant's name has 1 to %d of a-z, 0-9, '_' and '-'",
                                     POLICY_NAME_MAX);
         grants[index].name = policy_loader_copy(loader, str_from(name));
+        spots[index] = policy_spot_of(loader, json, name);
         read_grant(loader, value, stage, &grants[index], &has_holes[index]);
         index++;
     }

@@ -1,20 +1,14 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_loader.h"
 
 #define FILLED_MAX ((size_t)1024 * 1024) /* bytes of a text with its holes filled */
 
 /* ---- text with holes ---- */
-
-/* A piece of text: literal, and then a hole unless `name` is empty. */
-struct piece {
-    struct str literal;
-    struct str name;
-    bool is_last;
-};
 
 /* Where "${" starts, or the text's length. */
 static size_t find_hole(struct str text)
@@ -25,12 +19,12 @@ static size_t find_hole(struct str text)
     return text.len;
 }
 
-/* Take literal text and the hole behind it; false where a hole does not end. */
-static bool take_piece(struct str *text, struct piece *piece)
+bool policy_piece_take(struct str *text, struct policy_piece *piece)
 {
     size_t at = find_hole(*text);
 
-    *piece = (struct piece){ .literal = str_slice(*text, 0, at), .is_last = at == text->len };
+    *piece =
+        (struct policy_piece){ .literal = str_slice(*text, 0, at), .is_last = at == text->len };
     if (piece->is_last)
         return true;
     return str_cut(str_slice(*text, at + 2, text->len), '}', &piece->name, text);
@@ -54,93 +48,164 @@ static const struct glob *glob_of(const struct policy_test *test)
     return test->operation == POLICY_LIKE && !test->is_negated ? test->glob : NULL;
 }
 
-/* How often a condition remembers a name. */
-static size_t count_in_condition(const struct policy_condition *condition, struct str name)
+/* A name that a map remembers, in one of its conditions. */
+struct policy_memory {
+    struct str name;
+    uint32_t clause;
+    uint32_t map;
+};
+
+static int compare_memories(const void *a, const void *b)
 {
-    size_t count = 0;
+    const struct policy_memory *left = a;
+    const struct policy_memory *right = b;
+    int order = str_compare(left->name, right->name);
 
-    for (size_t i = 0; i < condition->test_count; i++) {
-        const struct glob *glob = glob_of(&condition->tests[i]);
+    if (order == 0)
+        order = (left->clause > right->clause) - (left->clause < right->clause);
+    return order != 0 ? order : (left->map > right->map) - (left->map < right->map);
+}
 
-        for (size_t k = 0; glob != NULL && k < glob->name_count; k++)
-            count += str_eq(glob->names[k], name);
+static bool add_memory(struct policy_loader *loader, const struct policy_memory *memory)
+{
+    size_t capacity = loader->memory_capacity == 0 ? 16 : loader->memory_capacity * 2;
+    struct policy_memory *larger;
+
+    if (loader->memory_count == loader->memory_capacity) {
+        larger = arena_alloc_array(loader->reader.diagnostics->arena, capacity, sizeof(*larger));
+        loader->is_out_of_memory |= larger == NULL;
+        if (larger == NULL)
+            return false;
+        if (loader->memory_count > 0)
+            memcpy(larger, loader->memories, loader->memory_count * sizeof(*larger));
+        loader->memories = larger;
+        loader->memory_capacity = capacity;
     }
-    return count;
+    loader->memories[loader->memory_count++] = *memory;
+    return true;
 }
 
-static size_t count_in_map(const struct policy_map *map, struct str name)
+static bool add_map(struct policy_loader *loader, const struct policy_map *map, size_t clause,
+                    size_t index)
 {
-    size_t count = 0;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct policy_condition *condition = &map->conditions[i];
 
-    for (size_t i = 0; i < map->count; i++)
-        count += count_in_condition(&map->conditions[i], name);
-    return count;
+        for (size_t k = 0; k < condition->test_count; k++) {
+            const struct glob *glob = glob_of(&condition->tests[k]);
+
+            for (size_t n = 0; glob != NULL && n < glob->name_count; n++)
+                if (!add_memory(loader, &(struct policy_memory){ glob->names[n], (uint32_t)clause,
+                                                                 (uint32_t)index }))
+                    return false;
+        }
+    }
+    return true;
 }
 
-/* How often a name is remembered: least and most, over the maps that can be the one that holds. */
-static void count_names(const struct policy_stage_rule *stage, struct str name, size_t *least,
-                        size_t *most)
+/* All that a stage's conditions remember, sorted. */
+static bool list_memories(struct policy_loader *loader, const struct policy_stage_rule *stage)
 {
     const struct policy_clause *clauses[CLAUSE_COUNT];
+
+    loader->memory_count = 0;
+    list_clauses(stage, clauses);
+    for (size_t i = 0; i < CLAUSE_COUNT; i++)
+        for (size_t k = 0; k < clauses[i]->count; k++)
+            if (!add_map(loader, &clauses[i]->maps[k], i, k))
+                return false;
+    if (loader->memory_count > 0)
+        qsort(loader->memories, loader->memory_count, sizeof(loader->memories[0]),
+              compare_memories);
+    return true;
+}
+
+/* The first place of a name, or where it would be. */
+static size_t find_memory(const struct policy_loader *loader, struct str name)
+{
+    size_t low = 0;
+    size_t high = loader->memory_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (str_compare(loader->memories[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* How often the maps of a clause remember a name: from `*at` on, which is moved behind them. */
+static void count_in_clause(const struct policy_loader *loader, const struct policy_clause *clause,
+                            size_t *at, size_t *least, size_t *most)
+{
+    const struct policy_memory *first = &loader->memories[*at];
+    size_t map_count = 0;
+
+    *least = SIZE_MAX;
+    *most = 0;
+    while (*at < loader->memory_count && loader->memories[*at].clause == first->clause &&
+           str_eq(loader->memories[*at].name, first->name)) {
+        uint32_t map = loader->memories[*at].map;
+        size_t count = 0;
+
+        for (; *at < loader->memory_count &&
+               compare_memories(&loader->memories[*at],
+                                &(struct policy_memory){ first->name, first->clause, map }) == 0;
+             (*at)++)
+            count++;
+        map_count++;
+        *least = count < *least ? count : *least;
+        *most = count > *most ? count : *most;
+    }
+    if (map_count < clause->count)
+        *least = 0;
+}
+
+/*
+ * How often the name at a place is remembered: least and most, over the maps that can be the one
+ * that holds. The place is moved to the next name.
+ */
+static void count_name(const struct policy_loader *loader, const struct policy_stage_rule *stage,
+                       size_t *at, size_t *least, size_t *most)
+{
+    const struct policy_clause *clauses[CLAUSE_COUNT];
+    struct str name = loader->memories[*at].name;
 
     *least = 0;
     *most = 0;
     list_clauses(stage, clauses);
-    for (size_t i = 0; i < CLAUSE_COUNT; i++) {
-        size_t clause_least = clauses[i]->count == 0 ? 0 : SIZE_MAX;
-        size_t clause_most = 0;
+    while (*at < loader->memory_count && str_eq(loader->memories[*at].name, name)) {
+        const struct policy_clause *clause = clauses[loader->memories[*at].clause];
+        size_t clause_least;
+        size_t clause_most;
 
-        for (size_t k = 0; k < clauses[i]->count; k++) {
-            size_t count = count_in_map(&clauses[i]->maps[k], name);
-
-            clause_least = count < clause_least ? count : clause_least;
-            clause_most = count > clause_most ? count : clause_most;
-        }
+        count_in_clause(loader, clause, at, &clause_least, &clause_most);
         *least += clause_least;
         *most += clause_most;
     }
 }
 
-/* Report the first name of a pattern that is remembered elsewhere too; false where there is one. */
-static bool check_glob(const struct policy_loader *loader, const json_t *at,
-                       const struct policy_stage_rule *stage, const struct glob *glob)
-{
-    for (size_t i = 0; glob != NULL && i < glob->name_count; i++) {
-        size_t least;
-        size_t most;
-
-        count_names(stage, glob->names[i], &least, &most);
-        if (most > 1)
-            return yaml_complain(&loader->reader, at,
-                                 "'{" STR_FMT "}' is remembered by two conditions of this stage",
-                                 STR_ARG(glob->names[i]));
-    }
-    return true;
-}
-
-static bool check_map(const struct policy_loader *loader, const json_t *at,
-                      const struct policy_stage_rule *stage, const struct policy_map *map)
-{
-    for (size_t i = 0; i < map->count; i++) {
-        const struct policy_condition *condition = &map->conditions[i];
-
-        for (size_t k = 0; k < condition->test_count; k++)
-            if (!check_glob(loader, at, stage, glob_of(&condition->tests[k])))
-                return false;
-    }
-    return true;
-}
-
 void policy_captures_check(struct policy_loader *loader, const json_t *at,
                            const struct policy_stage_rule *stage)
 {
-    const struct policy_clause *clauses[CLAUSE_COUNT];
-    bool is_good = true;
+    if (!list_memories(loader, stage))
+        return;
+    for (size_t i = 0; i < loader->memory_count;) {
+        struct str name = loader->memories[i].name;
+        size_t least;
+        size_t most;
 
-    list_clauses(stage, clauses);
-    for (size_t i = 0; i < CLAUSE_COUNT; i++)
-        for (size_t k = 0; is_good && k < clauses[i]->count; k++)
-            is_good = check_map(loader, at, stage, &clauses[i]->maps[k]);
+        count_name(loader, stage, &i, &least, &most);
+        if (most <= 1)
+            continue;
+        (void)yaml_complain(&loader->reader, at,
+                            "'{" STR_FMT "}' is remembered by two conditions of this stage",
+                            STR_ARG(name));
+        return;
+    }
 }
 
 /* ---- holes at load ---- */
@@ -153,10 +218,19 @@ struct hole_check {
     bool has_holes;
 };
 
-static bool check_hole(struct hole_check *check, const json_t *at, const struct piece *piece)
+static struct str hole_hint(const struct policy_loader *loader, struct str name)
+{
+    if (policy_template_has(loader->expanding, name))
+        return arena_printf(loader->reader.diagnostics->arena,
+                            "a parameter is written '${param." STR_FMT "}'", STR_ARG(name));
+    return STR("a pattern remembers: ref: { like: \"refs/pull/{pr}/merge\" }");
+}
+
+static bool check_hole(struct hole_check *check, const json_t *at, const struct policy_piece *piece)
 {
     const struct yaml_reader *reader = &check->loader->reader;
     struct str name = str_slice(piece->name, 0, GLOB_NAME_MAX);
+    size_t at_memory = find_memory(check->loader, piece->name);
     size_t least = 0;
     size_t most = 0;
 
@@ -164,11 +238,13 @@ static bool check_hole(struct hole_check *check, const json_t *at, const struct 
         return yaml_complain(reader, at, "'${...}' cannot stand in '%s'", check->field);
     if (str_starts_with(piece->name, STR("param.")))
         return yaml_complain(reader, at, "parameters stand in templates only");
-    count_names(check->stage, piece->name, &least, &most);
+    if (at_memory < check->loader->memory_count &&
+        str_eq(check->loader->memories[at_memory].name, piece->name))
+        count_name(check->loader, check->stage, &at_memory, &least, &most);
     if (most == 0)
-        return yaml_complain_hint(
-            reader, at, STR("a pattern remembers: ref: { like: \"refs/pull/{pr}/merge\" }"),
-            "no condition of this stage remembers '{" STR_FMT "}'", STR_ARG(name));
+        return yaml_complain_hint(reader, at, hole_hint(check->loader, piece->name),
+                                  "no condition of this stage remembers '{" STR_FMT "}'",
+                                  STR_ARG(name));
     if (least == 0)
         return yaml_complain(reader, at,
                              "'{" STR_FMT "}' is remembered by some of the maps only that can hold",
@@ -181,9 +257,9 @@ static bool check_text(struct hole_check *check, const json_t *at)
     const struct yaml_reader *reader = &check->loader->reader;
     struct str text = json_str(at);
     bool is_first = true;
-    struct piece piece;
+    struct policy_piece piece;
 
-    while (take_piece(&text, &piece)) {
+    while (policy_piece_take(&text, &piece)) {
         if (piece.is_last)
             return true;
         if (!is_first && piece.literal.len == 0)
@@ -235,6 +311,44 @@ void policy_holes_check(struct policy_loader *loader, const struct policy_stage_
         check_value(&check, value);
     }
     *has_holes = check.has_holes;
+}
+
+bool policy_hole_text_check(struct policy_loader *loader, const struct policy_stage_rule *stage,
+                            const char *word, const json_t *text)
+{
+    struct hole_check check = {
+        .loader = loader, .stage = stage, .field = word, .may_have_holes = true
+    };
+
+    (void)check_text(&check, text);
+    return check.has_holes;
+}
+
+static bool is_remembered(const struct policy_loader *loader, const struct policy_stage_rule *stage,
+                          struct str name)
+{
+    size_t at = find_memory(loader, name);
+    size_t least = 0;
+    size_t most = 0;
+
+    if (at < loader->memory_count && str_eq(loader->memories[at].name, name))
+        count_name(loader, stage, &at, &least, &most);
+    return least > 0;
+}
+
+bool policy_holes_remembered(struct policy_loader *loader, const struct policy_stage_rule *stage,
+                             struct str text, struct str *missing)
+{
+    struct policy_piece piece;
+
+    if (!list_memories(loader, stage))
+        return true; /* out of memory, which is an error by itself */
+    while (policy_piece_take(&text, &piece) && !piece.is_last) {
+        *missing = piece.name;
+        if (!is_remembered(loader, stage, piece.name))
+            return false;
+    }
+    return true;
 }
 
 /* ---- holes at a decision ---- */
@@ -297,26 +411,45 @@ static bool find_value(struct policy_filling *filling, struct str name, struct s
     return false;
 }
 
+static bool fill_into(struct policy_filling *filling, struct str text, struct buf *out,
+                      struct error *error)
+{
+    struct policy_piece piece = { 0 };
+
+    while (!piece.is_last && policy_piece_take(&text, &piece)) {
+        struct str value = STR("");
+
+        if (!piece.is_last && !find_value(filling, piece.name, &value))
+            return error_set(error, ERROR_CONDITION, "a remembered value may not fill a hole");
+        buf_add(out, piece.literal);
+        buf_add(out, value);
+    }
+    return buf_is_ok(out) || error_set(error, ERROR_MEMORY, "filling holes");
+}
+
+bool policy_hole_text_fill(struct policy_filling *filling, struct str text, struct str *filled,
+                           struct error *error)
+{
+    OWNED(buf_release) struct buf out = { 0 };
+
+    buf_init(&out, FILLED_MAX);
+    if (!fill_into(filling, text, &out, error))
+        return false;
+    *filled = arena_copy(filling->arena, buf_str(&out));
+    return filled->data != NULL || error_set(error, ERROR_MEMORY, "filling holes");
+}
+
 static json_t *fill_text(struct policy_filling *filling, struct str text, struct error *error)
 {
     OWNED(buf_release) struct buf out = { 0 };
-    struct piece piece = { 0 };
     json_t *filled;
 
     buf_init(&out, FILLED_MAX);
-    while (!piece.is_last && take_piece(&text, &piece)) {
-        struct str value = STR("");
-
-        if (!piece.is_last && !find_value(filling, piece.name, &value)) {
-            (void)error_set(error, ERROR_CONDITION, "a remembered value may not fill a hole");
-            return NULL;
-        }
-        buf_add(&out, piece.literal);
-        buf_add(&out, value);
-    }
-    filled = buf_is_ok(&out) ? json_from_str(buf_str(&out)) : NULL;
+    if (!fill_into(filling, text, &out, error))
+        return NULL;
+    filled = json_from_str(buf_str(&out));
     if (filled == NULL)
-        (void)error_set(error, ERROR_MEMORY, "filling a grant");
+        (void)error_set(error, ERROR_MEMORY, "filling holes");
     return filled;
 }
 

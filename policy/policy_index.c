@@ -460,6 +460,8 @@ bool policy_index_find(const struct policy *policy, const struct policy_facts *f
                                   ? json_object_get(facts->ci, claim->key)
                                   : claim_value(facts->claims, claim->key);
 
+        if (facts->unknown != NULL)
+            policy_unknown_look_up(claim->source, claim->key, facts);
         look_up(index, claim, value, &runs);
         for (size_t k = 0; k < json_array_size(value); k++)
             look_up(index, claim, json_array_get(value, k), &runs);

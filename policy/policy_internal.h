@@ -11,14 +11,21 @@
 #include "base/claim.h"
 #include "base/diagnostic.h"
 #include "base/digest.h"
+#include "base/error.h"
 #include "base/macros.h"
 #include "base/network.h"
 #include "base/str.h"
+#include "base/time_zone.h"
 #include "base/yaml.h"
 #include "policy/glob.h"
 #include "policy/policy.h"
 
+struct buf;
 struct error;
+struct pattern;
+struct policy_exception;
+struct policy_guardrail;
+struct policy_rails;
 
 /* Limits of the language, each with a test at it and one past it. */
 #define POLICY_PIPELINE_NAME_MAX 80
@@ -26,14 +33,26 @@ struct error;
 #define POLICY_OWNER_MAX 256
 #define POLICY_SET_NAME_MAX 80
 #define POLICY_SET_VALUES_MAX 10000
-#define POLICY_VALUES_MAX 1000 /* of a list that means "one of" */
-#define POLICY_VALUE_MAX 2048  /* bytes: as long as a claim can be */
-#define POLICY_STAGES_MAX 100  /* of a pipeline */
-#define POLICY_TESTS_MAX 1000  /* of a file */
-#define POLICY_ISSUERS_MAX 16  /* of an identity */
-#define POLICY_HOLE_MAX 64     /* bytes of a value that fills one */
+#define POLICY_VALUES_MAX 1000    /* of a list that means "one of" */
+#define POLICY_VALUE_MAX 2048     /* bytes: as long as a claim can be */
+#define POLICY_STAGES_MAX 256     /* of a pipeline */
+#define POLICY_CONDITIONS_MAX 128 /* of a map: more than any profile has claims */
+#define POLICY_TESTS_MAX 1000     /* of a file */
+#define POLICY_ISSUERS_MAX 16     /* of an identity */
+#define POLICY_HOLE_MAX 64        /* bytes of a value that fills one */
+#define POLICY_PARAMETERS_MAX 32
+#define POLICY_PARAMETER_MAX 256 /* bytes of a value that fills one */
+/* Bytes of the templates that a pipeline's stages use, each time anew, and of the texts filled. */
+#define POLICY_EXPANSION_MAX ((size_t)4 * 1024 * 1024)
+#define POLICY_WINDOWS_MAX 16    /* of `during` */
+#define POLICY_INSTANCE_MAX 80   /* bytes, as written */
+#define POLICY_ZONES_MAX 1024    /* of a load; more are read, but not kept for the next file */
+#define POLICY_APPROVALS_MAX 10  /* people that can be asked for */
+#define POLICY_LIMIT_MAX 1000000 /* leases that a limit can count */
+#define POLICY_TTL_MAX_S ((int64_t)365 * 86400) /* kinds have their own */
 
 #define POLICY_NAME_SET "abcdefghijklmnopqrstuvwxyz0123456789-"
+#define POLICY_PARAMETER_SET "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 /* ---- compiled conditions ---- */
 
@@ -71,6 +90,7 @@ struct policy_values {
     const struct str *texts;
     const int64_t *integers; /* booleans are 0 and 1 */
     size_t count;
+    const struct str *set; /* the name of the set that they are of; NULL: they are written out */
 };
 
 /** One operator with its operand, typed at load. */
@@ -88,15 +108,23 @@ struct policy_test {
     };
 };
 
+/** Where a word stands: in the file that all of its pipeline does, or in the stage's template. */
+struct policy_spot {
+    uint32_t line;
+    uint16_t column; /* one that is larger is cut to UINT16_MAX */
+    bool is_of_template;
+};
+
 /** A name and what its value must be: all of the tests. */
 struct policy_condition {
     struct str name; /* as written */
+    struct policy_spot spot;
     enum policy_source source;
     enum policy_type type;
     bool may_be_array;
-    const char *key;     /* CLAIM, CI: the member's name; POINTER: of its row, NULL: it has none */
     bool may_be_indexed; /* the name is that of one row */
     bool is_address;     /* ACTOR: a person's, which says nothing unless it is verified */
+    const char *key;     /* CLAIM, CI: the member's name; POINTER: of its row, NULL: it has none */
     const char *const *path; /* POINTER: its parts, ended by NULL */
     const struct policy_test *tests;
     size_t test_count;
@@ -118,13 +146,44 @@ struct policy_clause {
 
 struct policy_pipeline;
 
+/** A part of each week, by the clocks of a zone. */
+struct policy_window {
+    uint8_t weekdays;     /* bit 0 is Monday */
+    uint16_t from_minute; /* of the day, 0 to 1439 */
+    uint16_t to_minute;   /* exclusive, 1 to 1440; not above `from_minute`: of the day after */
+    const struct time_zone *zone; /* the unit holds a reference */
+};
+
+/** Networks of which one must hold the request's address. */
+struct policy_networks {
+    const struct network *list;
+    size_t count; /* 0: not asked */
+};
+
+/** Words of a stage that can deny, and are no conditions. */
+enum policy_stage_word {
+    POLICY_WORD_PROOF,
+    POLICY_WORD_FROM,
+    POLICY_WORD_DURING,
+    POLICY_WORD_UNTIL,
+    POLICY_STAGE_WORDS, /* how many there are */
+};
+
 struct policy_stage_rule {
     struct policy_stage shown;
     const struct policy_pipeline *pipeline;
+    struct policy_spot spot;            /* its name in the pipeline's file */
+    const struct position *template_at; /* of the template that it uses; NULL: none */
     struct policy_clause when;
     struct policy_clause unless;
-    unsigned proofs;       /* enum policy_proof bits: one of them must be there; 0: none */
-    const bool *has_holes; /* a grant each */
+    unsigned proofs; /* enum policy_proof bits: one of them must be there; 0: none */
+    struct policy_networks from;
+    const struct policy_window *during; /* in one of these; */
+    size_t during_count;                /* 0: at any time */
+    bool instance_has_holes;
+    const bool *has_holes;                        /* a grant each */
+    const struct policy_spot *spots;              /* a grant each: of its name */
+    struct policy_spot words[POLICY_STAGE_WORDS]; /* of those that it has */
 };
 
 /** What one map of an identity is found by. */
@@ -137,8 +196,10 @@ struct policy_identity_map {
 struct policy_test_row {
     struct str name;
     struct position at;
-    struct str claims_file; /* or: */
-    const json_t *claims;
+    struct str claims_file;    /* as `claims` or as `base`; empty: it has none */
+    const json_t *claims;      /* all of them, or those that differ from the file's; may be NULL */
+    const struct str *without; /* names of the file's that are left out */
+    size_t without_count;
     const struct policy_issuer *issuer;
     const struct address *address; /* NULL: unknown */
     const json_t *actor;           /* as struct policy_facts has it; NULL: nobody */
@@ -148,11 +209,14 @@ struct policy_test_row {
     bool has_because;
     const struct str *because; /* sorted */
     size_t because_count;
+    struct position because_at;
+    const struct str *strangers; /* of `because`: names of guardrails, or of their conditions */
+    size_t stranger_count;
     bool has_grants;
     const struct str *grants; /* sorted */
     size_t grant_count;
     int64_t ttl_s; /* 0: not asked */
-    int64_t at_s;
+    int64_t at_s;  /* POLICY_NO_TIME: not said */
 };
 
 struct policy_pipeline {
@@ -161,7 +225,8 @@ struct policy_pipeline {
     struct position at;
     struct str tenant;
     struct str owner;
-    int64_t review_by_s; /* 0: none */
+    int64_t review_by_s;                 /* 0: none */
+    uint8_t document_sha256[SHA256_LEN]; /* of its expanded document, and the sets that it uses */
     struct policy_clause identity;
     const struct policy_identity_map *identity_maps; /* one for each of identity's maps */
     struct policy_clause when;
@@ -172,6 +237,19 @@ struct policy_pipeline {
     size_t test_count;
 };
 
+/* ---- sharing ---- */
+
+#define POLICY_SHARED_MAX 4096
+#define POLICY_SEEN_MAX 16384
+
+/** Values that grants of a load have alike. Threads: shared, without a lock */
+struct policy_sharing {
+    _Atomic(json_t *) slots[POLICY_SHARED_MAX]; /* one reference each */
+    _Atomic(uint64_t) seen[POLICY_SEEN_MAX];    /* hashes of what came once */
+};
+
+void policy_sharing_release(struct policy_sharing *sharing);
+
 /* ---- units ---- */
 
 /** What a file is: the word of its top that says so. */
@@ -179,6 +257,8 @@ enum policy_document {
     POLICY_DOCUMENT_BAD,
     POLICY_DOCUMENT_PIPELINE,
     POLICY_DOCUMENT_SETS,
+    POLICY_DOCUMENT_TEMPLATE,
+    POLICY_DOCUMENT_GUARDRAILS,
 };
 
 struct policy_unit;
@@ -193,12 +273,22 @@ struct policy_set {
     struct policy_unit *unit;    /* that it stands in */
 };
 
-/** A definition that a unit was compiled with; `unit` is the one it stands in: one reference. */
-struct policy_use {
-    enum policy_document document; /* what kind of definition */
+/** A stage that others are made of; texts of `stage` hold `${param.NAME}`. */
+struct policy_template {
     struct str name;
-    uint8_t sha256[SHA256_LEN]; /* of the definition */
+    struct position at;
+    const struct str *parameters; /* sorted */
+    size_t parameter_count;
+    const json_t *stage;                  /* as written */
+    const struct yaml_document *document; /* of the unit, for the places of `stage` */
+    uint8_t sha256[SHA256_LEN];           /* of the file's name and bytes: places are of it, too */
+    struct policy_unit *unit;             /* that it stands in */
+};
+
+/** A definition that a unit was compiled with; one reference to the unit it stands in. */
+struct policy_use {
     struct policy_unit *unit;
+    const struct policy_set *set; /* of that unit; NULL: its template */
 };
 
 /**
@@ -212,15 +302,26 @@ struct policy_unit {
     struct arena *arena; /* all below */
     struct str path;
     uint8_t sha256[SHA256_LEN]; /* of the file's bytes */
+    size_t size;                /* how many they are */
     enum policy_document document;
     struct diagnostics warnings; /* what there was to say; it has no errors */
 
     const struct policy_pipeline *pipeline; /* POLICY_DOCUMENT_PIPELINE */
     struct policy_use *uses;
     size_t use_count;
+    const struct time_zone **zones; /* that its windows are of, each once; one reference each */
+    size_t zone_count;
 
     struct policy_set *sets; /* POLICY_DOCUMENT_SETS */
     size_t set_count;
+
+    const struct policy_template *template; /* POLICY_DOCUMENT_TEMPLATE */
+    struct yaml_document *yaml;             /* its places are of; NULL: not kept */
+
+    const struct policy_guardrail *guardrails; /* POLICY_DOCUMENT_GUARDRAILS */
+    size_t guardrail_count;
+    const struct policy_exception *exceptions;
+    size_t exception_count;
 };
 
 struct policy_unit *policy_unit_ref(struct policy_unit *unit);
@@ -228,22 +329,61 @@ void policy_unit_unref(struct policy_unit *unit);
 
 OWNED_POINTER(policy_unit_unref, struct policy_unit)
 
+/** Time zones that a load has read, for all of its files. Threads: shared, without a lock */
+struct policy_zones {
+    const char *folder; /* of the database */
+    _Atomic(struct time_zone *) slots[POLICY_ZONES_MAX];
+};
+
+/**
+ * A zone by its name; it is read where that was not done before. `*zone` is a reference.
+ *
+ * Errors: those of time_zone_load()
+ */
+bool policy_zones_find(struct policy_zones *zones, struct str name, struct time_zone **zone,
+                       struct error *error) MUST_USE;
+
+/** Whether the zones of a unit are still what the database has. */
+bool policy_zones_are_fresh(struct policy_zones *zones, const struct policy_unit *unit);
+
+void policy_zones_release(struct policy_zones *zones);
+
 /** What other files are compiled with. Threads: immutable once all of it is gathered */
 struct policy_definitions {
+    struct policy_zones *zones;     /* shared */
+    struct policy_sharing *sharing; /* shared; NULL: every file keeps what it says by itself */
     const struct policy_set **sets; /* sorted by name */
     size_t set_count;
+    const struct policy_template **templates; /* sorted by name */
+    size_t template_count;
+    /* A file that is not good may be a definition: what is not here is not reported as missing. */
+    bool are_incomplete;
 };
 
 /** The set of a name, or NULL. */
 const struct policy_set *policy_set_find(const struct policy_definitions *definitions,
                                          struct str name);
 
+/** The template of a name, or NULL. */
+const struct policy_template *policy_template_find(const struct policy_definitions *definitions,
+                                                   struct str name);
+
 /* ---- a policy ---- */
 
 /** A pipeline as part of one policy: what depends on other files stands here, not in its unit. */
 struct policy_linked {
     const struct policy_pipeline *pipeline;
+    const struct policy_rails **rails; /* a stage each, NULL: none; NULL: no guardrail binds any */
+    uint8_t rule_sha256[SHA256_LEN];   /* see struct policy_decision */
+    bool forbids_nothing; /* nothing that it gives is forbidden, without any exception */
 };
+
+/** The pipeline of a stage within a policy. */
+const struct policy_linked *policy_linked_of(const struct policy *policy,
+                                             const struct policy_stage *stage);
+
+/** The rule of a stage that is shown: it is its first member. */
+const struct policy_stage_rule *policy_rule_of(const struct policy_stage *stage);
 
 /* ---- the index ---- */
 
@@ -280,18 +420,55 @@ struct policy {
     struct policy_linked *pipelines;
     size_t pipeline_count;
     size_t stage_count;
+    const struct policy_linked **by_name; /* of `pipelines`, sorted by name */
+    size_t *first_stages;                 /* a pipeline each: how many stages are before it */
+    const struct policy_guardrail *const *guardrails; /* of all units */
+    size_t guardrail_count;
+    const struct policy_exception *exceptions;
+    size_t exception_count;
     struct policy_index index;
     uint8_t sha256[SHA256_LEN];
+    size_t folder_len; /* of the units' paths: the folder and a slash */
+    struct policy_provenance provenance;
 };
 
 /**
- * Make a policy of its units: all that depends on more than one file. Mistakes go to `diagnostics`,
- * and then the policy is not to be used.
+ * Make a policy of its units: all that depends on more than one file. Mistakes go to the options'
+ * diagnostics, and then the policy is not to be used.
  *
  * Errors: ERROR_MEMORY
  */
-bool policy_link(struct policy *policy, struct diagnostics *diagnostics, struct error *error)
-    MUST_USE;
+bool policy_link(struct policy *policy, const struct policy_load_options *options,
+                 struct error *error) MUST_USE;
+
+/** Warn of kinds of grants that no broker of this version issues, once each. */
+void policy_planned_warn(const struct policy *policy, const struct policy_load_options *options);
+
+/** A pipeline by its name, or NULL. */
+const struct policy_linked *policy_linked_find(const struct policy *policy, struct str name);
+
+/**
+ * The line of a file of a policy, read again; empty where the file is no more what was compiled.
+ *
+ * Owns: it lives in `arena`
+ */
+struct str policy_source_line(const struct policy *policy, struct position at, struct arena *arena);
+
+/** Report about a file of a policy, with its line: what diagnostics_add() returns. */
+bool policy_say(const struct policy *policy, struct diagnostics *diagnostics,
+                enum diagnostic_severity severity, struct position at, struct str hint,
+                const char *format, ...) PRINTF_LIKE(6, 7);
+
+/** Point what was reported last to another place, with its line. */
+void policy_relate(const struct policy *policy, struct diagnostics *diagnostics, struct position at,
+                   struct str note);
+
+/** Names of conditions that did not hold, each once. */
+struct policy_failures {
+    struct str names[POLICY_FAILED_MAX];
+    size_t count;
+    size_t freeze_count; /* of them, those of freezes */
+};
 
 /* ---- files ---- */
 
@@ -321,171 +498,89 @@ bool policy_file_read(const struct policy_files *files, const struct policy_file
                       struct arena *arena, struct diagnostics *diagnostics, struct str *text)
     MUST_USE;
 
-/* ---- compiling ---- */
-
-/** A file to compile. */
-struct policy_compilation {
-    const struct policy_world *world;
-    const struct policy_definitions *definitions; /* NULL: the file is one, and uses none */
-    struct str path;
-    struct str text;
-    struct diagnostics *diagnostics; /* of this file */
-};
-
 /**
- * Parse and compile a file. Mistakes are reported.
+ * Read the folder's SOURCE, if there is one. What is wrong with it goes to `diagnostics`, and then
+ * `out` is empty. False without memory.
  *
- * `*unit` is NULL where it is not good. Where `definitions` is NULL only a definition is compiled,
- * and only then what was reported counts. False without memory.
+ * Owns: `out` lives in `arena`
  */
-bool policy_compile(const struct policy_compilation *compilation, bool *is_definition,
-                    struct policy_unit **unit) MUST_USE;
+bool policy_provenance_read(const char *folder, const struct policy_files *files,
+                            struct arena *arena, struct diagnostics *diagnostics,
+                            struct policy_provenance *out) MUST_USE;
 
-/** Whether a text may be of a definition: false is certain, true a guess. */
-bool policy_may_define(struct str text);
-
-/** Whether it is a definition. */
-bool policy_document_defines(enum policy_document document);
-
-/** Whether a unit would come out the same with these definitions. */
-bool policy_unit_is_fresh(const struct policy_unit *unit,
-                          const struct policy_definitions *definitions);
-
-/** What compiling a file works with. Threads: confined. */
-struct policy_loader {
-    const struct policy_world *world;
-    const struct policy_definitions *definitions; /* of all files */
-    struct policy_unit *unit;                     /* the one at hand */
-    struct arena *arena;                          /* the unit's */
-    struct yaml_reader reader; /* of its document; what it reports and the arrays that it gives
-                                  are in the file's scratch memory */
-    json_t *used_sets;         /* by the unit: name to list */
-    bool is_out_of_memory;
-};
-
-/** Remember that the unit at hand was compiled with a definition of another one. */
-void policy_loader_use(struct policy_loader *loader, const struct policy_use *use);
-
-/** Zeroed memory of the unit; NULL marks the loader as out of memory. */
-void *policy_loader_alloc(struct policy_loader *loader, size_t count, size_t size) MUST_USE;
-
-/** A copy in the unit's memory. */
-struct str policy_loader_copy(struct policy_loader *loader, struct str text);
-
-/** Keep a JSON value as long as the unit; NULL (and marked) without memory. */
-const json_t *policy_loader_keep(struct policy_loader *loader, const json_t *value);
-
-/** Where words of the language may stand. */
-enum policy_place {
-    POLICY_PLACE_DOCUMENT,
-    POLICY_PLACE_PIPELINE,
-    POLICY_PLACE_STAGE,
-    POLICY_PLACE_GRANT,
-    POLICY_PLACE_TEST,
-};
+/* ---- running tests ---- */
 
 /**
- * The value must be a map of words that may stand at `place`; others are reported, and so are words
- * that this version does not implement: they are refused, never ignored. False where it is no map.
+ * The claims of a row: written out, or a file's with changes.
+ *
+ * Errors: ERROR_MEMORY; all else is the row's failure, and the cause says why
+ * Owns:   `*claims` lives in `arena`, or in the policy
  */
-bool policy_words_check(const struct policy_loader *loader, enum policy_place place,
-                        const json_t *map);
-
-/** Report the words of a map that this version does not implement; whether there were any. */
-bool policy_words_refuse(const struct policy_loader *loader, enum policy_place place,
-                         const json_t *map);
-
-/** What conditions are read for. */
-struct policy_scope {
-    const struct policy_issuer *const *issuers;
-    size_t issuer_count;
-};
-
-/**
- * Read `when` or `unless` of a map; not written gives an empty clause. Mistakes are reported.
- */
-void policy_clause_read(struct policy_loader *loader, const json_t *map, const char *key,
-                        const struct policy_scope *scope, struct policy_clause *clause);
-
-/** Read `identity`: also fills the pipeline's issuers and checks that an id is fixed. */
-void policy_identity_read(struct policy_loader *loader, const json_t *map,
-                          struct policy_pipeline *pipeline, struct policy_scope *scope);
-
-/** Read one map of conditions; `issuer` is skipped where `is_identity`. */
-bool policy_map_read(struct policy_loader *loader, const json_t *json,
-                     const struct policy_scope *scope, bool is_identity, struct policy_map *map);
-
-/** Read one condition. Mistakes are reported. */
-bool policy_condition_read(struct policy_loader *loader, const json_t *map, const char *name,
-                           const struct policy_scope *scope, struct policy_condition *condition);
-
-/** The issuer that an actor's token can be of: one of runs, or people's provider; NULL: none. */
-const struct policy_issuer *policy_actor_issuer(const struct policy_world *world, struct str name);
-
-/** Whether a condition's name is one of `actor.*`. */
-bool policy_actor_is_name(struct str name);
-
-/**
- * Read the name of a condition on who acts for the job: `actor.issuer`, or a claim of the issuers
- * that stand beside it in `map`. `*type` is the claim's. Mistakes are reported.
- */
-bool policy_actor_read(struct policy_loader *loader, const json_t *map, const char *name,
-                       struct policy_condition *condition, enum claim_type *type);
-
-/** The row of a claim that every issuer of the scope has, or NULL; `ci.*` facts too. */
-const struct claim *policy_claim_find(const struct policy_world *world,
-                                      const struct policy_scope *scope, struct str name);
-
-/** Read a scalar, or a list of them, as sorted values of a type. Mistakes are reported. */
-bool policy_values_read(struct policy_loader *loader, const json_t *json, enum policy_type type,
-                        struct policy_values *values);
-
-/** Read the values of a set as a type. Mistakes are reported at `use`. */
-bool policy_values_of_set(struct policy_loader *loader, const json_t *use, enum policy_type type,
-                          struct policy_values *values);
-
-/** Read a `sets` document into the unit at hand. */
-void policy_sets_read(struct policy_loader *loader, const json_t *root);
-
-/**
- * Gather the sets of all units (NULL: the file's is none), and report names that are there twice.
- * False without memory.
- */
-bool policy_sets_gather(struct policy_unit *const *units, size_t count, struct arena *arena,
-                        struct diagnostics *diagnostics, struct policy_definitions *definitions)
+bool policy_test_claims_find(const struct policy_pipeline *pipeline,
+                             const struct policy_test_row *row, const char *claims_folder,
+                             struct arena *arena, const json_t **claims, struct error *error)
     MUST_USE;
 
-/** Whether a name has 1 to `max` bytes, all of them in `set`. */
-bool policy_is_name(struct str text, const char *set, size_t max);
+struct explain_job;
 
-/** Read a pipeline document. Mistakes are reported. */
-void policy_pipeline_read(struct policy_loader *loader, const json_t *root,
-                          struct policy_pipeline *pipeline);
+/** List what tests of a pipeline can look at; all-zero before. False without memory. */
+bool policy_coverage_start(const struct policy *policy, const struct policy_linked *linked,
+                           struct arena *arena, struct policy_coverage *coverage) MUST_USE;
 
-/** Read `proof`: enum policy_proof bits; 0 where it is not written or wrong. */
-unsigned policy_proofs_read(const struct policy_loader *loader, const json_t *map);
+/** Mark what one test has looked at, which passed with this decision. False without memory. */
+bool policy_coverage_mark(struct policy_coverage *coverage, const struct explain_job *job,
+                          const struct policy_linked *linked,
+                          const struct policy_decision *decision, enum error_code code) MUST_USE;
 
-/** Read the stages of a pipeline. */
-void policy_stages_read(struct policy_loader *loader, const json_t *map,
-                        const struct policy_scope *scope, struct policy_pipeline *pipeline);
-
-/** Read the grants of a stage. */
-void policy_grants_read(struct policy_loader *loader, const json_t *map,
-                        struct policy_stage_rule *stage);
-
-/** Read `tests`. */
-void policy_tests_read(struct policy_loader *loader, const json_t *map,
-                       const struct policy_scope *scope, struct policy_pipeline *pipeline);
+/** Count what is covered, at the end. */
+void policy_coverage_count(struct policy_coverage *coverage);
 
 /* ---- evaluating ---- */
 
-/** Names of conditions that did not hold, each once. */
-struct policy_failures {
-    struct str names[POLICY_FAILED_MAX];
-    size_t count;
+/**
+ * What evaluating a condition comes to. UNKNOWN is what the issuer cannot say (a fact that is
+ * null), an address that is not known, and a claim of another type than its profile says: nobody
+ * knows what the issuer means then. Where conditions grant (`identity`, `when`) it does not hold;
+ * where they refuse (`unless`) it does. It never becomes anything else under `not`.
+ */
+enum policy_outcome {
+    POLICY_FAILS,
+    POLICY_HOLDS,
+    POLICY_UNKNOWN,
 };
 
+/** Whether there is a value for a condition to look at. */
+enum policy_presence {
+    POLICY_MISSING,
+    POLICY_PRESENT,
+    POLICY_CANNOT_SAY,
+};
+
+/**
+ * Look up what a condition is about. `*value` is what stands there, of whatever type; NULL where
+ * there is nothing, and for an address.
+ */
+enum policy_presence policy_condition_look(const struct policy_condition *condition,
+                                           const struct policy_facts *facts, const json_t **value);
+
+/** Whether what a condition looks at is not known any more; then it is noted as asked for. */
+bool policy_unknown_hides(const struct policy_condition *condition,
+                          const struct policy_facts *facts);
+
+/** The same of a claim or fact that the index looks up, and of the token's dangers. */
+void policy_unknown_look_up(enum policy_source source, const char *key,
+                            const struct policy_facts *facts);
+void policy_unknown_dangers(const struct policy_facts *facts);
+
+/** Evaluate one condition. */
+enum policy_outcome policy_condition_try(const struct policy_condition *condition,
+                                         const struct policy_facts *facts);
+
+/** Add a name; nothing happens where `failures` is NULL: nobody asks. */
 void policy_failures_add(struct policy_failures *failures, struct str name);
+
+/** The same, of a freeze. Guardrails' names are theirs alone. */
+void policy_failures_add_freeze(struct policy_failures *failures, struct str name);
 
 /** Whether a clause that must hold does; what did not is added to `failures` (may be NULL). */
 bool policy_when_holds(const struct policy_clause *clause, const struct policy_facts *facts,
@@ -499,12 +594,49 @@ bool policy_when_holds(const struct policy_clause *clause, const struct policy_f
 bool policy_unless_holds(const struct policy_clause *clause, const struct policy_facts *facts,
                          struct policy_failures *failures);
 
+/** Whether a condition names a danger: by an exact value of its claim or of its fact. */
+bool policy_condition_names(const struct policy_condition *condition,
+                            const struct claim_danger *danger);
+
 /**
  * Whether each of the token's dangers is named: by an exact value of its claim or of its fact, in a
  * map that holds of `identity` or a `when`. The names of those that are not are added.
  */
 bool policy_dangers_are_named(const struct policy_stage_rule *stage,
                               const struct policy_facts *facts, struct policy_failures *failures);
+
+/** Whether an address is in one of the networks, or there are none; one that is not known is not.
+ */
+bool policy_networks_hold(const struct policy_networks *networks, const struct address *address);
+
+/** The same of a request's; one that is not known any more is noted as asked for. */
+bool policy_from_holds(const struct policy_networks *networks, const struct policy_facts *facts);
+
+/** Whether what ends at `until_s` (0: never) is over. */
+bool policy_is_over(int64_t until_s, int64_t now_s);
+
+/** Whether a time is within a window: by what the clocks of its zone show then. */
+bool policy_window_holds(const struct policy_window *window, int64_t time_s);
+
+/** Whether a time is within one of the windows of a stage, or it has none; POLICY_NO_TIME is. */
+bool policy_during_holds(const struct policy_stage_rule *stage, int64_t time_s);
+
+/** Write a window as the language has it: "Mon..Fri 08:00-18:00 Europe/Berlin". */
+void policy_window_describe(const struct policy_window *window, struct buf *out);
+
+/**
+ * Whether all that a stage asks for holds at `now_s`, in the pipeline as `linked` has it: what did
+ * not is added to `failures` (may be NULL).
+ */
+bool policy_stage_holds(const struct policy_linked *linked, const struct policy_stage_rule *stage,
+                        const struct policy_facts *facts, int64_t now_s,
+                        struct policy_failures *failures);
+
+/** The same of what began in time: all but `during`. */
+bool policy_stage_holds_still(const struct policy_linked *linked,
+                              const struct policy_stage_rule *stage,
+                              const struct policy_facts *facts, int64_t now_s,
+                              struct policy_failures *failures);
 
 /** The first of a clause's maps that holds, or NULL. */
 const struct policy_map *policy_clause_held(const struct policy_clause *clause,
@@ -514,23 +646,49 @@ const struct policy_map *policy_clause_held(const struct policy_clause *clause,
 const struct policy_map *policy_identity_held(const struct policy_pipeline *pipeline,
                                               const struct policy_facts *facts);
 
+/** Whether an issuer is one of an identity's map. */
+bool policy_identity_is_of(const struct policy_identity_map *map, struct str issuer);
+
+/** The place of a stage's name. */
+struct position policy_stage_position(const struct policy_stage_rule *stage);
+
+/** A spot as a place, of whatever stands in a file or, where it says so, in its stage's template.
+ */
+struct position policy_spot_position(struct policy_spot spot, struct str file,
+                                     const struct policy_stage_rule *stage);
+
+/**
+ * Say in the language's words what a condition asks for: "refs/heads/main", "one of push,
+ * schedule", "like refs/tags/v* and not like refs/tags/v*-rc*", "in deploy-workflows", "absent". At
+ * most `values_max` values of a list are written, then how many there are.
+ *
+ * A value that is not plain to read is in quotes, escaped as in JSON.
+ */
+void policy_condition_describe(const struct policy_condition *condition, size_t values_max,
+                               struct buf *out);
+
+/** "within 10.0.0.0/8, 2001:db8::/32" */
+void policy_networks_describe(const struct network *list, size_t count, size_t max,
+                              struct buf *out);
+
+/** Write one value as policy_condition_describe() does. */
+void policy_value_describe(struct str value, struct buf *out);
+
 /** The value of a condition's claim, NULL where it is absent or cannot be known. */
 const json_t *policy_condition_value(const struct policy_condition *condition,
                                      const struct policy_facts *facts);
 
 /* ---- holes ---- */
 
-/**
- * Check the holes of a grant's fields against what the stage's conditions remember, and that they
- * stand where they may. `*has_holes` says whether there are any.
- */
-void policy_holes_check(struct policy_loader *loader, const struct policy_stage_rule *stage,
-                        const struct policy_grant_kind *kind, const json_t *fields,
-                        bool *has_holes);
+/** A piece of text with holes: literal, and then a hole unless it is the last. */
+struct policy_piece {
+    struct str literal;
+    struct str name; /* what stands between "${" and "}" */
+    bool is_last;
+};
 
-/** Report names that a stage's conditions remember twice. */
-void policy_captures_check(struct policy_loader *loader, const json_t *at,
-                           const struct policy_stage_rule *stage);
+/** Take the first piece of `text`; false where a hole does not end. */
+bool policy_piece_take(struct str *text, struct policy_piece *piece) MUST_USE;
 
 /** What filling holes works with. */
 struct policy_filling {
@@ -548,3 +706,7 @@ struct policy_filling {
  */
 bool policy_holes_fill(struct policy_filling *filling, const json_t *fields, const json_t **filled,
                        struct error *error) MUST_USE;
+
+/** The same of one text. */
+bool policy_hole_text_fill(struct policy_filling *filling, struct str text, struct str *filled,
+                           struct error *error) MUST_USE;

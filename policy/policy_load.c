@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_loader.h"
 
 /*
  * A load goes over all files twice. The first time each is read and hashed; the definitions among
@@ -25,7 +25,8 @@ struct task {
     struct policy_unit *candidate; /* borrowed from the previous policy: the same bytes */
     struct arena *scratch;         /* of `diagnostics`; NULL: nothing to say */
     struct diagnostics diagnostics;
-    bool is_failed; /* nothing more to do with it */
+    bool is_failed;     /* nothing more to do with it */
+    bool may_be_missed; /* it is not good, and may be a definition */
     bool is_out_of_memory;
 };
 
@@ -38,7 +39,9 @@ struct load {
     struct task *tasks; /* a file each */
     uint8_t (*digests)[DIGESTS_LEN];
     struct policy_definitions definitions;
-    size_t first; /* file of the block at hand */
+    struct policy_zones zones;
+    size_t first;  /* file of the block at hand */
+    bool is_short; /* a file has no unit */
     size_t errors_before;
 };
 
@@ -48,6 +51,8 @@ static void load_release(struct load *load)
         policy_unit_unref(load->tasks[i].unit);
         arena_free(load->tasks[i].scratch);
     }
+    policy_zones_release(&load->zones);
+    policy_sharing_release(load->definitions.sharing);
     arena_free(load->arena);
 }
 
@@ -117,6 +122,7 @@ static void define(struct load *load, size_t index, struct str text)
 
     compile(load, index, text, NULL, &is_definition);
     task->is_failed = is_definition && task->unit == NULL;
+    task->may_be_missed = task->unit == NULL && task->diagnostics.error_count > 0;
     if (!task->is_failed)
         drop_scratch(task);
 }
@@ -135,6 +141,7 @@ static void examine(struct load *load, size_t index)
         return;
     if (!policy_file_read(&load->files, file, arena, &task->diagnostics, &text)) {
         task->is_failed = true;
+        task->may_be_missed = true;
         return;
     }
     sha256(file->name, digests);
@@ -157,7 +164,7 @@ static void finish(struct load *load, size_t index)
     struct task *task = &load->tasks[index];
     struct str text = { 0 };
     uint8_t digest[SHA256_LEN];
-    bool is_definition;
+    bool is_definition = false;
 
     if (task->is_failed || task->unit != NULL)
         return;
@@ -177,6 +184,7 @@ static void finish(struct load *load, size_t index)
                               "the file changes meanwhile");
     else
         compile(load, index, text, &load->definitions, &is_definition);
+    task->is_out_of_memory |= is_definition; /* it has not been compiled before: there was none */
     if (task->unit != NULL)
         drop_scratch(task);
 }
@@ -260,6 +268,7 @@ static void join_block(struct load *load)
         diagnostics_append(load->options->diagnostics,
                            task->unit != NULL ? &task->unit->warnings : &task->diagnostics);
         drop_scratch(task);
+        load->is_short |= task->unit == NULL;
         if (task->unit == NULL)
             continue;
         policy->parsed_count += task->unit != task->candidate;
@@ -285,14 +294,32 @@ static bool finish_all(struct load *load, struct error *error)
 
 static bool gather_definitions(struct load *load, struct error *error)
 {
+    struct policy_definitions *definitions = &load->definitions;
+    struct diagnostics *diagnostics = load->options->diagnostics;
     size_t count = load->files.count;
     struct policy_unit **units =
         arena_alloc_array(load->arena, count + 1, sizeof(struct policy_unit *));
 
-    for (size_t i = 0; units != NULL && i < count; i++)
+    for (size_t i = 0; units != NULL && i < count; i++) {
         units[i] = load->tasks[i].unit;
-    if (units != NULL && policy_sets_gather(units, count, load->arena, load->options->diagnostics,
-                                            &load->definitions))
+        definitions->are_incomplete |= load->tasks[i].may_be_missed;
+    }
+    if (units != NULL && policy_sets_gather(units, count, load->arena, diagnostics, definitions) &&
+        policy_templates_gather(units, count, load->arena, diagnostics, definitions))
+        return true;
+    return error_set(error, ERROR_MEMORY, "loading a policy");
+}
+
+/* Say what nobody uses; not where somebody who would may be missing. */
+static bool check_use(struct load *load, struct error *error)
+{
+    const struct policy *policy = load->policy;
+    struct diagnostics *diagnostics = load->options->diagnostics;
+
+    if (diagnostics->error_count > load->errors_before)
+        return true;
+    if (policy_templates_check_use(&load->definitions, policy->units, policy->unit_count,
+                                   diagnostics))
         return true;
     return error_set(error, ERROR_MEMORY, "loading a policy");
 }
@@ -302,10 +329,12 @@ static bool prepare(struct load *load, struct error *error)
     size_t count = load->files.count;
 
     load->tasks = arena_alloc_array(load->arena, count + 1, sizeof(load->tasks[0]));
+    load->definitions.sharing = arena_alloc(load->arena, sizeof(*load->definitions.sharing));
     load->digests = arena_alloc_array(load->arena, count + 1, DIGESTS_LEN);
     load->policy->units =
         arena_alloc_array(load->policy->arena, count + 1, sizeof(struct policy_unit *));
-    if (load->tasks != NULL && load->digests != NULL && load->policy->units != NULL)
+    if (load->tasks != NULL && load->definitions.sharing != NULL && load->digests != NULL &&
+        load->policy->units != NULL)
         return true;
     return error_set(error, ERROR_MEMORY, "loading a policy");
 }
@@ -316,27 +345,34 @@ static bool load_units(struct load *load, struct error *error)
                            &load->files, error))
         return false;
     if (!prepare(load, error) || !examine_all(load, error) || !gather_definitions(load, error) ||
-        !finish_all(load, error))
+        !finish_all(load, error) || !check_use(load, error))
         return false;
     sha256((struct str){ (const char *)load->digests, load->files.count * DIGESTS_LEN },
            load->policy->sha256);
-    return true;
+    load->policy->folder_len = str_from(load->options->folder).len + 1;
+    return policy_provenance_read(load->options->folder, &load->files, load->policy->arena,
+                                  load->options->diagnostics, &load->policy->provenance) ||
+           error_set(error, ERROR_MEMORY, "loading a policy");
 }
 
 static bool load_all(struct load *load, struct error *error)
 {
     struct diagnostics *diagnostics = load->options->diagnostics;
+    size_t count;
 
-    if (!load_units(load, error) || !policy_link(load->policy, diagnostics, error))
+    if (!load_units(load, error) || !policy_link(load->policy, load->options, error))
         return false;
     if (diagnostics->error_count == load->errors_before && load->policy->pipeline_count == 0)
         (void)diagnostics_add(diagnostics, DIAGNOSTIC_ERROR,
                               (struct position){ str_from(load->options->folder), 0, 0 }, STR(""),
                               STR(""), "there is no pipeline in this folder");
+    if (diagnostics->error_count == load->errors_before && load->is_short)
+        return error_set(error, ERROR_MEMORY, "loading a policy"); /* nothing else says nothing */
     if (diagnostics->error_count == load->errors_before)
         return true;
-    return error_set(error, ERROR_CONFIG, "policy folder %s: %zu errors", load->options->folder,
-                     diagnostics->error_count - load->errors_before);
+    count = diagnostics->error_count - load->errors_before;
+    return error_set(error, ERROR_CONFIG, "policy folder %s: %zu error%s", load->options->folder,
+                     count, count == 1 ? "" : "s");
 }
 
 static struct policy *policy_new(const struct policy_world *world)
@@ -357,6 +393,8 @@ bool policy_load(const struct policy_load_options *options, struct policy **out,
     OWNED(policy_unref) struct policy *policy = policy_new(options->world);
     OWNED(load_release) struct load load = { .options = options, .policy = policy };
 
+    load.zones.folder = options->zone_folder != NULL ? options->zone_folder : TIME_ZONE_FOLDER;
+    load.definitions.zones = &load.zones;
     load.errors_before = options->diagnostics->error_count;
     load.arena = arena_new(SIZE_MAX / 2);
     if (policy == NULL || load.arena == NULL)

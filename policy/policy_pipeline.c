@@ -1,9 +1,7 @@
-#include <string.h>
-
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/time_text.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_loader.h"
 
 static const char *const kind_names[] = {
     [POLICY_BUILD] = "build",
@@ -50,9 +48,26 @@ static bool check_key(const struct policy_loader *loader, const json_t *map, con
                              "a %s's name has 1 to %d of a-z, 0-9 and '-'", what, POLICY_NAME_MAX);
 }
 
-static void read_stage(struct policy_loader *loader, const json_t *json,
-                       const struct policy_scope *scope, struct policy_stage_rule *stage)
+static void note_words(const struct policy_loader *loader, const json_t *json,
+                       struct policy_stage_rule *stage)
 {
+    static const char *const words[] = {
+        [POLICY_WORD_PROOF] = "proof",
+        [POLICY_WORD_FROM] = "from",
+        [POLICY_WORD_DURING] = "during",
+        [POLICY_WORD_UNTIL] = "until",
+    };
+
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (json_object_get(json, words[i]) != NULL)
+            stage->words[i] = policy_spot_of(loader, json, words[i]);
+}
+
+static void read_stage(struct policy_loader *loader, const json_t *stages,
+                       const struct policy_expansion *expansion, const struct policy_scope *scope,
+                       struct policy_stage_rule *stage)
+{
+    const json_t *json = expansion->all;
     size_t kind = 0;
 
     if (!policy_words_check(loader, POLICY_PLACE_STAGE, json))
@@ -61,11 +76,17 @@ static void read_stage(struct policy_loader *loader, const json_t *json,
         yaml_get_choice(&loader->reader, json, "kind", kind_names, &kind))
         stage->shown.kind = (enum policy_stage_kind)kind;
     stage->shown.environment = read_name(loader, json, "environment");
-    policy_clause_read(loader, json, "when", scope, &stage->when);
-    policy_clause_read(loader, json, "unless", scope, &stage->unless);
+    policy_stage_clause_read(loader, expansion, "when", scope, &stage->when);
+    policy_stage_clause_read(loader, expansion, "unless", scope, &stage->unless);
     stage->proofs = policy_proofs_read(loader, json);
+    policy_from_read(loader, json, &stage->from);
+    policy_during_read(loader, json, stage);
+    policy_until_read(loader, json, &stage->shown.until_s);
+    note_words(loader, json, stage);
     policy_captures_check(loader, json, stage);
+    policy_instance_read(loader, json, stage);
     policy_grants_read(loader, json, stage);
+    policy_obligations_read(loader, stages, json, stage);
 }
 
 static void name_stage(struct policy_loader *loader, const char *name,
@@ -83,6 +104,7 @@ static void name_stage(struct policy_loader *loader, const char *name,
     shown->name = str_slice(shown->id, pipeline->name.len + 1, shown->id.len);
     shown->tenant = pipeline->tenant;
     shown->owner = pipeline->owner;
+    shown->review_by_s = pipeline->review_by_s;
 }
 
 void policy_stages_read(struct policy_loader *loader, const json_t *map,
@@ -107,13 +129,22 @@ void policy_stages_read(struct policy_loader *loader, const json_t *map,
     pipeline->stages = stages;
     json_object_foreach (json_iterable(json), name, value) {
         struct policy_stage_rule *stage = &stages[pipeline->stage_count];
+        struct policy_expansion expansion = { 0 };
 
         if (!check_key(loader, json, name, "stage"))
             continue;
         name_stage(loader, name, pipeline, stage);
-        read_stage(loader, value, scope, stage);
+        stage->spot = policy_spot_of(loader, json, name);
+        stage->spot.is_of_template = false;
+        loader->is_incomplete |= !policy_stage_expand(loader, json, name, &expansion);
+        if (loader->expanding != NULL)
+            stage->template_at = &loader->expanding->at;
+        if (expansion.all != NULL)
+            read_stage(loader, json, &expansion, scope, stage);
+        policy_expansion_end(loader);
         pipeline->stage_count++;
     }
+    policy_after_check(loader, json, pipeline);
 }
 
 /* ---- the pipeline ---- */
@@ -156,22 +187,39 @@ static void read_review(struct policy_loader *loader, const json_t *root,
 
     if (!yaml_get_str(&loader->reader, root, "review_by", &text))
         return;
-    if (text.len != sizeof("2026-11-22") - 1 || !time_text_parse(text, &time_ms))
+    if (text.len != sizeof("2026-11-22") - 1 || !time_text_parse(text, &time_ms) ||
+        time_ms == 0) /* which would be: none */
         (void)yaml_complain(&loader->reader, json_object_get(root, "review_by"),
                             "'review_by' is a date such as 2026-11-22");
     pipeline->review_by_s = time_ms / 1000;
 }
 
-/* Hash the document and the sets that it uses; every stage carries it. */
-static void hash_rule(struct policy_loader *loader, const json_t *root,
-                      struct policy_pipeline *pipeline)
+/* The document with its stages as their templates make them: a new reference. */
+static json_t *expand_document(const struct policy_loader *loader, const json_t *root)
+{
+    JSON_OWNED json_t *copy = NULL;
+    JSON_OWNED json_t *stages = NULL;
+
+    if (json_object_size(loader->expanded) == 0)
+        return json_incref(json_iterable(root));
+    copy = json_copy(json_iterable(root));
+    stages = json_copy(json_object_get(root, "stages"));
+    if (copy == NULL || stages == NULL || json_object_update(stages, loader->expanded) != 0 ||
+        json_object_set(copy, "stages", stages) != 0)
+        return NULL;
+    return TAKE(copy);
+}
+
+/* Hash the document and the sets that it uses. */
+static void hash_document(struct policy_loader *loader, const json_t *root,
+                          struct policy_pipeline *pipeline)
 {
     OWNED(buf_release) struct buf buf = { 0 };
-    uint8_t digest[SHA256_LEN];
+    JSON_OWNED json_t *expanded = expand_document(loader, root);
 
     buf_init(&buf, SIZE_MAX / 2);
     buf_add_text(&buf, "{\"pipeline\":");
-    buf_add_json(&buf, root);
+    buf_add_json(&buf, expanded);
     buf_add_text(&buf, ",\"sets\":");
     buf_add_json(&buf, loader->used_sets);
     buf_add_text(&buf, "}");
@@ -179,9 +227,7 @@ static void hash_rule(struct policy_loader *loader, const json_t *root,
         loader->is_out_of_memory = true;
         return;
     }
-    sha256(buf_str(&buf), digest);
-    for (size_t i = 0; i < pipeline->stage_count; i++)
-        memcpy(pipeline->stages[i].shown.rule_sha256, digest, SHA256_LEN);
+    sha256(buf_str(&buf), pipeline->document_sha256);
 }
 
 void policy_pipeline_read(struct policy_loader *loader, const json_t *root,
@@ -202,5 +248,5 @@ void policy_pipeline_read(struct policy_loader *loader, const json_t *root,
     policy_clause_read(loader, root, "unless", &scope, &pipeline->unless);
     policy_stages_read(loader, root, &scope, pipeline);
     policy_tests_read(loader, root, &scope, pipeline);
-    hash_rule(loader, root, pipeline);
+    hash_document(loader, root, pipeline);
 }

@@ -1,5 +1,5 @@
 #include "base/json.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_loader.h"
 
 static const struct proof {
     const char *name;
@@ -16,6 +16,21 @@ static const struct proof *find_proof(struct str name)
         if (str_eq(str_from(proofs[i].name), name))
             return &proofs[i];
     return NULL;
+}
+
+unsigned policy_proof_find(struct str name)
+{
+    const struct proof *proof = find_proof(name);
+
+    return proof == NULL ? 0 : proof->bit;
+}
+
+const char *policy_proof_name(enum policy_proof proof)
+{
+    for (size_t i = 0; i < COUNT(proofs); i++)
+        if (proofs[i].bit == proof)
+            return proofs[i].name;
+    return "";
 }
 
 unsigned policy_proofs_read(const struct policy_loader *loader, const json_t *map)

@@ -3,76 +3,44 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json.h"
+#include "policy/explain_internal.h"
 #include "policy/policy_internal.h"
+
+#define ROW_MAX ((size_t)8 * 1024 * 1024)        /* bytes that deciding one row may take */
+#define PIPELINE_MAX ((size_t)256 * 1024 * 1024) /* what is kept of a pipeline's rows */
+
+/* The rows of a pipeline: a job of its own. Threads: confined to whoever runs it */
+struct batch {
+    const struct policy *policy;
+    const struct policy_linked *linked;
+    const struct policy_test_options *options;
+    struct policy_test_result *results; /* room for all of its rows */
+    size_t count;
+    struct policy_coverage *coverage; /* NULL: nobody asks */
+    struct arena *arena;              /* what is kept */
+    struct error error;
+};
 
 /* What running a row works with. */
 struct run {
-    const struct policy *policy;
+    struct batch *batch;
     const struct policy_pipeline *pipeline;
     const struct policy_test_row *row;
-    const char *claims_folder;
-    struct arena *arena;
+    struct arena *arena; /* its own; kept where it did not pass */
+    struct policy_facts facts;
+    struct policy_request request;
+    struct policy_decision *decision;
     struct policy_test_result *result;
 };
 
 /* Say why a row did not pass. */
 static void fail(struct run *run, struct str detail)
 {
+    if (detail.data == NULL)
+        (void)error_set(&run->batch->error, ERROR_MEMORY, "testing a policy");
     run->result->has_passed = false;
     run->result->detail = detail;
-}
-
-/* ---- claims ---- */
-
-/* The folder of the policy file. */
-static const char *folder_of(struct arena *arena, struct str file)
-{
-    size_t len = file.len;
-
-    while (len > 0 && file.data[len - 1] != '/')
-        len--;
-    return len == 0 ? "." : arena_copy(arena, str_slice(file, 0, len)).data;
-}
-
-static bool read_claims_file(struct run *run, const char *folder, const json_t **claims,
-                             struct error *error)
-{
-    struct str text = { 0 };
-    json_t *parsed = NULL;
-    const char *path = NULL;
-
-    if (folder != NULL)
-        path = file_join(run->arena, folder, run->row->claims_file.data);
-    if (path == NULL)
-        return error_set(error, ERROR_IO, "no folder of claims");
-    if (!file_read(run->arena, path, JSON_LIMITS_REQUEST.bytes, &text, error) ||
-        !json_parse_object(text, JSON_LIMITS_REQUEST, &parsed, error) ||
-        !json_keep(run->arena, parsed, error))
-        return error_wrap(error, "%s", path);
-    *claims = parsed;
-    return true;
-}
-
-static bool find_claims(struct run *run, const json_t **claims)
-{
-    struct error beside = { 0 };
-    struct error shared = { 0 };
-
-    *claims = run->row->claims;
-    if (run->row->claims_file.len == 0)
-        return true;
-    if (read_claims_file(run, folder_of(run->arena, run->pipeline->file), claims, &beside))
-        return true;
-    /* A file that is there and broken is not looked for elsewhere. */
-    if (beside.code == ERROR_IO && run->claims_folder != NULL &&
-        read_claims_file(run, run->claims_folder, claims, &shared))
-        return true;
-    fail(run, arena_printf(run->arena, "%s",
-                           shared.code == ERROR_NONE || beside.code != ERROR_IO ? beside.cause
-                                                                                : shared.cause));
-    return false;
 }
 
 /* ---- comparing ---- */
@@ -105,8 +73,9 @@ static void name_reasons(enum error_code code, struct policy_decision *decision)
     decision->failed_count = 1;
 }
 
-static void compare_denial(struct run *run, const struct policy_decision *decision)
+static void compare_denial(struct run *run)
 {
+    const struct policy_decision *decision = run->decision;
     const struct policy_test_row *row = run->row;
 
     if (row->is_allow) {
@@ -124,28 +93,20 @@ static void compare_denial(struct run *run, const struct policy_decision *decisi
                            STR_ARG(join(run->arena, decision->failed, decision->failed_count))));
 }
 
-static int compare_texts(const void *a, const void *b)
+static void compare_grants(struct run *run)
 {
-    return str_compare(*(const struct str *)a, *(const struct str *)b);
-}
-
-static void compare_grants(struct run *run, const struct policy_decision *decision)
-{
+    const struct policy_test_outcome *got = &run->result->got;
     const struct policy_test_row *row = run->row;
-    struct str names[POLICY_STAGE_GRANTS_MAX];
 
-    for (size_t i = 0; i < decision->grant_count; i++)
-        names[i] = decision->grants[i].grant->name;
-    if (decision->grant_count > 0)
-        qsort(names, decision->grant_count, sizeof(names[0]), compare_texts);
-    if (!same_names(row->grants, row->grant_count, names, decision->grant_count))
+    if (!same_names(row->grants, row->grant_count, got->names, got->name_count))
         fail(run, arena_printf(run->arena, "expected the grants " STR_FMT ", got " STR_FMT,
                                STR_ARG(join(run->arena, row->grants, row->grant_count)),
-                               STR_ARG(join(run->arena, names, decision->grant_count))));
+                               STR_ARG(join(run->arena, got->names, got->name_count))));
 }
 
-static void compare_allow(struct run *run, const struct policy_decision *decision)
+static void compare_allow(struct run *run)
 {
+    const struct policy_decision *decision = run->decision;
     const struct policy_test_row *row = run->row;
 
     if (!row->is_allow) {
@@ -159,7 +120,7 @@ static void compare_allow(struct run *run, const struct policy_decision *decisio
         return;
     }
     if (row->has_grants)
-        compare_grants(run, decision);
+        compare_grants(run);
     for (size_t i = 0; row->ttl_s > 0 && i < decision->grant_count; i++)
         if (decision->grants[i].ttl_s != row->ttl_s)
             fail(run,
@@ -169,95 +130,260 @@ static void compare_allow(struct run *run, const struct policy_decision *decisio
                               STR_ARG(decision->grants[i].grant->name)));
 }
 
-/* ---- running ---- */
+/* ---- what came ---- */
 
-/* The facts of a row's claims; NULL where the issuer has none to give. */
-static bool fill_facts(const struct run *run, const json_t *claims, const json_t **ci,
-                       struct error *error)
+static int compare_texts(const void *a, const void *b)
 {
-    json_t *facts;
+    return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
 
-    *ci = NULL;
-    if (run->row->issuer->fill_ci == NULL)
-        return true;
-    facts = json_object();
-    *ci = facts;
-    if (facts == NULL || !json_keep(run->arena, facts, error) ||
-        !run->row->issuer->fill_ci(claims, facts))
+/* The one life of all grants, or 0. */
+static int64_t common_ttl(const struct policy_decision *decision)
+{
+    int64_t ttl_s = decision->grant_count > 0 ? decision->grants[0].ttl_s : 0;
+
+    for (size_t i = 1; i < decision->grant_count; i++)
+        if (decision->grants[i].ttl_s != ttl_s)
+            return 0;
+    return ttl_s;
+}
+
+/* Names of what is given, or why it is not. */
+static bool note_outcome(struct run *run, bool is_allowed, struct error *error)
+{
+    const struct policy_decision *decision = run->decision;
+    size_t count = is_allowed ? decision->grant_count : decision->failed_count;
+    struct str *names = arena_alloc_array(run->arena, count + 1, sizeof(*names));
+
+    if (names == NULL)
         return error_set(error, ERROR_MEMORY, "testing a policy");
+    for (size_t i = 0; i < count; i++)
+        names[i] = is_allowed ? decision->grants[i].grant->name : decision->failed[i];
+    if (count > 0)
+        qsort(names, count, sizeof(names[0]), compare_texts);
+    run->result->got = (struct policy_test_outcome){ .is_allow = is_allowed,
+                                                     .names = names,
+                                                     .name_count = count,
+                                                     .has_names = true,
+                                                     .ttl_s = common_ttl(decision) };
     return true;
 }
 
-static bool find_dangers(const struct run *run, struct policy_facts *facts, struct error *error)
+static struct policy_test_outcome expectation_of(const struct policy_test_row *row)
 {
-    const struct claim_dangers *dangers = run->row->issuer->dangers;
-    const struct claim_danger **found;
+    if (row->is_allow)
+        return (struct policy_test_outcome){ true, row->grants, row->grant_count, row->has_grants,
+                                             row->ttl_s };
+    return (struct policy_test_outcome){ false, row->because, row->because_count, row->has_because,
+                                         0 };
+}
 
-    if (dangers == NULL)
-        return true;
-    found = arena_alloc_array(run->arena, dangers->count, sizeof(const struct claim_danger *));
-    if (found == NULL)
+/* ---- running ---- */
+
+/* How a row that did not pass came out. */
+static bool explain(struct run *run, struct error *error)
+{
+    struct explanation *explanation = arena_alloc(run->arena, sizeof(*explanation));
+
+    if (explanation == NULL)
         return error_set(error, ERROR_MEMORY, "testing a policy");
-    facts->danger_count = claim_dangers_find(dangers, facts->claims, facts->ci, found);
-    facts->dangers = found;
-    return true;
+    run->result->explanation = explanation;
+    return explain_decision(run->batch->policy, &run->facts, &run->request, run->row->at_s,
+                            run->arena, explanation, error);
+}
+
+static bool decide(struct run *run, struct error *error)
+{
+    struct error denial = { 0 };
+    bool is_allowed = policy_decide(run->batch->policy, &run->facts, &run->request, run->row->at_s,
+                                    run->arena, run->decision, &denial);
+
+    if (denial.code == ERROR_MEMORY)
+        return error_set(error, ERROR_MEMORY, "testing a policy");
+    name_reasons(denial.code, run->decision);
+    if (!note_outcome(run, is_allowed, error))
+        return false;
+    if (is_allowed)
+        compare_allow(run);
+    else
+        compare_denial(run);
+    if (!run->result->has_passed)
+        return explain(run, error);
+    return run->batch->coverage == NULL ||
+           policy_coverage_mark(
+               run->batch->coverage,
+               &(struct explain_job){ run->batch->policy, &run->facts, run->row->at_s, run->arena },
+               run->batch->linked, run->decision, denial.code) ||
+           error_set(error, ERROR_MEMORY, "testing a policy");
 }
 
 static bool run_row(struct run *run, struct error *error)
 {
-    struct policy_request request = { .stage = run->row->stage };
-    struct policy_facts facts = { .issuer = run->row->issuer->name,
-                                  .address = run->row->address,
-                                  .proofs = run->row->proofs,
-                                  .actor = run->row->actor };
-    struct policy_decision *decision = arena_alloc(run->arena, sizeof(*decision));
-    struct error denial = { 0 };
+    const struct policy_test_row *row = run->row;
+    struct error trouble = { 0 };
 
-    run->result->name = run->row->name;
-    run->result->at = run->row->at;
-    run->result->has_passed = true;
-    if (!find_claims(run, &facts.claims))
-        return true;
-    if (!fill_facts(run, facts.claims, &facts.ci, error) || !find_dangers(run, &facts, error))
-        return false;
-    if (decision == NULL)
+    *run->result = (struct policy_test_result){ .name = row->name,
+                                                .at = row->at,
+                                                .pipeline = run->pipeline->name,
+                                                .stage = row->stage,
+                                                .has_passed = true,
+                                                .expected = expectation_of(row) };
+    run->decision = arena_alloc(run->arena, sizeof(*run->decision));
+    if (run->decision == NULL)
         return error_set(error, ERROR_MEMORY, "testing a policy");
-    if (policy_decide(run->policy, &facts, &request, run->row->at_s, run->arena, decision,
-                      &denial)) {
-        compare_allow(run, decision);
-        return true;
-    }
-    if (denial.code == ERROR_MEMORY)
+    run->request.stage = row->stage;
+    run->facts.address = row->address;
+    run->facts.proofs = row->proofs;
+    run->facts.actor = row->actor;
+    if (policy_test_claims_find(run->pipeline, row, run->batch->options->claims_folder, run->arena,
+                                &run->facts.claims, &trouble))
+        return policy_facts_read(row->issuer, run->facts.claims, run->arena, &run->facts, error) &&
+               decide(run, error);
+    if (trouble.code == ERROR_MEMORY)
         return error_set(error, ERROR_MEMORY, "testing a policy");
-    name_reasons(denial.code, decision);
-    compare_denial(run, decision);
+    run->result->is_broken = true;
+    fail(run, arena_printf(run->arena, "%s", trouble.cause));
     return true;
 }
 
-bool policy_run_tests(const struct policy *policy, const char *claims_folder, struct arena *arena,
-                      struct policy_test_result **results, size_t *count, struct error *error)
+static void free_arena(void *arena)
 {
-    struct policy_test_result *list;
+    arena_free(arena);
+}
+
+static int64_t now_ns(const struct batch *batch)
+{
+    return batch->options->clock_ns == NULL ? 0 : batch->options->clock_ns();
+}
+
+/* A row that passed leaves nothing but its result. */
+static bool run_alone(struct batch *batch, const struct policy_test_row *row)
+{
+    OWNED(arena_free) struct arena *arena = arena_new(ROW_MAX);
+    struct run run = { .batch = batch,
+                       .pipeline = batch->linked->pipeline,
+                       .row = row,
+                       .arena = arena,
+                       .result = &batch->results[batch->count] };
+    int64_t start_ns = now_ns(batch);
+
+    if (arena == NULL)
+        return error_set(&batch->error, ERROR_MEMORY, "testing a policy");
+    if (!run_row(&run, &batch->error) || batch->error.code != ERROR_NONE)
+        return false;
+    run.result->duration_ns = now_ns(batch) - start_ns;
+    batch->count++;
+    if (run.result->has_passed) {
+        run.result->got = run.result->expected; /* as far as it was asked for */
+        return true;
+    }
+    return arena_defer(batch->arena, free_arena, TAKE(arena)) ||
+           error_set(&batch->error, ERROR_MEMORY, "testing a policy");
+}
+
+static bool holds(struct str text, struct str piece)
+{
+    for (size_t i = 0; i + piece.len <= text.len; i++)
+        if (memcmp(text.data + i, piece.data, piece.len) == 0)
+            return true;
+    return false;
+}
+
+static bool is_chosen(const struct batch *batch, const struct policy_test_row *row)
+{
+    const struct policy_pipeline *pipeline = batch->linked->pipeline;
+    struct str filter = batch->options->filter;
+
+    return filter.len == 0 || holds(row->name, filter) || holds(row->stage, filter) ||
+           holds(pipeline->name, filter) || holds(pipeline->file, filter);
+}
+
+static void run_batch(void *batches, size_t index)
+{
+    struct batch *batch = (struct batch *)batches + index;
+    const struct policy_pipeline *pipeline = batch->linked->pipeline;
+
+    if (pipeline->test_count == 0 && batch->coverage == NULL)
+        return;
+    batch->arena = arena_new(PIPELINE_MAX);
+    if (batch->arena == NULL ||
+        (batch->coverage != NULL &&
+         !policy_coverage_start(batch->policy, batch->linked, batch->arena, batch->coverage))) {
+        (void)error_set(&batch->error, ERROR_MEMORY, "testing a policy");
+        return;
+    }
+    for (size_t i = 0; i < pipeline->test_count; i++)
+        if (is_chosen(batch, &pipeline->tests[i]) && !run_alone(batch, &pipeline->tests[i]))
+            return;
+    if (batch->coverage != NULL)
+        policy_coverage_count(batch->coverage);
+}
+
+/* ---- all of them ---- */
+
+static struct batch *make_batches(const struct policy *policy,
+                                  const struct policy_test_options *options, struct arena *arena,
+                                  struct policy_test_run *run)
+{
+    size_t count = policy->pipeline_count;
+    struct batch *batches = arena_alloc_array(arena, count + 1, sizeof(*batches));
     size_t total = 0;
-    size_t done = 0;
 
-    for (size_t i = 0; i < policy->pipeline_count; i++)
+    for (size_t i = 0; i < count; i++)
         total += policy->pipelines[i].pipeline->test_count;
-    list = arena_alloc_array(arena, total + 1, sizeof(*list));
-    if (list == NULL)
-        return error_set(error, ERROR_MEMORY, "testing a policy");
-    for (size_t i = 0; i < policy->pipeline_count; i++) {
-        const struct policy_pipeline *pipeline = policy->pipelines[i].pipeline;
+    run->results = arena_alloc_array(arena, total + 1, sizeof(*run->results));
+    if (options->wants_coverage)
+        run->coverage = arena_alloc_array(arena, count + 1, sizeof(*run->coverage));
+    if (batches == NULL || run->results == NULL || (options->wants_coverage && !run->coverage))
+        return NULL;
+    total = 0;
+    for (size_t i = 0; i < count; i++) {
+        batches[i] =
+            (struct batch){ .policy = policy,
+                            .linked = &policy->pipelines[i],
+                            .options = options,
+                            .results = &run->results[total],
+                            .coverage = options->wants_coverage ? &run->coverage[i] : NULL };
+        total += policy->pipelines[i].pipeline->test_count;
+    }
+    return batches;
+}
 
-        for (size_t k = 0; k < pipeline->test_count; k++, done++) {
-            struct run run = { policy,        pipeline, &pipeline->tests[k],
-                               claims_folder, arena,    &list[done] };
+/* Close the gaps that a filter leaves, and keep what the batches made. */
+static bool gather(struct batch *batches, size_t count, struct arena *arena,
+                   struct policy_test_run *run, struct error *error)
+{
+    bool is_good = true;
 
-            if (!run_row(&run, error))
-                return false;
+    for (size_t i = 0; i < count; i++) {
+        struct batch *batch = &batches[i];
+
+        if (batch->arena != NULL && !arena_defer(arena, free_arena, batch->arena))
+            is_good = error_set(error, ERROR_MEMORY, "testing a policy");
+        if (batch->error.code != ERROR_NONE)
+            is_good = error_set(error, batch->error.code, "%s", batch->error.cause);
+        for (size_t k = 0; k < batch->count; k++) {
+            run->failed_count += !batch->results[k].has_passed;
+            run->results[run->count++] = batch->results[k];
         }
     }
-    *results = list;
-    *count = total;
-    return true;
+    return is_good;
+}
+
+bool policy_run_tests(const struct policy *policy, const struct policy_test_options *options,
+                      struct arena *arena, struct policy_test_run *run, struct error *error)
+{
+    struct batch *batches;
+
+    *run = (struct policy_test_run){ 0 };
+    batches = make_batches(policy, options, arena, run);
+    if (batches == NULL)
+        return error_set(error, ERROR_MEMORY, "testing a policy");
+    if (options->wants_coverage)
+        run->coverage_count = policy->pipeline_count;
+    if (options->run_jobs != NULL)
+        options->run_jobs(policy->pipeline_count, run_batch, batches, options->run_jobs_context);
+    for (size_t i = 0; options->run_jobs == NULL && i < policy->pipeline_count; i++)
+        run_batch(batches, i);
+    return gather(batches, policy->pipeline_count, arena, run, error);
 }

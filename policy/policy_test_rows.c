@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "base/time_text.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_loader.h"
 
 static int compare_texts(const void *a, const void *b)
 {
@@ -49,125 +49,6 @@ static bool read_names(const struct row_reader *reader, const char *key, const s
     return true;
 }
 
-/* ---- claims ---- */
-
-/* What every token has: profiles need not name them. Source: RFC 7519 4.1 */
-static const struct claim registered[] = {
-    { "iss", CLAIM_STRING, 0 },  { "sub", CLAIM_STRING, 0 },  { "aud", CLAIM_STRINGS, 0 },
-    { "exp", CLAIM_INTEGER, 0 }, { "nbf", CLAIM_INTEGER, 0 }, { "iat", CLAIM_INTEGER, 0 },
-    { "jti", CLAIM_STRING, 0 },
-};
-static const struct claim_table registered_claims = { registered, COUNT(registered) };
-
-/* A written claim as the JSON that a token would have; NULL where it was reported. */
-static json_t *typed_claim(const struct row_reader *reader, const json_t *value,
-                           enum claim_type type)
-{
-    int64_t integer;
-
-    if (type == CLAIM_STRINGS || (type == CLAIM_OBJECT && json_is_object(value)) ||
-        (type == CLAIM_OBJECTS && json_is_array(value)))
-        return json_deep_copy(value);
-    if (!json_is_string(value) || type == CLAIM_OBJECT || type == CLAIM_OBJECTS) {
-        (void)yaml_complain(reader_of(reader), value, "expected %s",
-                            type == CLAIM_OBJECT    ? "a map"
-                            : type == CLAIM_OBJECTS ? "a list of maps"
-                                                    : "a plain value");
-        return NULL;
-    }
-    if (type == CLAIM_STRING)
-        return json_deep_copy(value);
-    if (type == CLAIM_INTEGER && str_to_int64(json_str(value), &integer))
-        return json_integer(integer);
-    if (type == CLAIM_BOOLEAN && str_eq(json_str(value), STR("true")))
-        return json_true();
-    if (type == CLAIM_BOOLEAN && str_eq(json_str(value), STR("false")))
-        return json_false();
-    (void)yaml_complain(reader_of(reader), value, "expected %s",
-                        type == CLAIM_INTEGER ? "a number" : "true or false");
-    return NULL;
-}
-
-static bool complain_claim(const struct row_reader *reader, const json_t *map, const char *name)
-{
-    const struct claim_table *claims = &reader->row->issuer->claims;
-    struct arena *arena = reader_of(reader)->diagnostics->arena;
-    struct str *names = arena_alloc_array(arena, claims->count + 1, sizeof(*names));
-    struct str nearest = { 0 };
-
-    for (size_t i = 0; names != NULL && i < claims->count; i++)
-        names[i] = str_from(claims->rows[i].name);
-    if (names != NULL)
-        nearest = str_nearest(str_from(name), names, claims->count);
-    if (nearest.len > 0)
-        nearest = arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
-    return yaml_complain_key(reader_of(reader), map, name, nearest,
-                             "issuer '" STR_FMT "' has no claim '%s'",
-                             STR_ARG(reader->row->issuer->name), name);
-}
-
-/* A map or list under a name that no profile knows is for JSON Pointers: taken as it is. */
-static json_t *read_claim(const struct row_reader *reader, const json_t *map, const char *name)
-{
-    const json_t *value = json_object_get(map, name);
-    const struct claim *claim = claim_find(&reader->row->issuer->claims, str_from(name));
-
-    if (claim == NULL)
-        claim = claim_find(&registered_claims, str_from(name));
-    if (claim == NULL && json_is_string(value)) {
-        (void)complain_claim(reader, map, name);
-        return NULL;
-    }
-    return claim == NULL ? json_deep_copy(value) : typed_claim(reader, value, claim->type);
-}
-
-static void read_inline_claims(const struct row_reader *reader, const json_t *map)
-{
-    JSON_OWNED json_t *claims = json_object();
-    const char *name;
-    json_t *value;
-
-    json_object_foreach (json_iterable(map), name, value) {
-        json_t *claim = read_claim(reader, map, name);
-
-        if (claim != NULL && !claim_put(claims, name, claim))
-            (void)yaml_complain_key(reader_of(reader), map, name, STR(""),
-                                    "the way to '%s' is no map", name);
-    }
-    reader->row->claims = policy_loader_keep(reader->loader, claims);
-}
-
-/* A path below the folder at hand: no way out of it. */
-static bool is_inner_path(struct str path)
-{
-    struct str part;
-
-    if (path.len == 0 || path.len > 1024)
-        return false;
-    do {
-        (void)str_cut(path, '/', &part, &path);
-        if (part.len == 0 || str_eq(part, STR("..")) || str_eq(part, STR(".")))
-            return false;
-    } while (path.len > 0);
-    return true;
-}
-
-static void read_claims(const struct row_reader *reader)
-{
-    const json_t *claims = json_object_get(reader->json, "claims");
-
-    if (!yaml_require(reader_of(reader), reader->json, "claims"))
-        return;
-    if (json_is_object(claims) && reader->row->issuer != NULL)
-        read_inline_claims(reader, claims);
-    if (json_is_string(claims) && is_inner_path(json_str(claims)))
-        reader->row->claims_file = policy_loader_copy(reader->loader, json_str(claims));
-    else if (!json_is_object(claims))
-        (void)yaml_complain(
-            reader_of(reader), claims,
-            "'claims' is a map of claims, or the path of a JSON file, without '..'");
-}
-
 /* ---- the rest of a row ---- */
 
 static void read_issuer(const struct row_reader *reader)
@@ -209,13 +90,11 @@ static void read_actor(const struct row_reader *reader)
 {
     static const char *const names[] = { "issuer", "claims", NULL };
     struct policy_test_row actor = { 0 };
-    struct row_reader inner = *reader;
     const json_t *claims = NULL;
     const json_t *map = NULL;
     struct str name = { 0 };
     json_t *facts;
 
-    inner.row = &actor;
     if (!yaml_get_map(reader_of(reader), reader->json, "actor", &map) ||
         !yaml_expect_map(reader_of(reader), map, names) ||
         !yaml_require(reader_of(reader), map, "issuer") ||
@@ -228,7 +107,7 @@ static void read_actor(const struct row_reader *reader)
         return;
     }
     if (yaml_get_map(reader_of(reader), map, "claims", &claims))
-        read_inline_claims(&inner, claims);
+        actor.claims = policy_test_claims_of(reader->loader, actor.issuer, claims);
     facts = json_object();
     if (json_put(facts, "issuer", json_from_str(name)) &&
         (actor.claims == NULL ||
@@ -265,9 +144,7 @@ static void read_stage(const struct row_reader *reader)
         return;
     for (size_t i = 0; i < pipeline->stage_count; i++)
         names[i] = pipeline->stages[i].shown.name;
-    nearest = str_nearest(name, names, pipeline->stage_count);
-    if (nearest.len > 0)
-        nearest = arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
+    nearest = diagnostic_nearest(arena, name, names, pipeline->stage_count);
     (void)yaml_complain_hint(reader_of(reader), json_object_get(reader->json, "stage"), nearest,
                              "this pipeline has no stage '" STR_FMT "'",
                              STR_ARG(str_slice(name, 0, 60)));
@@ -298,6 +175,23 @@ static bool has_condition(const struct policy_clause *clause, struct str name)
     return false;
 }
 
+static bool can_be_over(const struct policy_stage_rule *stage)
+{
+    for (size_t i = 0; i < stage->shown.grant_count; i++)
+        if (stage->shown.grants[i].until_s != 0)
+            return true;
+    return stage->shown.until_s != 0;
+}
+
+/* Whether a name is that of a word of the stage by which it can fail. */
+static bool is_word_of(const struct policy_stage_rule *stage, struct str name)
+{
+    return (stage->proofs != 0 && str_eq(name, STR("proof"))) ||
+           (stage->from.count > 0 && str_eq(name, STR("from"))) ||
+           (stage->during_count > 0 && str_eq(name, STR("during"))) ||
+           (can_be_over(stage) && str_eq(name, STR("until")));
+}
+
 static bool can_fail(const struct policy_pipeline *pipeline, struct str name)
 {
     if (str_eq(name, STR("identity")) || str_eq(name, STR("stage")))
@@ -308,7 +202,7 @@ static bool can_fail(const struct policy_pipeline *pipeline, struct str name)
     for (size_t i = 0; i < pipeline->stage_count; i++)
         if (has_condition(&pipeline->stages[i].when, name) ||
             has_condition(&pipeline->stages[i].unless, name) ||
-            (pipeline->stages[i].proofs != 0 && str_eq(name, STR("proof"))))
+            is_word_of(&pipeline->stages[i], name))
             return true;
     return false;
 }
@@ -326,14 +220,42 @@ static bool is_danger(const struct policy_issuer *issuer, struct str name)
     return false;
 }
 
-static void check_because(const struct row_reader *reader)
+/* Whether a stage fails by this name at some times only. */
+static bool is_about_time(struct str name)
 {
-    for (size_t i = 0; i < reader->row->because_count; i++)
-        if (!can_fail(reader->pipeline, reader->row->because[i]) &&
-            !is_danger(reader->row->issuer, reader->row->because[i]))
-            (void)yaml_complain(reader_of(reader), json_object_get(reader->json, "because"),
-                                "no condition of this pipeline is named '" STR_FMT "'",
-                                STR_ARG(str_slice(reader->row->because[i], 0, 60)));
+    return str_eq(name, STR("during")) || str_eq(name, STR("until"));
+}
+
+/* Names that fail at some times only need one. */
+static void check_times(const struct row_reader *reader)
+{
+    bool has_time = json_object_get(reader->json, "at") != NULL;
+
+    for (size_t i = 0; !has_time && i < reader->row->because_count; i++)
+        if (is_about_time(reader->row->because[i]) &&
+            can_fail(reader->pipeline, reader->row->because[i]))
+            (void)yaml_complain_hint(reader_of(reader), json_object_get(reader->json, "because"),
+                                     STR("say when it is decided: at: 2026-11-22T10:00:00Z"),
+                                     "nothing fails because of '" STR_FMT
+                                     "' in a test without 'at'",
+                                     STR_ARG(reader->row->because[i]));
+}
+
+/* Names that no condition of the file has: a guardrail may. It is of another file. */
+static void keep_strangers(const struct row_reader *reader)
+{
+    const json_t *value = json_object_get(reader->json, "because");
+    struct policy_test_row *row = reader->row;
+    struct str *strangers =
+        policy_loader_alloc(reader->loader, row->because_count, sizeof(*strangers));
+
+    for (size_t i = 0; strangers != NULL && i < row->because_count; i++)
+        if (!can_fail(reader->pipeline, row->because[i]) &&
+            !is_danger(row->issuer, row->because[i]))
+            strangers[row->stranger_count++] = row->because[i];
+    row->strangers = strangers;
+    row->because_at = yaml_at(reader_of(reader)->document, value);
+    row->because_at.file = reader->pipeline->file;
 }
 
 static void read_expectation(const struct row_reader *reader)
@@ -358,7 +280,9 @@ static void read_expectation(const struct row_reader *reader)
         if (json_object_get(reader->json, of_denial[i]) != NULL)
             (void)yaml_complain_key(reader_of(reader), reader->json, of_denial[i], STR(""),
                                     "'%s' goes with 'expect: allow'", of_denial[i]);
-    check_because(reader);
+    if (row->because_count > 0)
+        keep_strangers(reader);
+    check_times(reader);
     check_grants(reader);
 }
 
@@ -367,6 +291,7 @@ static void read_time(const struct row_reader *reader)
     struct str text = { 0 };
     int64_t time_ms = 0;
 
+    reader->row->at_s = POLICY_NO_TIME;
     if (!yaml_get_str(reader_of(reader), reader->json, "at", &text))
         return;
     if (!time_text_parse(text, &time_ms))
@@ -387,7 +312,7 @@ static void read_row(const struct row_reader *reader)
     reader->row->at = yaml_at(reader_of(reader)->document, reader->json);
     reader->row->at.file = reader->pipeline->file;
     read_issuer(reader);
-    read_claims(reader);
+    policy_test_claims_read(reader->loader, reader->json, reader->row);
     read_address(reader);
     read_actor(reader);
     reader->row->proofs = policy_proofs_read(reader->loader, reader->json);

@@ -3,7 +3,8 @@
 
 #include "base/buf.h"
 #include "base/json.h"
-#include "policy/policy_internal.h"
+#include "base/time_text.h"
+#include "policy/policy_loader.h"
 
 static const char *const type_names[] = {
     [POLICY_ANY] = "text",           [POLICY_TEXT] = "text",
@@ -125,7 +126,7 @@ static bool read_list(struct policy_loader *loader, const json_t *json, enum pol
                       integers == NULL ? NULL : &integers[i]))
             is_good = false;
     }
-    *values = (struct policy_values){ texts, integers, count };
+    *values = (struct policy_values){ texts, integers, count, NULL };
     return is_good && sort_values(loader, json, texts, integers, count);
 }
 
@@ -133,6 +134,26 @@ bool policy_values_read(struct policy_loader *loader, const json_t *json, enum p
                         struct policy_values *values)
 {
     return read_list(loader, json, type, POLICY_VALUES_MAX, values);
+}
+
+/* ---- times ---- */
+
+bool policy_time_read(const struct policy_loader *loader, const json_t *map, const char *key,
+                      int64_t *time_s)
+{
+    struct str text = { 0 };
+    int64_t time_ms = 0;
+
+    if (!yaml_get_str(&loader->reader, map, key, &text))
+        return false;
+    if (!time_text_parse(text, &time_ms))
+        return yaml_complain_hint(&loader->reader, json_object_get(map, key),
+                                  STR("a date is its start in UTC"),
+                                  "'%s' is a date such as 2026-11-22, or a time such as "
+                                  "2026-11-22T10:00:00Z",
+                                  key);
+    *time_s = time_ms / 1000;
+    return true;
 }
 
 /* ---- sets ---- */
@@ -255,21 +276,14 @@ const struct policy_set *policy_set_find(const struct policy_definitions *defini
     return NULL;
 }
 
-static bool complain_set(const struct policy_loader *loader, const json_t *use)
+static bool complain_set(struct policy_loader *loader, const json_t *use)
 {
-    struct arena *arena = loader->reader.diagnostics->arena;
     size_t count = loader->definitions->set_count;
-    struct str *names = arena_alloc_array(arena, count + 1, sizeof(*names));
-    struct str nearest = { 0 };
+    struct str *names = policy_loader_names(loader, count);
 
     for (size_t i = 0; names != NULL && i < count; i++)
         names[i] = loader->definitions->sets[i]->name;
-    if (names != NULL)
-        nearest = str_nearest(json_str(use), names, count);
-    if (nearest.len > 0)
-        nearest = arena_printf(arena, "did you mean '" STR_FMT "'?", STR_ARG(nearest));
-    return yaml_complain_hint(&loader->reader, use, nearest, "there is no set '" STR_FMT "'",
-                              STR_ARG(str_slice(json_str(use), 0, POLICY_SET_NAME_MAX)));
+    return policy_loader_miss(loader, use, "set", names, names == NULL ? 0 : count);
 }
 
 /* The set's texts as integers or booleans. */
@@ -286,16 +300,13 @@ static bool convert_set(struct policy_loader *loader, const json_t *use,
             return yaml_complain(&loader->reader, use,
                                  "the set holds '" STR_FMT "', where %s is expected",
                                  STR_ARG(str_slice(set->values.texts[i], 0, 60)), type_names[type]);
-    *values = (struct policy_values){ NULL, integers, set->values.count };
+    *values = (struct policy_values){ NULL, integers, set->values.count, &set->name };
     return sort_values(loader, use, NULL, integers, values->count);
 }
 
 static void remember_set(struct policy_loader *loader, const struct policy_set *set)
 {
-    struct policy_use use = { POLICY_DOCUMENT_SETS, set->name, { 0 }, set->unit };
-
-    memcpy(use.sha256, set->sha256, SHA256_LEN);
-    policy_loader_use(loader, &use);
+    policy_loader_use(loader, &(struct policy_use){ set->unit, set });
     if (json_object_set(loader->used_sets, set->name.data, json_iterable(set->list)) != 0)
         loader->is_out_of_memory = true;
 }
@@ -314,5 +325,6 @@ bool policy_values_of_set(struct policy_loader *loader, const json_t *use, enum 
     if (type != POLICY_TEXT)
         return convert_set(loader, use, set, type, values);
     *values = set->values;
+    values->set = &set->name;
     return true;
 }

@@ -1,10 +1,11 @@
 #include "base/json.h"
-#include "policy/policy_internal.h"
+#include "policy/policy_loader.h"
 
 /*
  * The language's words, where each may stand, and whether this version implements it. One that it
  * does not implement is refused: a file that asks for an approval must never be read as one that
- * does not.
+ * does not. Where no broker stands behind the world some kinds of grants are checked all the same:
+ * such a file is for a broker to come, and policy_planned.c warns of them.
  */
 static const struct word {
     enum policy_place place;
@@ -13,8 +14,12 @@ static const struct word {
 } words[] = {
     { POLICY_PLACE_DOCUMENT, "pipeline", NULL },
     { POLICY_PLACE_DOCUMENT, "sets", NULL },
-    { POLICY_PLACE_DOCUMENT, "template", "write the stages out in each pipeline" },
-    { POLICY_PLACE_DOCUMENT, "guardrails", "write their conditions into each stage" },
+    { POLICY_PLACE_DOCUMENT, "template", NULL },
+    { POLICY_PLACE_DOCUMENT, "guardrails", NULL },
+
+    { POLICY_PLACE_TEMPLATE, "template", NULL },
+    { POLICY_PLACE_TEMPLATE, "parameters", NULL },
+    { POLICY_PLACE_TEMPLATE, "stage", NULL },
 
     { POLICY_PLACE_PIPELINE, "pipeline", NULL },
     { POLICY_PLACE_PIPELINE, "tenant", NULL },
@@ -31,20 +36,40 @@ static const struct word {
     { POLICY_PLACE_STAGE, "when", NULL },
     { POLICY_PLACE_STAGE, "unless", NULL },
     { POLICY_PLACE_STAGE, "grants", NULL },
-    { POLICY_PLACE_STAGE, "after", "remove it and order the jobs in the CI system" },
-    { POLICY_PLACE_STAGE, "during", "remove it and bound the time in the CI system" },
-    { POLICY_PLACE_STAGE, "approval", "remove it and have the CI system ask a person" },
-    { POLICY_PLACE_STAGE, "limits", "remove it and bound the jobs in the CI system" },
-    { POLICY_PLACE_STAGE, "lease", "remove it: the credentials live as long as their 'ttl'" },
+    { POLICY_PLACE_STAGE, "after", NULL },
+    { POLICY_PLACE_STAGE, "during", NULL },
+    { POLICY_PLACE_STAGE, "approval", NULL },
+    { POLICY_PLACE_STAGE, "limits", NULL },
+    { POLICY_PLACE_STAGE, "lease", NULL },
     { POLICY_PLACE_STAGE, "proof", NULL },
-    { POLICY_PLACE_STAGE, "from", "say 'when: { request.address: { within: [...] } }'" },
-    { POLICY_PLACE_STAGE, "until", "remove it, and the stage when its time has come" },
-    { POLICY_PLACE_STAGE, "instance", "remove it" },
-    { POLICY_PLACE_STAGE, "use", "write the stage out" },
-    { POLICY_PLACE_STAGE, "with", "write the stage out" },
+    { POLICY_PLACE_STAGE, "from", NULL },
+    { POLICY_PLACE_STAGE, "until", NULL },
+    { POLICY_PLACE_STAGE, "instance", NULL },
+    { POLICY_PLACE_STAGE, "use", NULL },
+    { POLICY_PLACE_STAGE, "with", NULL },
+
+    { POLICY_PLACE_AFTER, "stage", NULL },
+    { POLICY_PLACE_AFTER, "same", NULL },
+    { POLICY_PLACE_AFTER, "within", NULL },
+    { POLICY_PLACE_AFTER, "outcome", NULL },
+
+    { POLICY_PLACE_APPROVAL, "by", NULL },
+    { POLICY_PLACE_APPROVAL, "count", NULL },
+    { POLICY_PLACE_APPROVAL, "within", NULL },
+    { POLICY_PLACE_APPROVAL, "wait", NULL },
+    { POLICY_PLACE_APPROVAL, "bind", NULL },
+    { POLICY_PLACE_APPROVAL, "self_approval", NULL },
+
+    { POLICY_PLACE_LIMITS, "per_job", NULL },
+    { POLICY_PLACE_LIMITS, "concurrent", NULL },
+    { POLICY_PLACE_LIMITS, "full", NULL },
+    { POLICY_PLACE_LIMITS, "per_hour", NULL },
+
+    { POLICY_PLACE_LEASE, "max", NULL },
+    { POLICY_PLACE_LEASE, "heartbeat", NULL },
 
     { POLICY_PLACE_GRANT, "ttl", NULL },
-    { POLICY_PLACE_GRANT, "until", "remove it, and the grant when its time has come" },
+    { POLICY_PLACE_GRANT, "until", NULL },
     /* Kinds; those that the world knows count as implemented. */
     { POLICY_PLACE_GRANT, "jwt", "remove the grant" },
     { POLICY_PLACE_GRANT, "ssh", "remove the grant" },
@@ -61,6 +86,8 @@ static const struct word {
 
     { POLICY_PLACE_TEST, "name", NULL },
     { POLICY_PLACE_TEST, "claims", NULL },
+    { POLICY_PLACE_TEST, "base", NULL },
+    { POLICY_PLACE_TEST, "without", NULL },
     { POLICY_PLACE_TEST, "issuer", NULL },
     { POLICY_PLACE_TEST, "address", NULL },
     { POLICY_PLACE_TEST, "actor", NULL },
@@ -71,17 +98,116 @@ static const struct word {
     { POLICY_PLACE_TEST, "grants", NULL },
     { POLICY_PLACE_TEST, "ttl", NULL },
     { POLICY_PLACE_TEST, "at", NULL },
+
+    { POLICY_PLACE_GUARDRAILS, "ttl", NULL },
+    { POLICY_PLACE_GUARDRAILS, "forbid", NULL },
+    { POLICY_PLACE_GUARDRAILS, "separate", NULL },
+    { POLICY_PLACE_GUARDRAILS, "require", NULL },
+    { POLICY_PLACE_GUARDRAILS, "freeze", NULL },
+    { POLICY_PLACE_GUARDRAILS, "exceptions", NULL },
+
+    { POLICY_PLACE_LIVES, "build", NULL },
+    { POLICY_PLACE_LIVES, "test", NULL },
+    { POLICY_PLACE_LIVES, "release", NULL },
+    { POLICY_PLACE_LIVES, "deploy", NULL },
+    { POLICY_PLACE_LIVES, "maintenance", NULL },
+    { POLICY_PLACE_LIVES, "agent", NULL },
+
+    { POLICY_PLACE_TTL, "name", NULL },
+    { POLICY_PLACE_TTL, "for", NULL },
+    { POLICY_PLACE_TTL, "mode", NULL },
+    { POLICY_PLACE_TTL, "build", NULL },
+    { POLICY_PLACE_TTL, "test", NULL },
+    { POLICY_PLACE_TTL, "release", NULL },
+    { POLICY_PLACE_TTL, "deploy", NULL },
+    { POLICY_PLACE_TTL, "maintenance", NULL },
+    { POLICY_PLACE_TTL, "agent", NULL },
+
+    { POLICY_PLACE_FORBID, "name", NULL },
+    { POLICY_PLACE_FORBID, "for", NULL },
+    { POLICY_PLACE_FORBID, "mode", NULL },
+    { POLICY_PLACE_FORBID, "except", NULL },
+
+    { POLICY_PLACE_FORBIDDEN_KIND, "jwt", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "ssh", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "x509", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "aws", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "gcp", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "azure", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "kubernetes", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "registry", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "postgres", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "github", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "gitlab", NULL },
+    { POLICY_PLACE_FORBIDDEN_KIND, "vault", NULL },
+
+    { POLICY_PLACE_SEPARATE, "name", NULL },
+    { POLICY_PLACE_SEPARATE, "for", NULL },
+    { POLICY_PLACE_SEPARATE, "mode", NULL },
+    { POLICY_PLACE_SEPARATE, "kinds", NULL },
+    { POLICY_PLACE_SEPARATE, "from", NULL },
+    { POLICY_PLACE_SEPARATE, "principals", NULL },
+
+    { POLICY_PLACE_REQUIRE, "name", NULL },
+    { POLICY_PLACE_REQUIRE, "for", NULL },
+    { POLICY_PLACE_REQUIRE, "mode", NULL },
+    { POLICY_PLACE_REQUIRE, "when", NULL },
+    { POLICY_PLACE_REQUIRE, "proof", NULL },
+    { POLICY_PLACE_REQUIRE, "from", NULL },
+    { POLICY_PLACE_REQUIRE, "limits", NULL },
+    { POLICY_PLACE_REQUIRE, "approval", NULL },
+    { POLICY_PLACE_REQUIRE, "review_by", NULL },
+    { POLICY_PLACE_REQUIRE, "lease", NULL },
+
+    { POLICY_PLACE_REQUIRED_LIMITS, "per_job", NULL },
+    { POLICY_PLACE_REQUIRED_LIMITS, "concurrent", NULL },
+    { POLICY_PLACE_REQUIRED_LIMITS, "per_hour", NULL },
+
+    { POLICY_PLACE_REQUIRED_APPROVAL, "count", NULL },
+
+    { POLICY_PLACE_REQUIRED_REVIEW, "grace", NULL },
+
+    { POLICY_PLACE_REQUIRED_LEASE, "max", NULL },
+
+    { POLICY_PLACE_FREEZE, "name", NULL },
+    { POLICY_PLACE_FREEZE, "for", NULL },
+    { POLICY_PLACE_FREEZE, "mode", NULL },
+    { POLICY_PLACE_FREEZE, "from", NULL },
+    { POLICY_PLACE_FREEZE, "to", NULL },
+
+    { POLICY_PLACE_EXCEPTION, "from", NULL },
+    { POLICY_PLACE_EXCEPTION, "pipeline", NULL },
+    { POLICY_PLACE_EXCEPTION, "stage", NULL },
+    { POLICY_PLACE_EXCEPTION, "until", NULL },
+    { POLICY_PLACE_EXCEPTION, "why", NULL },
+
+    { POLICY_PLACE_REACH, "environment", NULL },
+    { POLICY_PLACE_REACH, "kind", NULL },
+    { POLICY_PLACE_REACH, "tenant", NULL },
+    { POLICY_PLACE_REACH, "target", NULL },
+
+    { POLICY_PLACE_EXCEPT, "environment", NULL },
+    { POLICY_PLACE_EXCEPT, "kind", NULL },
+    { POLICY_PLACE_EXCEPT, "tenant", NULL },
+    { POLICY_PLACE_EXCEPT, "target", NULL },
+    { POLICY_PLACE_EXCEPT, "approval", NULL },
 };
 
 #define NAMES_MAX 64
 
-static const struct policy_grant_kind *known_kind(const struct policy_world *world,
-                                                  const char *name)
+static const struct policy_grant_kind *any_kind(const struct policy_world *world, const char *name)
 {
     for (size_t i = 0; i < world->kind_count; i++)
         if (str_eq(str_from(world->kinds[i]->name), str_from(name)))
             return world->kinds[i];
     return NULL;
+}
+
+const struct policy_grant_kind *policy_kind_find(const struct policy_world *world, const char *name)
+{
+    const struct policy_grant_kind *kind = any_kind(world, name);
+
+    return kind != NULL && kind->is_planned && !world->is_catalog ? NULL : kind;
 }
 
 static const struct word *find_word(enum policy_place place, const char *name)
@@ -92,17 +218,28 @@ static const struct word *find_word(enum policy_place place, const char *name)
     return NULL;
 }
 
+/* What to do without a word that this version does not implement; NULL where it does. */
+static const char *instead_of(const struct policy_world *world, enum policy_place place,
+                              const char *name)
+{
+    const struct word *word = find_word(place, name);
+
+    if (place == POLICY_PLACE_GRANT && policy_kind_find(world, name) != NULL)
+        return NULL;
+    if (place == POLICY_PLACE_GRANT && any_kind(world, name) != NULL)
+        return "remove the grant"; /* a planned kind */
+    return word == NULL ? NULL : word->instead;
+}
+
 /* Report a word that this version does not implement; whether it is one. */
 static bool refuse_word(const struct policy_loader *loader, enum policy_place place,
                         const json_t *map, const char *name)
 {
-    const struct word *word = find_word(place, name);
+    const char *instead = instead_of(loader->world, place, name);
 
-    if (word == NULL || word->instead == NULL)
+    if (instead == NULL)
         return false;
-    if (place == POLICY_PLACE_GRANT && known_kind(loader->world, name) != NULL)
-        return false;
-    (void)yaml_complain_key(&loader->reader, map, name, str_from(word->instead),
+    (void)yaml_complain_key(&loader->reader, map, name, str_from(instead),
                             "'%s' is not supported by this version", name);
     return true;
 }
@@ -120,6 +257,39 @@ bool policy_words_refuse(const struct policy_loader *loader, enum policy_place p
     return is_refused;
 }
 
+bool policy_word_is_read(const struct policy_loader *loader, enum policy_place place,
+                         const json_t *map, const char *name)
+{
+    return json_object_get(map, name) != NULL && find_word(place, name) != NULL &&
+           instead_of(loader->world, place, name) == NULL;
+}
+
+const char *policy_words_at(enum policy_place place, size_t index)
+{
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (words[i].place == place && index-- == 0)
+            return words[i].name;
+    return NULL;
+}
+
+bool policy_words_has(enum policy_place place, const char *name)
+{
+    return find_word(place, name) != NULL;
+}
+
+/* Add the kinds of grants: those of the language, then those that only this world has. */
+static size_t add_kinds(const struct policy_world *world, enum policy_place place,
+                        const char *names[NAMES_MAX + 1], size_t count)
+{
+    for (size_t i = 0; place == POLICY_PLACE_FORBIDDEN_KIND && i < COUNT(words); i++)
+        if (words[i].place == place)
+            names[count++] = words[i].name;
+    for (size_t i = 0; i < world->kind_count; i++)
+        if (count < NAMES_MAX && find_word(place, world->kinds[i]->name) == NULL)
+            names[count++] = world->kinds[i]->name;
+    return count;
+}
+
 bool policy_words_check(const struct policy_loader *loader, enum policy_place place,
                         const json_t *map)
 {
@@ -129,9 +299,10 @@ bool policy_words_check(const struct policy_loader *loader, enum policy_place pl
     for (size_t i = 0; i < COUNT(words); i++)
         if (words[i].place == place)
             names[count++] = words[i].name;
-    for (size_t i = 0; place == POLICY_PLACE_GRANT && i < loader->world->kind_count; i++)
-        if (count < NAMES_MAX && find_word(place, loader->world->kinds[i]->name) == NULL)
-            names[count++] = loader->world->kinds[i]->name;
+    if (place == POLICY_PLACE_GRANT)
+        (void)add_kinds(loader->world, place, names, count);
+    if (place == POLICY_PLACE_FORBID)
+        (void)add_kinds(loader->world, POLICY_PLACE_FORBIDDEN_KIND, names, count);
     (void)yaml_expect_map(&loader->reader, map, names);
     if (!json_is_object(map))
         return false;

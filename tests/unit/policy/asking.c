@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/time_text.h"
 #include "tests/test.h"
 #include "world.h"
 
@@ -57,8 +58,9 @@ static size_t find_dangers(struct str issuer, const struct policy_facts *facts,
 
 struct answer *ask(const struct policy *policy, const struct asking *asking)
 {
-    struct policy_request request = { .ttl_s = asking->ttl_s };
+    struct policy_request request = { .ttl_s = asking->ttl_s, .is_renewal = asking->is_renewal };
     struct policy_facts facts = { 0 };
+    int64_t now_ms = 1795341600000; /* 2026-11-22T10:00:00Z */
     struct address address;
     struct str grants[4];
 
@@ -74,6 +76,8 @@ struct answer *ask(const struct policy *policy, const struct asking *asking)
     }
     if (asking->actor != NULL)
         facts.actor = parse(asking->actor);
+    facts.proofs = asking->proofs;
+    facts.passes_freezes = asking->passes_freezes;
     facts.danger_count = find_dangers(facts.issuer, &facts, &facts.dangers);
     request.stage = str_from(asking->stage);
     request.audience = str_from(asking->audience);
@@ -82,9 +86,11 @@ struct answer *ask(const struct policy *policy, const struct asking *asking)
         request.grant_count++;
     }
     request.grants = grants;
+    if (asking->at != NULL)
+        assert_true(time_text_parse(str_from(asking->at), &now_ms));
     memset(&answer, 0, sizeof(answer));
-    answer.is_allowed =
-        policy_decide(policy, &facts, &request, 1795341600, arena, &answer.decision, &answer.error);
+    answer.is_allowed = policy_decide(policy, &facts, &request, now_ms / 1000, arena,
+                                      &answer.decision, &answer.error);
     assert_int_equal(answer.is_allowed, answer.error.code == ERROR_NONE);
     return &answer;
 }

@@ -21,6 +21,7 @@ static bool decides(const char *policy_text, const char *actor)
 }
 
 #define PERSON(claims) "{\"issuer\":\"people\",\"claims\":{" claims "}}"
+#define CLUSTER(claims) "{\"issuer\":\"cluster\",\"claims\":{" claims "}}"
 #define OLD_CI(claims) "{\"issuer\":\"old-ci\",\"claims\":{" claims "}}"
 
 static void an_actor_is_known_by_issuer_and_claims(void **state)
@@ -50,6 +51,13 @@ static void an_actor_is_known_by_issuer_and_claims(void **state)
         { "{ actor.issuer: people, actor.groups: { exists: false } }", PERSON(""), true, false },
         /* another type than the profile says is what nobody knows: it opens nothing */
         { "{ actor.issuer: people, actor.sub: ann }", PERSON("\"sub\":7"), false, false },
+        /* a claim within an object, where the issuer's profile has a row of it */
+        { "{ actor.issuer: cluster, \"actor./kubernetes.io/namespace\": ci }",
+          CLUSTER("\"kubernetes.io\":{\"namespace\":\"ci\"}"), true, false },
+        { "{ actor.issuer: cluster, \"actor./kubernetes.io/namespace\": ci }",
+          CLUSTER("\"kubernetes.io\":{\"namespace\":\"x\"}"), false, true },
+        { "{ actor.issuer: cluster, \"actor./kubernetes.io/namespace\": ci }",
+          CLUSTER("\"/kubernetes.io/namespace\":\"ci\""), false, true },
         /* an address that a person wrote there says nothing, either way */
         { "{ actor.issuer: people, actor.email: a@x }",
           PERSON("\"email\":\"a@x\",\"email_verified\":true"), true, false },
@@ -96,13 +104,13 @@ static bool passes(const char *text)
 {
     OWNED(policy_unref) struct policy *policy = world_load_text(text);
     OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
-    struct policy_test_result *results = NULL;
+    const struct policy_test_options options = { 0 };
+    struct policy_test_run tests = { 0 };
     struct error error = { 0 };
-    size_t count = 0;
 
-    assert_true(policy_run_tests(policy, NULL, arena, &results, &count, &error));
-    assert_int_equal(count, 1);
-    return results[0].has_passed;
+    assert_true(policy_run_tests(policy, &options, arena, &tests, &error));
+    assert_int_equal(tests.count, 1);
+    return tests.results[0].has_passed;
 }
 
 static void tests_of_a_policy_can_have_an_actor(void **state)

@@ -350,6 +350,161 @@ static void in_unless_one_condition_that_fails_is_enough(void **state)
     check_all(rows, COUNT(rows));
 }
 
+/* ---- each operator against each kind of value ---- */
+
+/* A claim, the operators that it takes, values that count as absent, and such of another type. */
+struct matrix {
+    const char *claim;
+    const char *operators[20];
+    const char *absent[10]; /* "": not there at all */
+    const char *other[12];
+};
+
+static const struct matrix matrices[] = {
+    { "name",
+      { "x", "[x, y]", "{ like: \"x*\" }", "{ in: names }", "{ not: x }", "{ not: [x, y] }",
+        "{ not: { like: \"x*\" } }", "{ not: { in: names } }", "{ exists: true }",
+        "{ before: 2026-11-22 }", "{ after: 2026-11-22 }", "{ not: { before: 2026-11-22 } }",
+        "{ not: { after: 2026-11-22 } }", "{ like: \"x*\", not: xy }", "{ exists: true, not: x }" },
+      { "", "null", "\"\"" },
+      { "7", "0", "7.5", "true", "false", "[]", "[\"x\"]", "[[\"x\"]]", "{}", "{\"x\":\"x\"}" } },
+    { "build_number",
+      { "7", "[7, 8]", "{ in: numbers }", "{ not: 7 }", "{ not: [7, 8] }",
+        "{ not: { in: numbers } }", "{ exists: true }", "{ before: 2026-11-22 }",
+        "{ after: 2026-11-22 }", "{ not: { before: 2026-11-22 } }",
+        "{ not: { after: 2026-11-22 } }", "{ exists: true, not: 7 }" },
+      { "", "null", "\"\"" },
+      { "\"7\"", "7.0", "7.5", "true", "false", "[]", "[7]", "{}", "\"x\"" } },
+    { "is_manual",
+      { "true", "[true, false]", "{ not: true }", "{ exists: true }",
+        "{ exists: true, not: true }" },
+      { "", "null", "\"\"" },
+      { "\"true\"", "1", "0", "1.0", "[]", "[true]", "{}", "\"x\"" } },
+    { "groups",
+      { "x", "[x, y]", "{ like: \"x*\" }", "{ in: names }", "{ not: x }", "{ not: [x, y] }",
+        "{ not: { like: \"x*\" } }", "{ not: { in: names } }", "{ exists: true }",
+        "{ before: 2026-11-22 }", "{ not: { before: 2026-11-22 } }", "{ like: \"x*\", not: xy }" },
+      { "", "null", "\"\"", "[]", "[\"\"]", "[null]", "[\"\",null]" },
+      { "7", "true", "{}", "[7]", "[[\"x\"]]", "[{}]", "[\"q\",7]", "[true,\"q\"]" } },
+    { "/a/b",
+      { "x", "[x, y]", "{ like: \"x*\" }", "{ in: names }", "{ not: x }", "{ not: [x, y] }",
+        "{ not: { like: \"x*\" } }", "{ not: { in: names } }", "{ like: \"x*\", not: xy }" },
+      { "", "null", "\"\"", "[]", "[\"\"]" },
+      { "7", "true", "{}", "[7]", "[[\"x\"]]" } },
+};
+
+/* A token's member for the claim; a misspelt one is another claim. */
+static void write_claim(const struct matrix *matrix, const char *value, char out[256])
+{
+    bool is_pointer = matrix->claim[0] == '/';
+
+    if (value[0] == '\0')
+        (void)snprintf(out, 256, is_pointer ? "\"a\":{\"c\":\"x\"}" : "\"%s_\":\"x\"",
+                       matrix->claim);
+    else if (is_pointer)
+        (void)snprintf(out, 256, "\"a\":{\"b\":%s}", value);
+    else
+        (void)snprintf(out, 256, "\"%s\":%s", matrix->claim, value);
+}
+
+static void check_values(const struct matrix *matrix, const char *operator,
+                         const char * const * values, enum expected expected)
+{
+    for (size_t i = 0; values[i] != NULL; i++) {
+        char condition[256];
+        char claims[256];
+        const struct row row = { condition, claims, expected };
+
+        (void)snprintf(condition, sizeof(condition), "%s: %s", matrix->claim, operator);
+        write_claim(matrix, values[i], claims);
+        check(&row, NULL);
+    }
+}
+
+static void
+each_operator_holds_nothing_of_what_is_absent_and_knows_nothing_of_other_types(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(matrices); i++) {
+        const struct matrix *matrix = &matrices[i];
+
+        for (size_t k = 0; matrix->operators[k] != NULL; k++) {
+            check_values(matrix, matrix->operators[k], matrix->absent, FAILS);
+            check_values(matrix, matrix->operators[k], matrix->other, UNKNOWN);
+        }
+        check_values(matrix, "{ exists: false }", matrix->absent, HOLDS);
+        if (matrix->claim[0] != '/') /* whose values may be of any type */
+            check_values(matrix, "{ exists: false }", matrix->other, UNKNOWN);
+    }
+}
+
+static bool refuses(const char *clause, const char *name, const char *operator, const char * told)
+{
+    char condition[256];
+    char text[1024];
+
+    (void)snprintf(condition, sizeof(condition), "%s: %s", name, operator);
+    (void)snprintf(text, sizeof(text), PIPELINE, clause, condition);
+    return world_refuses(text, told);
+}
+
+static void a_misspelt_claim_or_operator_is_a_mistake_everywhere(void **state)
+{
+    static const char *const clauses[] = { "when", "unless" };
+    static const char *const operators[] = {
+        "{ liek: x }",
+        "{ On: [a] }",
+        "{ noot: x }",
+        "{ exist: true }",
+        "{ befor: 2026-11-22 }",
+        "{ aftr: 2026 }",
+        "{ witin: x }",
+        "{ }",
+        "{ not: { exists: true } }",
+        "{ not: { not: x } }",
+        "{ not: { } }",
+        "{ not: { liek: x } }",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(clauses); i++) {
+        for (size_t k = 0; k < COUNT(matrices) - 1; k++) /* a pointer may name anything */
+            for (size_t n = 0; matrices[k].operators[n] != NULL; n++) {
+                char name[64];
+
+                (void)snprintf(name, sizeof(name), "%s_", matrices[k].claim);
+                assert_true(refuses(clauses[i], name, matrices[k].operators[n], "has no claim"));
+            }
+        for (size_t n = 0; n < COUNT(operators); n++)
+            assert_true(refuses(clauses[i], "name", operators[n], "error: "));
+    }
+}
+
+static void write_conditions(size_t count, struct buf *text)
+{
+    buf_init(text, 65536);
+    buf_add_text(text,
+                 "pipeline: p\nowner: me\nidentity: { issuer: github, repository_id: \"1\" }\n"
+                 "stages: { a: { kind: build, when: {");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(text, "%s /x%zu: y", i > 0 ? "," : "", i);
+    buf_add_text(text, " } } }\n");
+    assert_true(buf_is_ok(text));
+}
+
+static void a_map_has_128_conditions_at_most(void **state)
+{
+    OWNED(buf_release) struct buf most = { 0 };
+    OWNED(buf_release) struct buf more = { 0 };
+    OWNED(policy_unref) struct policy *policy = NULL;
+
+    (void)state;
+    write_conditions(128, &most);
+    write_conditions(129, &more);
+    policy = world_load_text(most.data);
+    assert_true(world_refuses(more.data, "a map has at most 128 conditions, not 129"));
+}
+
 static int tear_down(void **state)
 {
     (void)state;
@@ -374,6 +529,10 @@ int main(void)
         cmocka_unit_test(an_address_lies_within_networks),
         cmocka_unit_test(an_unknown_address_holds_nothing_and_refuses),
         cmocka_unit_test(in_unless_one_condition_that_fails_is_enough),
+        cmocka_unit_test(
+            each_operator_holds_nothing_of_what_is_absent_and_knows_nothing_of_other_types),
+        cmocka_unit_test(a_misspelt_claim_or_operator_is_a_mistake_everywhere),
+        cmocka_unit_test(a_map_has_128_conditions_at_most),
     };
 
     return cmocka_run_group_tests(tests, NULL, tear_down);

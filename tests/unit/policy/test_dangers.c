@@ -114,16 +114,16 @@ static void a_policys_tests_know_dangers(void **state)
                          "  - { name: pushed, claims: { repository_id: \"4242\", ref: main,\n"
                          "      event_name: push }, stage: build, expect: allow }\n");
     OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
-    struct policy_test_result *results = NULL;
+    const struct policy_test_options options = { 0 };
+    struct policy_test_run tests = { 0 };
     struct error error = { 0 };
-    size_t count = 0;
 
     (void)state;
-    assert_true(policy_run_tests(policy, NULL, arena, &results, &count, &error));
-    assert_int_equal(count, 2);
-    for (size_t i = 0; i < count; i++)
-        if (!results[i].has_passed)
-            fail_msg(STR_FMT, STR_ARG(results[i].detail));
+    assert_true(policy_run_tests(policy, &options, arena, &tests, &error));
+    assert_int_equal(tests.count, 2);
+    for (size_t i = 0; i < tests.count; i++)
+        if (!tests.results[i].has_passed)
+            fail_msg(STR_FMT, STR_ARG(tests.results[i].detail));
     policy_unref(policy);
 }
 
@@ -204,16 +204,16 @@ static void a_policys_tests_write_nested_claims_either_way(void **state)
         "  - { name: as a map, claims: { kubernetes.io: { serviceaccount: { uid: u-1 } } },\n"
         "      stage: build, expect: deny, because: [/kubernetes.io/warnafter] }\n");
     OWNED(arena_free) struct arena *arena = arena_new(ARENA_REQUEST_MAX);
-    struct policy_test_result *results = NULL;
+    const struct policy_test_options options = { 0 };
+    struct policy_test_run tests = { 0 };
     struct error error = { 0 };
-    size_t count = 0;
 
     (void)state;
-    assert_true(policy_run_tests(policy, NULL, arena, &results, &count, &error));
-    assert_int_equal(count, 2);
-    for (size_t i = 0; i < count; i++)
-        if (!results[i].has_passed)
-            fail_msg(STR_FMT, STR_ARG(results[i].detail));
+    assert_true(policy_run_tests(policy, &options, arena, &tests, &error));
+    assert_int_equal(tests.count, 2);
+    for (size_t i = 0; i < tests.count; i++)
+        if (!tests.results[i].has_passed)
+            fail_msg(STR_FMT, STR_ARG(tests.results[i].detail));
     policy_unref(policy);
 }
 

@@ -511,7 +511,7 @@ static void load_with_sets(const char *set, const char *stage_kind, uint8_t rule
     world_remove(folder);
     memcpy(rule,
            ask(policy, &(struct asking){ .claims = "{\"repository_id\":\"1\",\"ref\":\"a\"}" })
-               ->decision.stage->rule_sha256,
+               ->decision.rule_sha256,
            SHA256_LEN);
 }
 

@@ -263,6 +263,103 @@ static void random_patterns_match_as_the_definition_says(void **state)
     assert_true(fitting > 1000);
 }
 
+/* ---- walking and filling ---- */
+
+static bool walks(const struct glob *glob, struct str value)
+{
+    struct glob_places places[2];
+    size_t now = 0;
+
+    glob_walk_start(glob, &places[now]);
+    for (size_t i = 0; i < value.len; i++) {
+        if (!glob_walk_step(glob, &places[now], (uint8_t)value.data[i], &places[1 - now]))
+            return false;
+        now = 1 - now;
+    }
+    return glob_walk_is_end(glob, &places[now]);
+}
+
+/* All bytes that are not marked lead to one place, separators aside. */
+static void check_marks(const struct glob *glob, struct str value)
+{
+    struct glob_places places[2];
+    struct glob_places first = { 0 };
+    struct glob_places other;
+    uint64_t marks[4] = { 0 };
+    bool has_first = false;
+    size_t now = 0;
+
+    glob_walk_start(glob, &places[now]);
+    for (size_t i = 0; i < value.len; i++, now = 1 - now)
+        if (!glob_walk_step(glob, &places[now], (uint8_t)value.data[i], &places[1 - now]))
+            return;
+    glob_walk_mark(glob, &places[now], marks);
+    for (unsigned byte = 0; byte < 256; byte++) {
+        if ((marks[byte / 64] >> (byte % 64) & 1) != 0 || byte == '/' || byte == ':' || byte == '@')
+            continue;
+        if (!glob_walk_step(glob, &places[now], (uint8_t)byte, &other))
+            assert_memory_equal(&other, &(struct glob_places){ 0 }, sizeof(other));
+        if (has_first)
+            assert_memory_equal(&other, &first, sizeof(other));
+        first = other;
+        has_first = true;
+    }
+}
+
+static void walking_a_pattern_byte_by_byte_matches(void **state)
+{
+    static const char *const pattern_pieces[] = { "a", "b", "/", ":", "@", "*", "**", "{x}", "a" };
+    static const char *const value_pieces[] = { "a", "b", "a", "/", ":", "@" };
+    uint32_t seed = 4242;
+
+    (void)state;
+    for (size_t i = 0; i < 20000; i++) {
+        char pattern[64];
+        char value[64];
+        const char *problem = NULL;
+        struct glob glob;
+
+        make_text(&seed, pattern_pieces, COUNT(pattern_pieces), 7, pattern, sizeof(pattern));
+        make_text(&seed, value_pieces, COUNT(value_pieces), 8, value, sizeof(value));
+        if (!glob_compile(str_from(pattern), arena, &glob, &problem))
+            continue;
+        if (walks(&glob, str_from(value)) != glob_match(&glob, str_from(value)))
+            fail_msg("pattern '%s' value '%s'", pattern, value);
+        if (i % 20 == 0)
+            check_marks(&glob, str_from(value));
+    }
+}
+
+static void a_pattern_of_256_bytes_is_walked_to_its_end(void **state)
+{
+    char text[256];
+    struct glob glob;
+
+    (void)state;
+    memset(text, 'a', sizeof(text));
+    glob = compile((struct str){ text, sizeof(text) });
+    assert_true(walks(&glob, (struct str){ text, 256 }));
+    assert_false(walks(&glob, (struct str){ text, 255 }));
+    text[255] = '*';
+    glob = compile((struct str){ text, sizeof(text) });
+    assert_true(walks(&glob, (struct str){ text, 255 }));
+    assert_true(walks(&glob, (struct str){ text, 256 }));
+    assert_false(walks(&glob, (struct str){ text, 254 }));
+}
+
+static void a_pattern_is_filled_where_there_is_room(void **state)
+{
+    struct glob glob = compile(STR("refs/*/{pr}/**"));
+    char out[64];
+
+    (void)state;
+    assert_int_equal(glob_fill(&glob, STR("x"), STR("17"), out, sizeof(out)), 11);
+    assert_memory_equal(out, "refs/x/17/x", 11);
+    assert_int_equal(glob_fill(&glob, STR(""), STR(""), out, sizeof(out)), 7);
+    assert_int_equal(glob_fill(&glob, STR("x"), STR("17"), out, 11), 11);
+    assert_int_equal(glob_fill(&glob, STR("x"), STR("17"), out, 10), 0);
+}
+
 static void what_is_remembered_put_back_gives_the_value(void **state)
 {
     static const char *const value_pieces[] = { "a", "b", "-", "a" };
@@ -315,6 +412,9 @@ int main(void)
         cmocka_unit_test(names_are_remembered),
         cmocka_unit_test(nothing_is_remembered_of_a_value_that_does_not_fit),
         cmocka_unit_test(random_patterns_match_as_the_definition_says),
+        cmocka_unit_test(walking_a_pattern_byte_by_byte_matches),
+        cmocka_unit_test(a_pattern_of_256_bytes_is_walked_to_its_end),
+        cmocka_unit_test(a_pattern_is_filled_where_there_is_room),
         cmocka_unit_test(what_is_remembered_put_back_gives_the_value),
         cmocka_unit_test(a_hostile_value_costs_no_more_than_its_length),
     };

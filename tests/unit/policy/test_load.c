@@ -384,11 +384,11 @@ static void a_set_has_at_most_10000_values(void **state)
     assert_refused(loading, "at most 10000 values");
 }
 
-static void a_pipeline_has_at_most_100_stages(void **state)
+static void a_pipeline_has_at_most_256_stages(void **state)
 {
     struct loading *loading = *state;
 
-    for (size_t count = 100; count <= 101; count++) {
+    for (size_t count = 256; count <= 257; count++) {
         OWNED(buf_release) struct buf text = { 0 };
 
         buf_init(&text, YAML_BYTES_MAX);
@@ -396,14 +396,14 @@ static void a_pipeline_has_at_most_100_stages(void **state)
         for (size_t i = 0; i < count; i++)
             buf_printf(&text, "  s%zu: { kind: build }\n", i);
         world_write(loading->folder, "p.yaml", text.data);
-        if (count == 101)
+        if (count == 257)
             break;
         assert_true(load(loading));
-        assert_int_equal(policy_stage_count(loading->policy), 100);
+        assert_int_equal(policy_stage_count(loading->policy), 256);
         policy_unref(loading->policy);
         loading->policy = NULL;
     }
-    assert_refused(loading, "1 to 100 stages");
+    assert_refused(loading, "1 to 256 stages");
 }
 
 static void a_file_has_at_most_1000_tests(void **state)
@@ -464,9 +464,47 @@ static void owners_have_at_most_256_bytes(void **state)
     assert_refused(loading, "1 to 256 bytes");
 }
 
+/* The fields of the only grant of the only stage of a pipeline. */
+static const json_t *fields_of(const struct policy *policy, size_t pipeline)
+{
+    return policy_stage_at(policy, pipeline)->grants[0].fields;
+}
+
+/* In one thread: what comes for the second time is kept for those that follow. */
+static void what_grants_of_several_files_say_alike_is_kept_once(void **state)
+{
+    OWNED(policy_unref) struct policy *policy = NULL;
+    char folder[64];
+
+    (void)state;
+    world_make_folder(folder);
+    for (size_t i = 0; i < 6; i++) {
+        char name[16];
+        char text[512];
+
+        (void)snprintf(name, sizeof(name), "%zu.yaml", i);
+        (void)snprintf(text, sizeof(text),
+                       "pipeline: p%zu\nowner: me\nidentity: { issuer: github, repository_id: "
+                       "\"%zu\" }\nstages: { a: { kind: deploy, environment: production, grants: { "
+                       "g: { ssh: { target: fleet, principals: [a, %s] } } } } }\n",
+                       i, i, i == 5 ? "other" : "b");
+        world_write(folder, name, text);
+    }
+    policy = world_load(folder);
+    world_remove(folder);
+    assert_ptr_not_equal(fields_of(policy, 0), fields_of(policy, 1));
+    for (size_t i = 2; i < 5; i++)
+        assert_ptr_equal(fields_of(policy, i), fields_of(policy, 1));
+    assert_ptr_not_equal(fields_of(policy, 5), fields_of(policy, 1));
+    assert_ptr_equal(json_object_get(fields_of(policy, 5), "target"),
+                     json_object_get(fields_of(policy, 1), "target"));
+    assert_true(json_equal(fields_of(policy, 0), fields_of(policy, 4)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_grants_of_several_files_say_alike_is_kept_once),
         cmocka_unit_test_setup_teardown(a_folder_of_good_files_loads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_folder_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_is_not_there_is_an_error_of_its_own, set_up,
@@ -496,7 +534,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_file_has_at_most_1_mib, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limits_hold_at_and_past, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_set_has_at_most_10000_values, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_pipeline_has_at_most_100_stages, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_pipeline_has_at_most_256_stages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_has_at_most_1000_tests, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_have_their_longest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(owners_have_at_most_256_bytes, set_up, tear_down),

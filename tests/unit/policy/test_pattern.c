@@ -83,13 +83,27 @@ static void globs_stay_between_their_separators(void **state)
         { "*", "a/b", false },
         { "*", "a:b", false },
         { "*", "a@b", false },
-        { "**", "a@b", false },
+        { "**", "a@b", true },
+        { "kube-system/**", "kube-system/a@b", true },
         { "kube-system/**", "kube-public/*", false },
         { "*/x", "a/b/*", false },
     };
 
     (void)state;
     check_pairs(pairs, COUNT(pairs), POLICY_MATCHING_GLOB);
+}
+
+static void case_counts_where_the_kind_says_so(void **state)
+{
+    static const struct pair pairs[] = {
+        { "teams/*/Admin", "teams/payments/admin", true },
+        { "admin", "ADMIN", true },
+        { "admi?", "admin", false },
+        { "*", "A/B", false },
+    };
+
+    (void)state;
+    check_pairs(pairs, COUNT(pairs), POLICY_MATCHING_GLOB_ANY_CASE);
 }
 
 static void a_hole_is_every_text_that_can_fill_it(void **state)
@@ -177,7 +191,7 @@ static bool fits(const char *pattern, const char *name, enum policy_matching mat
     if (*pattern == '*') {
         if (fits(pattern + (is_long ? 2 : 1), name, matching))
             return true;
-        if (*name == '\0' || (!is_aws && *name == '@') || (!is_aws && !is_long && *name == '/'))
+        if (*name == '\0' || (!is_aws && !is_long && (*name == '/' || *name == '@')))
             return false;
         return fits(pattern, name + 1, matching);
     }
@@ -265,16 +279,156 @@ static void random_patterns_meet_where_a_name_fits_both(void **state)
     assert_in_range(met_count, RUNS / 10, RUNS - RUNS / 10);
 }
 
+/* ---- covering ---- */
+
+#define OTHERS_MAX 3
+
+static bool is_covered(const char *text, const char *const *texts, size_t count,
+                       enum policy_matching matching)
+{
+    OWNED(arena_free) struct arena *arena = arena_new((size_t)1024 * 1024);
+    struct pattern others[OTHERS_MAX];
+    struct pattern pattern;
+    const char *problem;
+
+    assert_true(pattern_compile(str_from(text), matching, arena, &pattern, &problem));
+    for (size_t i = 0; i < count; i++)
+        assert_true(pattern_compile(str_from(texts[i]), matching, arena, &others[i], &problem));
+    return pattern_is_covered(&pattern, others, count);
+}
+
+struct covering {
+    const char *pattern;
+    const char *others[OTHERS_MAX];
+    bool is_covered;
+};
+
+static void check_coverings(const struct covering *rows, size_t count,
+                            enum policy_matching matching)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t others = 0;
+
+        while (others < OTHERS_MAX && rows[i].others[others] != NULL)
+            others++;
+        if (is_covered(rows[i].pattern, rows[i].others, others, matching) != rows[i].is_covered)
+            fail_msg("row %zu: '%s'", i, rows[i].pattern);
+    }
+}
+
+static void a_pattern_is_covered_where_others_have_all_its_names(void **state)
+{
+    static const struct covering aws[] = {
+        { "s3:PutObject", { "s3:PutObject" }, true },
+        { "s3:PutObject", { "S3:putobject" }, true },
+        { "s3:PutObject", { "s3:*" }, true },
+        { "s3:Put*", { "s3:P*" }, true },
+        { "s3:Get??", { "s3:Get*" }, true },
+        { "*", { "**" }, true },
+        { "a?", { "a*", "b*" }, true },
+        { "a*", { "a", "a?*" }, true },
+        { "s3:${x}", { "s3:*" }, true },
+        { "${x}", { "${y}" }, true },
+        { "s3:*", { "s3:PutObject" }, false },
+        { "s3:*", { "s3:Get*", "s3:Put*" }, false },
+        { "*", { "?*" }, false },
+        { "a*", { "a", "a?" }, false },
+        { "s3:PutObject", { "s3:GetObject" }, false },
+        { "s3:PutObject", { NULL }, false },
+        { "s3:${x}", { "s3:a*" }, false },
+        { "s3:${x}", { "s3:${y}a" }, false },
+        { "s3:*", { "s3:${x}" }, false },
+    };
+    static const struct covering globs[] = {
+        { "a/b", { "a/*" }, true },
+        { "a/*", { "a/**" }, true },
+        { "*", { "**" }, true },
+        { "a-${x}", { "a-*" }, true },
+        { "${x}-${y}", { "*" }, true },
+        { "a/**", { "a/*" }, false },
+        { "a/${x}", { "a/b*", "a/c*" }, false },
+        { "**", { "*", "*/*" }, false },
+        { "a-*", { "a-${x}" }, false },
+        { "root", { "ROOT" }, false },
+    };
+
+    (void)state;
+    check_coverings(aws, COUNT(aws), POLICY_MATCHING_AWS);
+    check_coverings(globs, COUNT(globs), POLICY_MATCHING_GLOB);
+}
+
+static void what_takes_too_long_counts_as_not_covered(void **state)
+{
+    static char long_text[PATTERN_LEN_MAX + 1];
+    static char wild_text[PATTERN_LEN_MAX + 1];
+    const char *others[] = { wild_text };
+
+    (void)state;
+    memset(long_text, 'a', PATTERN_LEN_MAX);
+    memset(wild_text, '*', PATTERN_LEN_MAX);
+    assert_true(is_covered(long_text, others, 1, POLICY_MATCHING_AWS));
+    for (size_t i = 0; i < PATTERN_LEN_MAX; i++) {
+        long_text[i] = "*?ab"[i % 4];
+        wild_text[i] = "*ab?"[i % 4];
+    }
+    assert_false(is_covered(long_text, others, 1, POLICY_MATCHING_AWS));
+}
+
+static bool have_all_names(const char *pattern, const char *const *others, size_t count,
+                           enum policy_matching matching)
+{
+    char name[NAME_LEN_MAX + 1] = "";
+
+    do {
+        bool is_had = !fits(pattern, name, matching);
+
+        for (size_t i = 0; i < count && !is_had; i++)
+            is_had = fits(others[i], name, matching);
+        if (!is_had)
+            return false;
+    } while (next_name(name));
+    return true;
+}
+
+static void random_patterns_are_covered_where_no_name_is_left(void **state)
+{
+    size_t covered_count = 0;
+
+    (void)state;
+    for (size_t i = 0; i < RUNS; i++) {
+        enum policy_matching matching = i % 2 == 0 ? POLICY_MATCHING_AWS : POLICY_MATCHING_GLOB;
+        char texts[OTHERS_MAX][8];
+        const char *const others[] = { texts[0], texts[1], texts[2] };
+        size_t count = draw(OTHERS_MAX + 1);
+        char pattern[8];
+        bool expected;
+
+        draw_pattern(pattern, matching);
+        for (size_t k = 0; k < count; k++)
+            draw_pattern(texts[k], matching);
+        expected = have_all_names(pattern, others, count, matching);
+        covered_count += expected;
+        if (is_covered(pattern, others, count, matching) != expected)
+            fail_msg("'%s' by %zu: '%s' '%s' '%s' %d", pattern, count, texts[0], texts[1], texts[2],
+                     expected);
+    }
+    assert_in_range(covered_count, RUNS / 10, RUNS - RUNS / 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(actions_of_aws_meet_as_aws_reads_them),
         cmocka_unit_test(globs_stay_between_their_separators),
+        cmocka_unit_test(case_counts_where_the_kind_says_so),
         cmocka_unit_test(a_hole_is_every_text_that_can_fill_it),
         cmocka_unit_test(a_hole_takes_64_bytes_and_no_more),
         cmocka_unit_test(one_character_is_all_of_its_bytes),
         cmocka_unit_test(a_pattern_has_1_to_2048_bytes),
         cmocka_unit_test(random_patterns_meet_where_a_name_fits_both),
+        cmocka_unit_test(a_pattern_is_covered_where_others_have_all_its_names),
+        cmocka_unit_test(what_takes_too_long_counts_as_not_covered),
+        cmocka_unit_test(random_patterns_are_covered_where_no_name_is_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

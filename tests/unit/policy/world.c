@@ -97,12 +97,82 @@ static const struct claim_danger danger_rows[] = {
 };
 const struct claim_dangers test_dangers = { danger_rows, COUNT(danger_rows) };
 
+/* What fill_github() copies. */
+static const struct claim_copy github_copy_rows[] = {
+    { "repository_id", "repository_id", CLAIM_FORM_NONE },
+    { "ref", "ref", CLAIM_FORM_NONE },
+    { "environment", "environment", CLAIM_FORM_NONE },
+    { "actor", "actor", CLAIM_FORM_NONE },
+    { "event", "event_name", CLAIM_FORM_NONE },
+};
+static const struct claim_copies github_copies = { github_copy_rows, COUNT(github_copy_rows) };
+
+/* An issuer whose facts are copied in every form, and a danger that a fact can make harmless. */
+static const struct claim forge_claims[] = {
+    { "project_id", CLAIM_STRING, CLAIM_ID },
+    { "number", CLAIM_INTEGER, 0 },
+    { "branch", CLAIM_STRING, 0 },
+    { "trigger", CLAIM_STRING, 0 },
+    { "/run/actor", CLAIM_STRING, CLAIM_OPTIONAL },
+    { "pool", CLAIM_STRING, CLAIM_OPTIONAL },
+    { "is_safe", CLAIM_BOOLEAN, CLAIM_OPTIONAL },
+};
+
+static const struct claim_word forge_word_rows[] = {
+    { "pool", "hosted", "runner", "hosted" },
+    { "pool", "a", "runner", "a" },
+    { "pool", "b", "runner", "a" },
+    { "is_safe", "true", "ref_protected", "true" },
+    { "is_safe", "false", "ref_protected", "false" },
+};
+static const struct claim_words forge_words = { forge_word_rows, COUNT(forge_word_rows) };
+
+static const struct claim_copy forge_copy_rows[] = {
+    { "repository_id", "project_id", CLAIM_FORM_UNKNOWN },
+    { "environment", "number", CLAIM_FORM_NUMBER },
+    { "ref", "branch", CLAIM_FORM_NONE },
+    { "event", "trigger", CLAIM_FORM_UNKNOWN },
+    { "actor", "/run/actor", CLAIM_FORM_UNKNOWN },
+};
+static const struct claim_copies forge_copies = { forge_copy_rows, COUNT(forge_copy_rows) };
+
+static const struct claim_danger forge_danger_rows[] = {
+    { "trigger", "merge", "ci.event", "merge", "ci.fork" },
+};
+static const struct claim_dangers forge_dangers = { forge_danger_rows, COUNT(forge_danger_rows) };
+
+static bool fill_forge(const json_t *claims, json_t *ci)
+{
+    bool is_good = true;
+
+    for (size_t i = 0; i < COUNT(ci_rows) && is_good; i++)
+        is_good = json_put(ci, ci_rows[i].name, json_null());
+    return is_good && claim_copies_put(&forge_copies, claims, ci) &&
+           claim_words_put(&forge_words, &ci_facts, claims, ci);
+}
+
+#define CLAIMS_OF(rows)                                                                            \
+    {                                                                                              \
+        (rows), COUNT(rows)                                                                        \
+    }
+
 static const struct policy_issuer issuers[] = {
-    { { "github", 6 }, { github_claims, COUNT(github_claims) }, fill_github, &test_dangers },
-    { { "gitlab", 6 }, { gitlab_claims, COUNT(gitlab_claims) }, NULL, NULL },
-    { { "old-ci", 6 }, { old_ci_claims, COUNT(old_ci_claims) }, NULL, NULL },
-    { { "cluster", 7 }, { cluster_claims, COUNT(cluster_claims) }, NULL, NULL },
-    { { "nameless", 8 }, { nameless_claims, COUNT(nameless_claims) }, NULL, NULL },
+    { .name = { "github", 6 },
+      .claims = CLAIMS_OF(github_claims),
+      .fill_ci = fill_github,
+      .dangers = &test_dangers,
+      .copies = &github_copies,
+      .tells_who_started = true },
+    { .name = { "gitlab", 6 }, .claims = CLAIMS_OF(gitlab_claims) },
+    { .name = { "old-ci", 6 }, .claims = CLAIMS_OF(old_ci_claims) },
+    { .name = { "cluster", 7 }, .claims = CLAIMS_OF(cluster_claims) },
+    { .name = { "nameless", 8 }, .claims = CLAIMS_OF(nameless_claims) },
+    { .name = { "forge", 5 },
+      .claims = CLAIMS_OF(forge_claims),
+      .fill_ci = fill_forge,
+      .dangers = &forge_dangers,
+      .copies = &forge_copies,
+      .words = &forge_words },
 };
 
 static void check_jwt(const struct yaml_reader *reader, const struct policy_grant_view *grant)
@@ -121,6 +191,59 @@ static void check_ssh(const struct yaml_reader *reader, const struct policy_gran
                             "a certificate has principals");
 }
 
+/* Texts of a field, one or several. */
+static bool list_texts(const json_t *value, struct arena *arena, struct str **list, size_t *count)
+{
+    size_t max = json_is_array(value) ? json_array_size(value) : 1;
+
+    *list = arena_alloc_array(arena, max, sizeof(**list));
+    for (size_t i = 0; *list != NULL && value != NULL && i < max; i++)
+        (*list)[(*count)++] = json_str(json_is_array(value) ? json_array_get(value, i) : value);
+    return *list != NULL;
+}
+
+/* The audience; nobody shares a subject. */
+static bool jwt_gives(const struct policy_grant_view *grant, struct arena *arena,
+                      struct policy_given *given)
+{
+    return list_texts(json_object_get(grant->fields, "audience"), arena, &given->names,
+                      &given->name_count);
+}
+
+/* The logins; as principals, those of the target. */
+static bool ssh_gives(const struct policy_grant_view *grant, struct arena *arena,
+                      struct policy_given *given)
+{
+    const json_t *principals = json_object_get(grant->fields, "principals");
+
+    if (!list_texts(principals, arena, &given->names, &given->name_count) ||
+        !list_texts(principals, arena, &given->principals, &given->principal_count))
+        return false;
+    for (size_t i = 0; i < given->principal_count; i++) {
+        given->principals[i] = arena_printf(arena, STR_FMT "@ca", STR_ARG(given->names[i]));
+        if (given->principals[i].data == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* The actions of `allow`, everything without; the role, and "arn:aws:iam::ACCOUNT:role/..." */
+static bool aws_gives(const struct policy_grant_view *grant, struct arena *arena,
+                      struct policy_given *given)
+{
+    struct str role = json_str(json_object_get(grant->fields, "role"));
+    const json_t *allow = json_object_get(grant->fields, "allow");
+
+    given->is_everything = allow == NULL;
+    if (role.len > 0 && !list_texts(json_object_get(grant->fields, "role"), arena,
+                                    &given->principals, &given->principal_count))
+        return false;
+    for (size_t i = 0; i < 4; i++)
+        (void)str_cut(role, ':', &given->account, &role);
+    (void)str_cut(role, ':', &given->account, &role);
+    return allow == NULL || list_texts(allow, arena, &given->names, &given->name_count);
+}
+
 static void check_nothing(const struct yaml_reader *reader, const struct policy_grant_view *grant)
 {
     (void)reader;
@@ -134,6 +257,7 @@ static const struct policy_grant_kind jwt = {
     .ttl_max_s = 3600,
     .check = check_jwt,
     .fields_with_holes = (const char *const[]){ "scope", "claims", NULL },
+    .gives = jwt_gives,
 };
 
 static const struct policy_grant_kind ssh = {
@@ -144,6 +268,7 @@ static const struct policy_grant_kind ssh = {
     .ttl_max_s = 3600,
     .check = check_ssh,
     .fields_with_holes = (const char *const[]){ "principals", "force_command", NULL },
+    .gives = ssh_gives,
 };
 
 static const struct policy_grant_kind aws = {
@@ -153,9 +278,12 @@ static const struct policy_grant_kind aws = {
     .ttl_min_s = 900,
     .ttl_max_s = 43200,
     .check = check_nothing,
+    .fields_with_holes = (const char *const[]){ "role", "allow", NULL },
+    .matching = POLICY_MATCHING_AWS,
+    .gives = aws_gives,
 };
 
-/* A kind whose floor is above the default. */
+/* A kind whose floor is above the default, and that cannot say what it gives. */
 static const struct policy_grant_kind slow = {
     .name = "slow",
     .fields = (const char *const[]){ NULL },
@@ -199,13 +327,22 @@ const struct policy_world test_world = {
 
 #define DIAGNOSTICS_BYTES ((size_t)4 * 1024 * 1024)
 
+const struct policy_world *world_catalog(void)
+{
+    static struct policy_world catalog;
+
+    catalog = test_world;
+    catalog.is_catalog = true;
+    return &catalog;
+}
+
 /* Load, and write what was said into `said`. */
-static struct policy *load(const char *folder, struct buf *said)
+static struct policy *load(const char *folder, const struct policy_world *world, struct buf *said)
 {
     OWNED(arena_free) struct arena *arena = arena_new(DIAGNOSTICS_BYTES);
     struct diagnostics diagnostics;
     const struct policy_load_options options = { .folder = folder,
-                                                 .world = &test_world,
+                                                 .world = world,
                                                  .diagnostics = &diagnostics };
     struct policy *policy = NULL;
     struct error error = { 0 };
@@ -219,28 +356,43 @@ static struct policy *load(const char *folder, struct buf *said)
     return policy;
 }
 
-struct policy *world_load(const char *folder)
+static struct policy *load_good(const char *folder, const struct policy_world *world)
 {
     OWNED(buf_release) struct buf said = { 0 };
     struct policy *policy;
 
     buf_init(&said, DIAGNOSTICS_BYTES);
-    policy = load(folder, &said);
+    policy = load(folder, world, &said);
     if (policy == NULL)
         fail_msg("%s", said.data);
     return policy;
 }
 
-struct policy *world_load_text(const char *text)
+static struct policy *load_text(const char *text, const struct policy_world *world)
 {
     struct policy *policy;
     char folder[64];
 
     world_make_folder(folder);
     world_write(folder, "policy.yaml", text);
-    policy = world_load(folder);
+    policy = load_good(folder, world);
     world_remove(folder);
     return policy;
+}
+
+struct policy *world_load(const char *folder)
+{
+    return load_good(folder, &test_world);
+}
+
+struct policy *world_load_text(const char *text)
+{
+    return load_text(text, &test_world);
+}
+
+struct policy *world_load_planned(const char *text)
+{
+    return load_text(text, world_catalog());
 }
 
 bool world_refuses(const char *text, const char *fragment)
@@ -252,7 +404,7 @@ bool world_refuses(const char *text, const char *fragment)
     buf_init(&said, DIAGNOSTICS_BYTES);
     world_make_folder(folder);
     world_write(folder, "policy.yaml", text);
-    policy = load(folder, &said);
+    policy = load(folder, &test_world, &said);
     world_remove(folder);
     if (policy == NULL && strstr(said.data, fragment) != NULL)
         return true;
