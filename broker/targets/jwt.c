@@ -325,6 +325,7 @@ static enum progress jwt_mint(struct mint *mint, struct error *error)
 
 static const char *const fields[] = { "audience", "scope", "claims", NULL };
 static const char *const fields_with_holes[] = { "claims", NULL };
+static const char *const fields_told[] = { "audience", "scope", NULL };
 
 const struct target_kind target_jwt = {
     .grant = {
@@ -337,6 +338,7 @@ const struct target_kind target_jwt = {
         .matching = POLICY_MATCHING_GLOB,
         .gives = gives,
         .revocation = POLICY_REVOKED_BY_EXPIRY,
+        .fields_told = fields_told,
     },
     .is_local = true,
     .mint = jwt_mint,

@@ -19,12 +19,14 @@ struct error;
 struct keys;
 struct target_kind;
 struct upstream;
+struct workers;
 
 /** What every target works with. */
 struct target_tools {
     struct keys *keys;
-    struct upstream *upstream;
-    struct str issuer; /* our own issuer URL */
+    struct upstream *upstream; /* requests by HTTP */
+    struct workers *workers;   /* calls that block, and RSA: base/workers.h */
+    struct str issuer;         /* our own issuer URL */
 };
 
 /** A configured target. Immutable after configuration. */
@@ -34,7 +36,9 @@ struct target {
     struct str environment;
     const struct str *tenants;
     size_t tenant_count;
-    void *settings; /* the kind's own, in the configuration's arena */
+    void *settings;       /* the kind's own, in the configuration's arena */
+    bool removes_orphans; /* `orphans: remove`: what a sweep finds and no lease owns is ended */
+    bool is_catalog;      /* read where there is no broker: `own_settings` are not there */
 };
 
 /**
@@ -51,8 +55,12 @@ struct mint {
     const uint8_t *subject_token_sha256; /* what a key's proof signs; SHA256_LEN bytes */
     struct str stage;                    /* full id */
     struct str lease;
+    struct str attempt;      /* what tells the mints of a lease apart; empty: its first */
     struct str run;          /* ci.run, or empty */
     struct str repository;   /* ci.repository, or empty */
+    const json_t *ci;        /* all facts, ci.* */
+    struct str ci_issuer;    /* URL of who says them */
+    struct str ci_subject;   /* its token's `sub`; empty where that may name a person */
     struct str scope;        /* of a jwt grant, narrowed; empty: all of the grant's */
     const char *thumbprint;  /* of the proof key: binds tokens (cnf.jkt); NULL: none */
     const char *certificate; /* SHA-256 of the client's: binds them too (cnf.x5t#S256) */
@@ -66,9 +74,95 @@ struct mint {
 
     json_t *credential; /* what the caller gets: secret; a new object, the conductor's */
     json_t *record;     /* what the ledger gets: `id`, and what else identifies it; likewise */
+    /*
+     * What `revoke` will need besides the record, or NULL: secret, likewise; kept sealed beside the
+     * entry until the lease has ended. Also set where `may_exist` is and it can be looked for.
+     */
+    json_t *handle;
     int64_t expires_s;
     bool may_exist; /* it failed, but the credential may have been made */
     void *state;    /* the kind's, while it waits */
+};
+
+#define TARGET_HANDLE_MAX ((size_t)4096) /* bytes of a mint's `handle` as JSON */
+
+/**
+ * A credential that is to be ended at its target before its time.
+ *
+ * Threads: confined to who ends leases
+ */
+struct revocation {
+    const struct target_tools *tools;
+    const struct target *target; /* as it is configured now; NULL where the kind takes none */
+    struct str stage;            /* full id */
+    struct str lease;
+    struct str grant;
+    /* As the ledger has it: with `id`, unless its mint is unknown, and `attempt`, unless empty. */
+    const json_t *record;
+    const json_t *handle; /* as the mint gave it; NULL: it gave none */
+    int64_t expires_s;    /* of the credential */
+    int64_t now_s;
+    struct arena *arena;
+    struct waker waker;
+    void *state; /* the kind's, while it waits */
+};
+
+#define SWEEP_FOUND_MAX 1000
+
+/** Something that exists at a target and was made by this broker: which lease it is of, and how. */
+struct sweep_found {
+    struct str lease; /* ID_LEN characters */
+    json_t *record;   /* as a mint's: what is told of an orphan; `id` */
+    json_t *handle;   /* as a mint's, for `revoke`; NULL: none is needed */
+};
+
+/**
+ * Looking for what exists at a target. What it lists is bounded: the oldest SWEEP_FOUND_MAX, and
+ * `is_complete` says whether that was all.
+ *
+ * Threads: confined to who sweeps
+ * Owns:    records and handles are references of the sweep's owner
+ */
+struct sweep {
+    const struct target_tools *tools;
+    const struct target *target;
+    int64_t now_s;
+    struct arena *arena;
+    struct waker waker;
+    void *state; /* the kind's, while it waits */
+
+    struct sweep_found *found; /* in the arena */
+    size_t found_count;
+    bool is_complete;
+};
+
+/** A certificate that was revoked before its end: of any kind and CA, from the ledger. */
+struct target_revoked {
+    struct str ca; /* as mints record it */
+    struct str id;
+    int64_t revoked_s;
+};
+
+/** A file for whoever checks credentials of a target: which of them not to take any more. */
+struct target_list {
+    struct str path; /* where it is served: "/krl/fleet" */
+    const char *content_type;
+    struct str bytes;
+};
+
+#define TARGET_LISTS_MAX 32
+
+/** The making of a target's lists. Threads: confined */
+struct target_listing {
+    const struct target *target;
+    const struct target_revoked *revoked; /* each once, of those that have not ended */
+    size_t revoked_count;
+    uint64_t size; /* entries of the log that they follow from: grows */
+    int64_t now_s;
+    struct arena *arena;
+
+    struct target_list lists[TARGET_LISTS_MAX];
+    size_t list_count;
 };
 
 /**
@@ -78,7 +172,13 @@ struct mint {
 struct target_kind {
     struct policy_grant_kind grant; /* its name is the `type` in broker.yaml too */
     const char *const *settings;    /* its own keys in broker.yaml, ended by NULL */
-    bool is_local;                  /* signed by us: no request leaves */
+    /* Those of them that no catalog may have: secrets, and what is of the broker's machine. */
+    const char *const *own_settings;
+    bool is_local; /* signed by us: no request leaves */
+    /* The member of an answer that names grants of the kind whose details are missing; NULL: none
+     * are taken. "grants_needing_keys": a public key and its proof; "grants_needing_csrs": a
+     * certificate request. */
+    const char *needing;
     /** Read the settings; report through the reader. NULL where there are none. */
     bool (*configure)(const struct yaml_reader *reader, const json_t *node, struct arena *arena,
                       struct target *target);
@@ -92,13 +192,53 @@ struct target_kind {
      */
     bool (*check_details)(struct mint *mint, struct error *error);
     /**
-     * Make the credential. A local kind never waits. A remote one may; it is entered again after
-     * its waker. What came back is checked against what was asked: longer or wider is a failure.
+     * Begin `record` with what `revoke` must know where nobody hears of the outcome: before the
+     * intent is recorded, which has it. NULL: it follows from lease, grant and attempt.
+     *
+     * Errors: ERROR_MINT (the fields, filled in, are none), ERROR_MEMORY
+     */
+    bool (*intend)(struct mint *mint, struct error *error);
+    /** Whether this mint is one that is `needing`: where a grant's fields decide it. NULL: all. */
+    bool (*is_needing)(const struct mint *mint);
+    /**
+     * Make the credential; NULL where the kind is planned. A local kind never waits. A remote one
+     * may; it is entered again after its waker. What came back is checked against what was asked:
+     * longer or wider is a failure.
      *
      * Errors: ERROR_DETAILS, ERROR_SCOPE, ERROR_MINT, ERROR_MINT_UNKNOWN (`may_exist` is set),
      *         ERROR_MEMORY, ERROR_CRYPTO
      */
     enum progress (*mint)(struct mint *mint, struct error *error);
+    /**
+     * End a credential at its target; NULL where that cannot be done (`grant.revocation` says so,
+     * and `explain`, `who-can` and answers tell it). It may be asked several times, also of what is
+     * gone already, never was (a mint whose outcome is unknown) or has expired: that is done.
+     * Waiting is as with `mint`.
+     *
+     * Errors: ERROR_MINT (refused or not reached: it is tried again), ERROR_MEMORY
+     */
+    enum progress (*revoke)(struct revocation *revocation, struct error *error);
+    /**
+     * Whether what this mint makes is to be ended by `revoke`: where a grant's fields decide it.
+     * NULL: all of the kind, if there is `revoke`.
+     */
+    bool (*is_revocable)(const struct mint *mint);
+    /* Nothing of a credential is left at its target once it has expired: `revoke` is not asked. */
+    bool is_gone_by_expiry;
+    /**
+     * Look for what exists at the target and is ours, whatever lease it is of. NULL: it cannot be
+     * looked for. Waiting is as with `mint`.
+     *
+     * Errors: ERROR_MINT, ERROR_MEMORY
+     */
+    enum progress (*sweep)(struct sweep *sweep, struct error *error);
+    /**
+     * Make the lists that a target's revoked certificates stand in. NULL: nothing is listed. What
+     * such a kind records has `ca` and `id`, and its `revoke` is target_revoke_by_list().
+     *
+     * Errors: ERROR_MINT (its CA is not loaded), ERROR_LIMIT, ERROR_MEMORY, ERROR_CRYPTO
+     */
+    bool (*list)(struct target_listing *listing, struct error *error);
 };
 
 /** All kinds, and the policy language's view of them. */
@@ -109,3 +249,12 @@ const struct target_kind *target_kind_find(struct str name);
 const struct policy_grant_kind *const *target_grant_kinds(void);
 /** The kind that a grant row belongs to. */
 const struct target_kind *target_kind_of(const struct policy_grant_kind *grant);
+
+/**
+ * How what a mint makes, or is to make, can be ended before its time: in fact, whatever its kind
+ * says of itself.
+ */
+enum policy_revocation target_revocation(const struct target_kind *kind, const struct mint *mint);
+
+/** "now", "name" or "expiry": as entries and answers have it. */
+const char *target_revocation_name(enum policy_revocation revocation);

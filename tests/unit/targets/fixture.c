@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "base/yaml.h"
 #include "tests/test.h"
@@ -95,6 +96,95 @@ const char *fixture_check(struct fixture *fixture, const char *kind, const char 
     return first_message(fixture, &diagnostics);
 }
 
+void fixture_check_all(struct fixture *fixture, const char *kind, const struct fixture_case *cases,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *expected = cases[i].message;
+        const char *message = fixture_check(fixture, kind, cases[i].fields);
+
+        if (!message != !expected || (message && !strstr(message, expected)))
+            fail_msg("%s %s: expected %s, got %s", kind, cases[i].fields,
+                     expected ? expected : "nothing", message ? message : "nothing");
+    }
+}
+
+/* A grant with that many items. */
+static const char *fields_of(struct fixture *fixture, const char *fields, const char *item,
+                             size_t count)
+{
+    const char *at = strstr(fields, "%s");
+    struct buf text = { 0 };
+    struct str copy;
+
+    assert_non_null(at);
+    buf_init(&text, ARENA_MAX / 16);
+    buf_add(&text, (struct str){ fields, (size_t)(at - fields) });
+    for (size_t i = 0; i < count; i++) {
+        const char *number = strstr(item, "%zu");
+
+        buf_add(&text, (struct str){ item, number ? (size_t)(number - item) : strlen(item) });
+        if (number)
+            buf_printf(&text, "%zu%s", i + 1, number + strlen("%zu"));
+    }
+    buf_add_text(&text, at + strlen("%s"));
+    copy = arena_copy(fixture->arena, buf_str(&text));
+    buf_release(&text);
+    assert_non_null(copy.data);
+    return copy.data;
+}
+
+void fixture_check_limit(struct fixture *fixture, const char *kind, const char *fields,
+                         const char *item, size_t most)
+{
+    const char *message = fixture_check(fixture, kind, fields_of(fixture, fields, item, most));
+
+    if (message)
+        fail_msg("%s: %zu times '%s': %s", kind, most, item, message);
+    if (!fixture_check(fixture, kind, fields_of(fixture, fields, item, most + 1)))
+        fail_msg("%s: %zu times '%s' is one too many", kind, most + 1, item);
+}
+
+static void add_list(struct buf *text, const char *before, const struct str *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        buf_printf(text, "%s" STR_FMT, i > 0 ? ", " : before, STR_ARG(list[i]));
+}
+
+const char *fixture_gives(struct fixture *fixture, const char *kind, const char *fields,
+                          const struct policy_target *target)
+{
+    const struct policy_grant_kind *grant = &target_kind_find(str_from(kind))->grant;
+    struct policy_given given = { 0 };
+    struct policy_grant_view view = { .target = target };
+    struct buf text = { 0 };
+    struct str copy;
+
+    fixture_fields(fixture, fields);
+    view.fields = fixture->mint.fields;
+    assert_true(grant->gives(&view, fixture->arena, &given));
+    buf_init(&text, (size_t)16 * 1024);
+    buf_add_text(&text, given.is_everything ? "everything" : "");
+    add_list(&text, given.is_everything ? ": " : "", given.names, given.name_count);
+    add_list(&text, " as ", given.principals, given.principal_count);
+    add_list(&text, " in ", &given.account, given.account.len > 0);
+    copy = arena_copy(fixture->arena, buf_str(&text));
+    buf_release(&text);
+    return copy.data;
+}
+
+bool fixture_gives_nothing_without_memory(struct fixture *fixture, const char *kind,
+                                          const char *fields)
+{
+    OWNED(arena_free) struct arena *empty = arena_new(1);
+    struct policy_given given = { 0 };
+    struct policy_grant_view view = { 0 };
+
+    fixture_fields(fixture, fields);
+    view.fields = fixture->mint.fields;
+    return !target_kind_find(str_from(kind))->grant.gives(&view, empty, &given);
+}
+
 void fixture_fields(struct fixture *fixture, const char *yaml)
 {
     fixture->mint.fields = yaml_root(document_of(fixture, yaml));
@@ -114,8 +204,10 @@ void fixture_again(struct fixture *fixture)
 {
     json_decref(fixture->mint.credential);
     json_decref(fixture->mint.record);
+    json_decref(fixture->mint.handle);
     fixture->mint.credential = NULL;
     fixture->mint.record = NULL;
+    fixture->mint.handle = NULL;
     fixture->mint.state = NULL;
     fixture->mint.may_exist = false;
     fixture->error = (struct error){ 0 };

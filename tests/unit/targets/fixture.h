@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -44,6 +45,31 @@ const char *fixture_configure(struct fixture *fixture, const char *kind, const c
 
 /** Check a grant's fields, written as YAML, at load; NULL, or the first message. */
 const char *fixture_check(struct fixture *fixture, const char *kind, const char *yaml);
+
+/** A grant's fields as YAML, and the first message of their check; NULL: they are good. */
+struct fixture_case {
+    const char *fields;
+    const char *message;
+};
+
+/** Check many grants of a kind at load; the message may stand anywhere in what is said. */
+void fixture_check_all(struct fixture *fixture, const char *kind, const struct fixture_case *cases,
+                       size_t count);
+
+/**
+ * The same of one grant whose fields hold `%s`, for which stand `least` items, and one more: the
+ * former is good, the latter not. Items are numbered copies of `item`, which may hold `%zu`.
+ */
+void fixture_check_limit(struct fixture *fixture, const char *kind, const char *fields,
+                         const char *item, size_t most);
+
+/** What a grant gives: "names as principals in account", each a list; "everything" in front. */
+const char *fixture_gives(struct fixture *fixture, const char *kind, const char *fields,
+                          const struct policy_target *target);
+
+/** Whether, without memory, a kind says that it cannot say what a grant gives. */
+bool fixture_gives_nothing_without_memory(struct fixture *fixture, const char *kind,
+                                          const char *fields);
 
 /** The fields of a grant for the mint, from YAML. */
 void fixture_fields(struct fixture *fixture, const char *yaml);

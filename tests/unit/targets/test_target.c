@@ -45,7 +45,11 @@ static void every_kind_is_whole(void **state)
     for (size_t i = 0; i < target_kind_count; i++) {
         const struct target_kind *kind = target_kinds[i];
 
-        assert_non_null(kind->mint);
+        assert_true((kind->mint == NULL) == kind->grant.is_planned);
+        assert_true(kind->grant.is_planned || kind->grant.revocation != POLICY_REVOKED_NOW ||
+                    kind->revoke != NULL); /* it says no more than it can */
+        assert_true(kind->sweep == NULL || kind->revoke != NULL);
+        assert_non_null(kind->grant.gives);
         assert_non_null(kind->grant.check);
         assert_non_null(kind->grant.fields);
         assert_true(kind->grant.ttl_min_s >= 1 && kind->grant.ttl_max_s >= kind->grant.ttl_min_s);
