@@ -16,6 +16,7 @@
 #include "base/secret.h"
 #include "keys/keys.h"
 #include "targets/ssh_certificate.h"
+#include "targets/ssh_krl.h"
 #include "targets/targets_internal.h"
 
 #define CLOCK_SKEW_S 30 /* for hosts whose clocks are behind ours */
@@ -23,6 +24,7 @@
 #define SOURCES_MAX 32
 #define SOURCE_TEXT_MAX ((size_t)64)
 #define SERIAL_TEXT_MAX 24
+#define CA_BLOB_MAX ((size_t)256)
 
 static const struct text_limits principal_limits = { "principals", LETTERS_AND_DIGITS "._@:+-", 128,
                                                      32 };
@@ -62,6 +64,8 @@ static bool configure(const struct yaml_reader *reader, const json_t *node, stru
     if (!own)
         return yaml_complain(reader, node, "no memory for a target");
     target->settings = own;
+    if (target->is_catalog)
+        return true; /* the key's name is the broker's own */
     if (!yaml_require(reader, node, "key") || !yaml_get_str(reader, node, "key", &own->key))
         return false;
     if (own->key.len == 0 || own->key.len > 40 ||
@@ -377,6 +381,54 @@ static enum progress ssh_mint(struct mint *mint, struct error *error)
     return sign(mint, error) ? PROGRESS_DONE : PROGRESS_FAILED;
 }
 
+/* ---- the list of those that were revoked ---- */
+
+/* Another CA's are another list's. */
+static size_t take_serials(const struct target_listing *listing, struct str ca, uint64_t *serials)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < listing->revoked_count; i++) {
+        int64_t serial = 0;
+
+        if (str_eq(listing->revoked[i].ca, ca) && str_to_int64(listing->revoked[i].id, &serial) &&
+            serial > 0)
+            serials[count++] = (uint64_t)serial;
+    }
+    return count;
+}
+
+static bool list(struct target_listing *listing, struct error *error)
+{
+    const struct ssh_settings *own = listing->target->settings;
+    OWNED(buf_release) struct buf blob = { 0 };
+    OWNED(buf_release) struct buf bytes = { 0 };
+    uint64_t *serials =
+        arena_alloc_array(listing->arena, listing->revoked_count + 1, sizeof(*serials));
+    struct ssh_krl krl = { .version = listing->size,
+                           .now_s = listing->now_s,
+                           .comment = listing->target->name };
+    struct str ca = { 0 };
+
+    if (!own->ca)
+        return error_set(error, ERROR_MINT, "the target's CA key is not loaded");
+    buf_init(&blob, CA_BLOB_MAX);
+    buf_init(&bytes, SSH_KRL_MAX);
+    if (!serials)
+        return error_set(error, ERROR_MEMORY, "no memory for a list");
+    if (!ssh_ca_blob(own->ca, &blob, error) ||
+        !ssh_ca_fingerprint(own->ca, listing->arena, &ca, error))
+        return false;
+    krl.ca = buf_str(&blob);
+    krl.serials = serials;
+    krl.count = take_serials(listing, ca, serials);
+    if (!ssh_krl_write(&krl, &bytes, error))
+        return false;
+    return listing_add(listing, "krl", STR(""), "application/octet-stream",
+                       arena_copy(listing->arena, buf_str(&bytes))) ||
+           error_set(error, ERROR_MEMORY, "no memory for a list");
+}
+
 /*
  * The logins. A principal is a login where a CA is trusted, so that fleets with a CA each share
  * none by having a login of the same name.
@@ -385,7 +437,8 @@ static bool gives(const struct policy_grant_view *view, struct arena *arena,
                   struct policy_given *given)
 {
     const struct ssh_settings *own = view->target ? view->target->settings : NULL;
-    struct str ca = own ? own->key : view->target ? view->target->name : STR("");
+    struct str name = view->target ? view->target->name : STR("");
+    struct str ca = own && own->key.len > 0 ? own->key : name;
     struct texts logins;
 
     if (!grant_written(arena, json_object_get(view->fields, "principals"), &logins))
@@ -410,6 +463,8 @@ static const char *const fields[] = {
     "target", "principals", "force_command", "source_address", "extensions", "pin_address", NULL
 };
 static const char *const fields_with_holes[] = { "principals", "force_command", NULL };
+static const char *const fields_told[] = { "principals", NULL };
+static const char *const lists_that_give[] = { "extensions", "source_address", NULL };
 
 const struct target_kind target_ssh = {
     .grant = {
@@ -422,12 +477,19 @@ const struct target_kind target_ssh = {
         .fields_with_holes = fields_with_holes,
         .matching = POLICY_MATCHING_GLOB,
         .gives = gives,
-        .revocation = POLICY_REVOKED_BY_EXPIRY,
+        .revocation = POLICY_REVOKED_BY_NAME,
+        .fields_told = fields_told,
+        .lists_that_give = lists_that_give,
     },
     .settings = settings,
+    .own_settings = settings,
     .is_local = true,
+    .needing = "grants_needing_keys",
     .configure = configure,
     .start = start,
     .check_details = check_details,
     .mint = ssh_mint,
+    .revoke = target_revoke_by_list,
+    .is_gone_by_expiry = true,
+    .list = list,
 };

@@ -73,16 +73,15 @@ static void add_extensions(struct buf *buf, const struct texts *extensions)
     buf_add_sized(buf, buf_str(&options));
 }
 
-/* type, public key */
-static bool add_ca_key(struct buf *buf, struct key *ca, struct error *error)
+bool ssh_ca_blob(struct key *ca, struct buf *out, struct error *error)
 {
     uint8_t raw[65];
     size_t len = 0;
 
     if (!key_public_raw(ca, raw, &len, error))
         return false;
-    buf_add_sized(buf, STR(CA_TYPE));
-    buf_add_sized(buf, (struct str){ (const char *)raw, len });
+    buf_add_sized(out, STR(CA_TYPE));
+    buf_add_sized(out, (struct str){ (const char *)raw, len });
     return true;
 }
 
@@ -94,7 +93,7 @@ static bool add_body(struct buf *buf, const struct ssh_certificate *certificate,
     uint8_t nonce[NONCE_LEN];
 
     buf_init(&ca_key, buf->max);
-    if (!secret_random(nonce, sizeof(nonce), error) || !add_ca_key(&ca_key, ca, error))
+    if (!secret_random(nonce, sizeof(nonce), error) || !ssh_ca_blob(ca, &ca_key, error))
         return false;
     buf_add_sized(buf, certificate_type(certificate->key));
     buf_add_sized(buf, (struct str){ (const char *)nonce, sizeof(nonce) });
@@ -175,7 +174,7 @@ bool ssh_ca_fingerprint(struct key *ca, struct arena *arena, struct str *fingerp
     OWNED(buf_release) struct buf blob = { 0 };
 
     buf_init(&blob, 256);
-    if (!add_ca_key(&blob, ca, error))
+    if (!ssh_ca_blob(ca, &blob, error))
         return false;
     *fingerprint = ssh_fingerprint(&(struct ssh_public_key){ .blob = buf_str(&blob) }, arena);
     if (!buf_is_ok(&blob) || !fingerprint->data)

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/macros.h"
 #include "base/str.h"
 #include "keys/ssh.h"
@@ -35,6 +36,9 @@ struct ssh_certificate {
 bool ssh_certificate_sign(const struct ssh_certificate *certificate, struct key *ca,
                           struct str comment, struct arena *arena, struct str *line,
                           struct error *error) MUST_USE;
+
+/** An Ed25519 CA key as a blob (RFC 4253 6.6), appended. */
+bool ssh_ca_blob(struct key *ca, struct buf *out, struct error *error) MUST_USE;
 
 /** The SHA256: fingerprint of an Ed25519 CA key, in the arena. */
 bool ssh_ca_fingerprint(struct key *ca, struct arena *arena, struct str *fingerprint,
