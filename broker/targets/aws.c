@@ -2,26 +2,35 @@
  * Credentials of an AWS role, by AssumeRoleWithWebIdentity: the broker is an identity provider that
  * the account trusts, and signs an assertion for one role and one lease.
  *
- * A mint is entered twice. First it sends the request and waits; the upstream thread copies the
- * answer into the call's own memory and wakes the exchange. Then the answer is held against what
- * was asked. From the moment of sending until an answer says otherwise the credential may exist.
+ * A mint is entered twice, and once more where a worker signs. First it sends the request and
+ * waits; then the answer is held against what was asked. From the moment of sending until an answer
+ * says otherwise the credential may exist.
  */
+#include <string.h>
+
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "targets/aws_internal.h"
-#include "upstream/upstream.h"
+#include "targets/remote_call.h"
 
 #define AUDIENCE_DEFAULT "sts.amazonaws.com"
 #define REGION_MAX 32
 #define FORM_MAX ((size_t)64 * 1024)
-#define RESPONSE_MAX ((size_t)64 * 1024)
-#define TOTAL_TIMEOUT_MS 5000
 #define ERROR_CODE_MAX 64
+#define PACKED_WARNING_PERCENT 80 /* what is packed cannot be told before */
 #define ERROR_MESSAGE_MAX 120
 
-static const char *const settings[] = { "region", "accounts",   "endpoint",       "audience",
-                                        "ca",     "allow_http", "allow_networks", NULL };
+static const char *const settings[] = { "region",       "accounts",       "endpoint",
+                                        "audience",     "algorithm",      "ca",
+                                        "allow_http",   "allow_networks", "revoke",
+                                        "revoker_role", "iam_endpoint",   NULL };
+
+static const char *const own_settings[] = { "endpoint",   "iam_endpoint",   "ca",
+                                            "allow_http", "allow_networks", NULL };
+
+static const struct text_limits revoker_limits = { "revoker_role", AWS_NAME_CHARSET, 64, 1 };
 
 /* The target. */
 
@@ -67,19 +76,11 @@ static struct str default_endpoint(struct str region, struct arena *arena)
 static bool read_endpoint(const struct yaml_reader *reader, const json_t *node,
                           struct aws_settings *own)
 {
-    struct error error = { 0 };
-    struct str written = { 0 };
-
-    (void)yaml_get_bool(reader, node, "allow_http", &own->may_use_http);
-    if (yaml_get_str(reader, node, "endpoint", &written))
-        own->endpoint = arena_copy(reader->arena, written);
-    else
-        own->endpoint = default_endpoint(own->region, reader->arena);
+    own->endpoint = default_endpoint(own->region, reader->arena);
     if (!own->endpoint.data)
         return yaml_complain(reader, node, "no memory for a target");
-    if (written.data && !upstream_url_check(written, own->may_use_http, &error))
-        return yaml_complain(reader, json_object_get(node, "endpoint"), "%s", error.cause);
-    return true;
+    return setting_peer(reader, node, &own->peer) &&
+           setting_endpoint(reader, node, "endpoint", &own->peer, &own->endpoint);
 }
 
 static bool read_audience(const struct yaml_reader *reader, const json_t *node,
@@ -93,21 +94,39 @@ static bool read_audience(const struct yaml_reader *reader, const json_t *node,
                          "an audience has 1 to 255 bytes");
 }
 
-/* A path of the file is relative to the file's folder. */
-static bool read_ca(const struct yaml_reader *reader, const json_t *node, struct aws_settings *own)
+/* Requests to it are signed as ones for its root. */
+static bool read_iam_endpoint(const struct yaml_reader *reader, const json_t *node,
+                              struct aws_settings *own)
 {
-    struct str folder = yaml_at(reader->document, node).file;
-    struct str path;
+    const json_t *value = json_object_get(node, "iam_endpoint");
+    struct str host;
 
-    if (!yaml_get_str(reader, node, "ca", &path))
-        return true;
-    while (folder.len > 0 && folder.data[folder.len - 1] != '/')
-        folder.len--;
-    if (str_starts_with(path, STR("/")))
-        folder.len = 0;
-    own->ca_file =
-        arena_printf(reader->arena, STR_FMT STR_FMT, STR_ARG(folder), STR_ARG(path)).data;
-    return own->ca_file || yaml_complain(reader, node, "no memory for a target");
+    if (!setting_endpoint(reader, node, "iam_endpoint", &own->peer, &own->iam_endpoint))
+        return false;
+    host = str_slice(own->iam_endpoint, str_find(own->iam_endpoint, '/') + strlen("//"),
+                     own->iam_endpoint.len);
+    if (str_find(host, '/') < host.len)
+        return yaml_complain(reader, value, "expected a URL without a path");
+    return true;
+}
+
+/* How sessions are ended before they expire, if at all. */
+static bool read_revoker(const struct yaml_reader *reader, const json_t *node,
+                         struct aws_settings *own)
+{
+    static const char *const ways[] = { "role_policy", NULL };
+    const json_t *revoke = json_object_get(node, "revoke");
+    size_t way;
+
+    if ((revoke && !yaml_get_choice(reader, node, "revoke", ways, &way)) ||
+        !setting_text(reader, node, &revoker_limits, &own->revoker_role))
+        return false;
+    if (!revoke != (own->revoker_role.len == 0))
+        return yaml_complain(reader, node, "'revoke: role_policy' and 'revoker_role' go together");
+    if (!revoke && json_object_get(node, "iam_endpoint"))
+        return yaml_complain(reader, json_object_get(node, "iam_endpoint"),
+                             "IAM is asked only with 'revoke: role_policy'");
+    return read_iam_endpoint(reader, node, own);
 }
 
 static bool configure(const struct yaml_reader *yaml, const json_t *node, struct arena *arena,
@@ -115,7 +134,6 @@ static bool configure(const struct yaml_reader *yaml, const json_t *node, struct
 {
     const struct yaml_reader reader = { yaml->document, yaml->diagnostics, arena };
     struct aws_settings *own = arena_alloc(arena, sizeof(*own));
-    struct network *networks;
     bool is_good;
 
     if (!own)
@@ -125,118 +143,104 @@ static bool configure(const struct yaml_reader *yaml, const json_t *node, struct
     is_good = read_accounts(&reader, node, own) && is_good;
     is_good = read_endpoint(&reader, node, own) && is_good;
     is_good = read_audience(&reader, node, own) && is_good;
-    if (yaml_get_networks(&reader, node, "allow_networks", &networks, &own->network_count))
-        own->networks = networks;
-    else if (json_object_get(node, "allow_networks"))
-        is_good = false; /* reported */
-    return read_ca(&reader, node, own) && is_good;
+    is_good = read_revoker(&reader, node, own) && is_good;
+    return stage_token_setting(&reader, node, &own->algorithm) && is_good;
 }
 
-/* A call of STS: the exchange's, then the upstream thread's, then the exchange's again. */
-struct aws_call {
+static bool start(struct target *target, const struct target_tools *tools, struct error *error)
+{
+    const struct aws_settings *own = target->settings;
+
+    return stage_token_start(tools, own->algorithm, error);
+}
+
+/* A mint under way: the assertion is signed, then STS is asked. */
+struct aws_state {
+    struct aws_grant grant;
     struct aws_request request;
-    struct str account;
-    struct waker waker;
-    enum upstream_outcome outcome;
-    int status;
-    struct error error; /* unless UPSTREAM_ANSWERED */
-    struct buf body;    /* not the arena's: filled on the upstream thread; wiped with the arena */
+    json_t *claims; /* of the assertion, besides; goes with the arena */
+    struct stage_signing *signing;
+    struct remote_call *call; /* NULL: not asked yet */
 };
 
-static void call_release(void *object)
+static bool state_new(struct mint *mint, struct aws_state **state, struct error *error)
 {
-    struct aws_call *call = object;
+    struct grant_reader reader = { .arena = mint->arena };
+    struct aws_state *made = arena_alloc(mint->arena, sizeof(*made));
 
-    buf_release(&call->body);
-}
-
-/* On the upstream thread; the exchange waits. */
-static void on_answer(const struct upstream_response *response, void *context)
-{
-    struct aws_call *call = context;
-    struct waker waker = call->waker;
-
-    call->outcome = response->outcome;
-    call->status = response->status;
-    if (response->outcome == UPSTREAM_ANSWERED)
-        buf_add(&call->body, response->body);
-    else
-        call->error = response->error;
-    waker.wake(waker.context); /* from here on the call is not ours */
-}
-
-static struct aws_call *call_new(const struct mint *mint, struct error *error)
-{
-    struct aws_call *call = arena_alloc(mint->arena, sizeof(*call));
-
-    if (call) {
-        call->waker = mint->waker;
-        buf_init(&call->body, RESPONSE_MAX);
-        if (arena_defer(mint->arena, call_release, call))
-            return call;
-    }
-    (void)error_set(error, ERROR_MEMORY, "no memory for a request to STS");
-    return NULL;
+    if (!made)
+        return error_set(error, ERROR_MEMORY, "no memory for a request to STS");
+    if (!aws_grant_read(&reader, mint->fields, mint->target->settings, mint->address, &made->grant))
+        return grant_error(&reader, error);
+    *state = made;
+    return aws_request_build(mint, mint->target->settings, &made->grant, &made->request,
+                             &made->claims, error) &&
+           json_keep(mint->arena, made->claims, error);
 }
 
 /* What is known before the answer: enough to find, and to deny, a session that may exist. */
-static bool put_session(struct mint *mint, const struct aws_request *request,
-                        const struct aws_grant *grant, struct error *error)
+static bool put_session(struct mint *mint, struct str session, struct str role, struct error *error)
 {
-    mint->record = json_object();
-    if (json_put(mint->record, "session", json_from_str(request->session)) &&
-        json_put(mint->record, "role", json_from_str(grant->role)))
-        return true;
-    return error_set(error, ERROR_MEMORY, "no memory for a record");
+    JSON_OWNED json_t *record = json_object();
+
+    if (!json_put(record, "session", json_from_str(session)) ||
+        !json_put(record, "role", json_from_str(role)))
+        return error_set(error, ERROR_MEMORY, "no memory for a record");
+    mint->record = TAKE(record);
+    return true;
 }
 
-static bool submit(struct mint *mint, const struct aws_settings *own, struct aws_call *call,
-                   struct str form, struct error *error)
+static bool aws_intend(struct mint *mint, struct error *error)
 {
-    struct upstream_request request = {
-        .method = "POST",
-        .url = own->endpoint.data,
-        .body = form,
-        .headers = { "Content-Type: application/x-www-form-urlencoded; charset=utf-8",
-                     "Accept: text/xml" },
-        .peer = { .ca_file = own->ca_file,
-                  .networks = own->networks,
-                  .network_count = own->network_count,
-                  .may_use_http = own->may_use_http },
-        .total_timeout_ms = TOTAL_TIMEOUT_MS,
-        .response_max_bytes = RESPONSE_MAX,
-        .done = on_answer,
-        .context = call,
-    };
-    struct error inner = { 0 };
+    struct grant_reader reader = { .arena = mint->arena };
+    struct aws_grant grant;
+    struct str session;
 
-    mint->state = call; /* before the thread may wake us */
-    mint->may_exist = true;
-    if (upstream_submit(mint->tools->upstream, &request, &inner))
-        return true;
-    mint->state = NULL;
-    mint->may_exist = false;
-    return error_set(error, inner.code == ERROR_MEMORY ? ERROR_MEMORY : ERROR_MINT,
-                     "STS was not asked: %s", inner.cause);
+    if (!aws_grant_read(&reader, mint->fields, mint->target->settings, mint->address, &grant))
+        return grant_error(&reader, error);
+    if (!aws_session_name(mint->repository, mint->run, mint->lease, mint->arena, &session))
+        return error_set(error, ERROR_MEMORY, "no memory for a session's name");
+    return put_session(mint, session, grant.role, error);
 }
 
-static bool begin(struct mint *mint, struct error *error)
+static bool ask(struct mint *mint, struct aws_state *state, struct str token, struct error *error)
 {
     const struct aws_settings *own = mint->target->settings;
-    struct grant_reader reader = { .arena = mint->arena };
     OWNED(buf_release) struct buf form = { 0 };
-    struct aws_grant grant;
-    struct aws_call *call = call_new(mint, error);
+    struct remote_request request = {
+        .who = "STS",
+        .method = "POST",
+        .url = own->endpoint.data,
+        .headers = { "Content-Type: application/x-www-form-urlencoded; charset=utf-8",
+                     "Accept: text/xml" },
+        .peer = &own->peer,
+    };
 
-    if (!call)
-        return false;
-    if (!aws_grant_read(&reader, mint->fields, own, mint->address, &grant))
-        return grant_error(&reader, error);
     buf_init(&form, FORM_MAX);
-    call->account = grant.account;
-    return aws_request_build(mint, own, &grant, &form, &call->request, error) &&
-           put_session(mint, &call->request, &grant, error) &&
-           submit(mint, own, call, buf_str(&form), error);
+    aws_form_write(mint, &state->grant, state->request.session, token, &form);
+    if (!buf_is_ok(&form))
+        return error_set(error, ERROR_LIMIT, "the request to STS is too large");
+    if (!mint->record && !put_session(mint, state->request.session, state->grant.role, error))
+        return false;
+    request.body = buf_str(&form);
+    return remote_call_mint(mint, &request, &state->call, error);
+}
+
+/* The assertion, and with it the question. */
+static enum progress sign_and_ask(struct mint *mint, struct aws_state *state, struct error *error)
+{
+    const struct aws_settings *own = mint->target->settings;
+    const struct stage_token wanted = {
+        .audience = own->audience,
+        .algorithm = own->algorithm,
+        .claims = state->claims,
+    };
+    struct str token = { 0 };
+    enum progress progress = stage_token_sign(mint, &wanted, &state->signing, &token, error);
+
+    if (progress != PROGRESS_DONE)
+        return progress;
+    return ask(mint, state, token, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
 }
 
 /* The answer. */
@@ -256,10 +260,20 @@ static bool put_packed_size(struct mint *mint, struct str text)
 
     if (!text.data || !str_to_int64(text, &percent) || percent < 0 || percent > 100)
         return true;
+    if (percent >= PACKED_WARNING_PERCENT) {
+        struct log_line line;
+
+        log_begin(&line, LOG_LEVEL_WARN, "target.session_policy_nearly_full");
+        log_str(&line, "target", mint->target->name);
+        log_str(&line, "stage", mint->stage);
+        log_str(&line, "grant", mint->grant);
+        log_int(&line, "percent", percent);
+        log_end(&line);
+    }
     return json_put(mint->record, "packed_policy_percent", json_integer(percent));
 }
 
-static bool put_results(struct mint *mint, const struct aws_call *call,
+static bool put_results(struct mint *mint, const struct aws_state *state,
                         const struct aws_answer *answer)
 {
     const struct aws_settings *own = mint->target->settings;
@@ -271,69 +285,78 @@ static bool put_results(struct mint *mint, const struct aws_call *call,
            json_put(aws, "secret_access_key", json_from_str(answer->secret_access_key)) &&
            json_put(aws, "session_token", json_from_str(answer->session_token)) &&
            json_put(aws, "region", json_from_str(own->region)) &&
-           json_put(aws, "account_id", json_from_str(call->account)) &&
+           json_put(aws, "account_id", json_from_str(state->grant.account)) &&
            put_packed_size(mint, answer->packed_policy_size);
 }
 
 /* Whatever its form, an answer that is not an error may stand for credentials that exist. */
-static bool take_credentials(struct mint *mint, const struct aws_call *call,
+static bool take_credentials(struct mint *mint, const struct aws_state *state,
                              const struct aws_answer *answer, struct error *error)
 {
-    if (call->status != 200)
+    if (state->call->status != 200)
         return error_set(error, ERROR_MINT_UNKNOWN, "STS answered %d without an error",
-                         call->status);
+                         state->call->status);
     if (answer->access_key_id.len > 0 &&
         !json_put(mint->record, "id", json_from_str(answer->access_key_id)))
         return error_set(error, ERROR_MEMORY, "no memory for a record");
-    if (!aws_answer_check(answer, &call->request, &mint->expires_s, error))
+    if (!aws_answer_check(answer, &state->request, &mint->expires_s, error))
         return false;
-    if (!put_results(mint, call, answer))
+    if (!put_results(mint, state, answer))
         return error_set(error, ERROR_MEMORY, "no memory for credentials");
     mint->may_exist = false;
     return true;
 }
 
-static bool read_answer(struct mint *mint, const struct aws_call *call, struct error *error)
+static bool read_answer(struct mint *mint, const struct aws_state *state, struct error *error)
 {
+    const struct remote_call *call = state->call;
     struct aws_answer answer;
     struct error inner = { 0 };
 
-    if (!buf_is_ok(&call->body))
-        return error_set(error, ERROR_MINT_UNKNOWN, "no memory for the answer of STS");
     if (!aws_xml_parse(buf_str(&call->body), mint->arena, &answer, &inner))
         return error_set(error, ERROR_MINT_UNKNOWN, "STS answered %d; %s", call->status,
                          inner.cause);
     if (!answer.error_code.data && !answer.error_message.data)
-        return take_credentials(mint, call, &answer, error);
+        return take_credentials(mint, state, &answer, error);
     mint->may_exist = call->status == 200 || answer.access_key_id.data;
     return refused_by_sts(&answer, call->status, error);
 }
 
-static bool finish(struct mint *mint, const struct aws_call *call, struct error *error)
+static bool finish(struct mint *mint, const struct aws_state *state, struct error *error)
 {
-    switch (call->outcome) {
-    case UPSTREAM_ANSWERED:
-        return read_answer(mint, call, error);
-    case UPSTREAM_UNSENT:
-        mint->may_exist = false;
-        return error_set(error, ERROR_MINT, "STS was not asked: %s", call->error.cause);
-    case UPSTREAM_UNKNOWN:
-        break;
-    }
-    return error_set(error, ERROR_MINT_UNKNOWN, "STS was asked and did not answer: %s",
-                     call->error.cause);
+    if (remote_call_is_answered(state->call, "STS", error))
+        return read_answer(mint, state, error);
+    mint->may_exist = state->call->outcome != UPSTREAM_UNSENT;
+    return false;
 }
 
 static enum progress aws_mint(struct mint *mint, struct error *error)
 {
-    if (mint->state)
-        return finish(mint, mint->state, error) ? PROGRESS_DONE : PROGRESS_FAILED;
-    return begin(mint, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
+    struct aws_state *state = mint->state;
+
+    if (!state && !state_new(mint, &state, error))
+        return PROGRESS_FAILED;
+    mint->state = state;
+    if (!state->call)
+        return sign_and_ask(mint, state, error);
+    return finish(mint, state, error) ? PROGRESS_DONE : PROGRESS_FAILED;
+}
+
+/* Without a role to deny sessions as they end when they expire. */
+static enum policy_revocation revocation_of(const json_t *grant_fields, const void *of_target)
+{
+    const struct aws_settings *own = of_target;
+
+    (void)grant_fields;
+    return own && own->revoker_role.len > 0 ? POLICY_REVOKED_BY_NAME : POLICY_REVOKED_BY_EXPIRY;
 }
 
 static const char *const fields[] = { "target", "role",        "allow", "policy_arns",
                                       "tags",   "pin_address", NULL };
 static const char *const fields_with_holes[] = { "role", "allow", "tags", NULL };
+static const char *const fields_told[] = { "role", NULL };
+static const char *const lists_that_give[] = { "allow", "actions", "resources", "policy_arns",
+                                               NULL };
 
 const struct target_kind target_aws = {
     .grant = {
@@ -347,8 +370,17 @@ const struct target_kind target_aws = {
         .matching = POLICY_MATCHING_AWS,
         .gives = aws_grant_gives,
         .revocation = POLICY_REVOKED_BY_EXPIRY,
+        .revocation_of = revocation_of,
+        .fields_told = fields_told,
+        .lists_that_give = lists_that_give,
     },
     .settings = settings,
+    .own_settings = own_settings,
     .configure = configure,
+    .start = start,
+    .intend = aws_intend,
     .mint = aws_mint,
+    .revoke = aws_revoke,
+    .is_revocable = aws_is_revocable,
+    .is_gone_by_expiry = true,
 };

@@ -100,28 +100,39 @@ static bool split_role(struct str resource, struct str *name)
     return start <= ROLE_PATH_MAX;
 }
 
+bool aws_role_split(struct str role, struct aws_grant *grant)
+{
+    struct iam_arn arn;
+
+    if (!split_arn(role, &arn) || !is_account(arn.account) ||
+        !split_role(arn.resource, &grant->role_name))
+        return false;
+    grant->role = role;
+    grant->partition = arn.partition;
+    grant->account = arn.account;
+    return true;
+}
+
 static bool read_role(struct grant_reader *reader, const json_t *fields,
                       const struct aws_settings *settings, struct aws_grant *grant)
 {
     const json_t *value = json_object_get(fields, "role");
-    struct iam_arn arn;
 
     if (!value)
         return grant_fault(reader, fields, "an aws grant needs a 'role'");
     if (!grant_text(reader, value, &role_limits, &grant->role))
         return false;
-    if (!split_arn(grant->role, &arn) || !is_account(arn.account) ||
-        !split_role(arn.resource, &grant->role_name))
+    if (!aws_role_split(grant->role, grant))
         return grant_fault(reader, value,
                            "expected a role's ARN: arn:aws:iam::111122223333:role/NAME");
     /* At load a hole's worst would forbid every role with one; what is filled in is short. */
     if (grant->role_name.len > ROLE_NAME_MAX && !grant_has_hole(value))
         return grant_fault(reader, value, "a role's name has at most %d characters", ROLE_NAME_MAX);
-    if (settings && !texts_contain(&settings->accounts, arn.account))
+    if (settings && !texts_contain(&settings->accounts, grant->account))
         return grant_fault(reader, value, "the account " STR_FMT " is not one of the target's",
-                           STR_ARG(arn.account));
-    grant->partition = arn.partition;
-    grant->account = arn.account;
+                           STR_ARG(grant->account));
+    if (settings && str_eq_ignore_case(grant->role_name, settings->revoker_role))
+        return grant_fault(reader, value, "the broker's own 'revoker_role' is nobody else's");
     return true;
 }
 

@@ -8,9 +8,11 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/macros.h"
-#include "base/network.h"
 #include "base/str.h"
+#include "targets/aws_sigv4.h"
+#include "targets/stage_token.h"
 #include "targets/targets_internal.h"
+#include "upstream/upstream.h"
 
 struct error;
 
@@ -39,10 +41,12 @@ struct aws_settings {
     struct texts accounts;
     struct str endpoint; /* a URL, NUL-terminated */
     struct str audience;
-    const char *ca_file; /* NULL: the system's */
-    const struct network *networks;
-    size_t network_count;
-    bool may_use_http;
+    enum stage_token_algorithm algorithm;
+    struct upstream_peer peer;
+    /* `revoke: role_policy`: the role, in each account, as which sessions are denied; empty: none
+     * are. */
+    struct str revoker_role;
+    struct str iam_endpoint; /* empty: the partition's */
 };
 
 /** A grant as it is asked of STS. Its texts live in the reader's arena or in the policy. */
@@ -56,6 +60,9 @@ struct aws_grant {
     const json_t *tags; /* NULL: none */
     bool pins_address;
 };
+
+/** Take a role's ARN apart: `role`, `partition`, `account` and `role_name`. False: it is none. */
+bool aws_role_split(struct str role, struct aws_grant *grant) MUST_USE;
 
 /**
  * Read the fields of a grant and build its session policy.
@@ -90,6 +97,7 @@ struct aws_answer {
     struct str packed_policy_size;
     struct str error_code;
     struct str error_message;
+    struct str policy_names; /* of IAM, each with a space behind it */
 };
 
 /**
@@ -105,6 +113,10 @@ struct aws_answer {
  */
 bool aws_xml_parse(struct str xml, struct arena *arena, struct aws_answer *answer,
                    struct error *error) MUST_USE;
+
+/** The same of an IAM answer to one of the requests of aws_iam.h. */
+bool aws_xml_parse_iam(struct str xml, struct arena *arena, struct aws_answer *answer,
+                       struct error *error) MUST_USE;
 
 /** What was asked, for holding the answer against it. */
 struct aws_request {
@@ -129,17 +141,34 @@ struct aws_request {
 bool aws_answer_check(const struct aws_answer *answer, const struct aws_request *request,
                       int64_t *expires_s, struct error *error) MUST_USE;
 
+/** The source identity of a lease's sessions: the lease, and which of its mints where not the
+ * first.
+ */
+struct str aws_source_identity(struct str lease, struct str attempt, struct arena *arena);
+
+/** The ARN of a session of a role; `data` NULL: no memory. */
+struct str aws_session_arn(const struct aws_grant *grant, struct str session, struct arena *arena);
+
 /** The session's name: "REPOSITORY-RUN-LEASE" in 64 characters that AWS takes, the lease whole. */
 bool aws_session_name(struct str repository, struct str run, struct str lease, struct arena *arena,
                       struct str *name) MUST_USE;
 
 /**
- * Build what is asked of STS: an assertion signed for this role, stage and lease alone, and the
- * form that carries it.
+ * Put together what is asked of STS, and what the assertion says besides: it is for this role,
+ * stage and lease alone.
  *
- * Errors: ERROR_MINT, ERROR_MEMORY, ERROR_CRYPTO, ERROR_LIMIT
- * Owns:   `request`'s texts live in the mint's arena, or in what the mint and `settings` borrow
+ * Errors: ERROR_MINT, ERROR_MEMORY
+ * Owns:   `request`'s texts live in the mint's arena, or in what the mint and `settings` borrow;
+ *         `*claims` is the caller's
  */
 bool aws_request_build(const struct mint *mint, const struct aws_settings *settings,
-                       const struct aws_grant *grant, struct buf *form, struct aws_request *request,
+                       const struct aws_grant *grant, struct aws_request *request, json_t **claims,
                        struct error *error) MUST_USE;
+
+/** Write the form that carries the assertion; whoever sends it asks the buffer whether it fits. */
+void aws_form_write(const struct mint *mint, const struct aws_grant *grant, struct str session,
+                    struct str token, struct buf *form);
+
+/** `revoke` and `is_revocable` of the kind: sessions are denied by a policy of their role. */
+enum progress aws_revoke(struct revocation *revocation, struct error *error);
+bool aws_is_revocable(const struct mint *mint);

@@ -10,14 +10,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/id.h"
 #include "base/json.h"
-#include "keys/keys.h"
 #include "targets/aws_internal.h"
 
-#define ASSERTION_LIFE_S 300
 #define RUN_IN_NAME_MAX 20
 #define CLAIM_ROLES "https://aws.amazon.com/roles"
 #define CLAIM_SOURCE_IDENTITY "https://aws.amazon.com/source_identity"
@@ -56,7 +53,7 @@ bool aws_session_name(struct str repository, struct str run, struct str lease, s
     return buf_is_ok(&text) && name->data;
 }
 
-/* The assertion. */
+/* What the assertion says besides. */
 
 /* A tag's value is a list of exactly one text. */
 static bool put_tag(json_t *tags, const char *name, struct str value)
@@ -93,39 +90,22 @@ static json_t *tags_new(const struct mint *mint, const struct aws_grant *grant)
     return is_good ? json_pack("{s:O}", "principal_tags", tags) : NULL;
 }
 
-static json_t *claims_new(const struct mint *mint, const struct aws_settings *settings,
-                          const struct aws_grant *grant, const char *jti)
+struct str aws_source_identity(struct str lease, struct str attempt, struct arena *arena)
+{
+    if (attempt.len == 0)
+        return lease;
+    return arena_printf(arena, STR_FMT "-" STR_FMT, STR_ARG(lease), STR_ARG(attempt));
+}
+
+static json_t *claims_new(const struct mint *mint, const struct aws_grant *grant,
+                          struct str source_identity)
 {
     JSON_OWNED json_t *claims = json_object();
-    bool is_good = json_put(claims, "iss", json_from_str(mint->tools->issuer)) &&
-                   json_put(claims, "sub", json_from_str(mint->stage)) &&
-                   json_put(claims, "aud", json_from_str(settings->audience)) &&
-                   json_put(claims, "iat", json_integer(mint->now_s)) &&
-                   json_put(claims, "nbf", json_integer(mint->now_s)) &&
-                   json_put(claims, "exp", json_integer(mint->now_s + ASSERTION_LIFE_S)) &&
-                   json_put(claims, "jti", json_string(jti)) &&
-                   json_put(claims, CLAIM_ROLES, json_from_str(grant->role)) &&
-                   json_put(claims, CLAIM_SOURCE_IDENTITY, json_from_str(mint->lease)) &&
+    bool is_good = json_put(claims, CLAIM_ROLES, json_from_str(grant->role)) &&
+                   json_put(claims, CLAIM_SOURCE_IDENTITY, json_from_str(source_identity)) &&
                    json_put(claims, CLAIM_TAGS, tags_new(mint, grant));
 
     return is_good ? TAKE(claims) : NULL;
-}
-
-static bool sign_assertion(const struct mint *mint, const struct aws_settings *settings,
-                           const struct aws_grant *grant, struct str *token, struct error *error)
-{
-    JSON_OWNED json_t *claims = NULL;
-    char jti[ID_LEN + 1];
-
-    if (mint->stage.len < AWS_SUBJECT_MIN)
-        return error_set(error, ERROR_MINT, "AWS takes no subject of less than %d characters",
-                         AWS_SUBJECT_MIN);
-    if (!id_new(clock_wall_ms(), jti, error))
-        return false;
-    claims = claims_new(mint, settings, grant, jti);
-    if (!claims)
-        return error_set(error, ERROR_MEMORY, "no memory for an assertion");
-    return keys_sign_jwt(mint->tools->keys, "JWT", claims, mint->arena, token, error);
 }
 
 /* The form. */
@@ -147,8 +127,8 @@ static void add_policy_arns(struct buf *form, const struct texts *arns)
     }
 }
 
-static void write_form(struct buf *form, const struct mint *mint, const struct aws_grant *grant,
-                       struct str session, struct str token)
+void aws_form_write(const struct mint *mint, const struct aws_grant *grant, struct str session,
+                    struct str token, struct buf *form)
 {
     add_field(form, "Action", STR("AssumeRoleWithWebIdentity"));
     add_field(form, "Version", STR("2011-06-15"));
@@ -161,38 +141,34 @@ static void write_form(struct buf *form, const struct mint *mint, const struct a
     add_field(form, "WebIdentityToken", token);
 }
 
-static struct str assumed_role(const struct mint *mint, const struct aws_grant *grant,
-                               struct str session)
+struct str aws_session_arn(const struct aws_grant *grant, struct str session, struct arena *arena)
 {
-    return arena_printf(mint->arena,
-                        "arn:" STR_FMT ":sts::" STR_FMT ":assumed-role/" STR_FMT "/" STR_FMT,
+    return arena_printf(arena, "arn:" STR_FMT ":sts::" STR_FMT ":assumed-role/" STR_FMT "/" STR_FMT,
                         STR_ARG(grant->partition), STR_ARG(grant->account),
                         STR_ARG(grant->role_name), STR_ARG(session));
 }
 
 bool aws_request_build(const struct mint *mint, const struct aws_settings *settings,
-                       const struct aws_grant *grant, struct buf *form, struct aws_request *request,
+                       const struct aws_grant *grant, struct aws_request *request, json_t **claims,
                        struct error *error)
 {
-    struct str token = { 0 };
-
     *request = (struct aws_request){
         .audience = settings->audience,
         .subject = mint->stage,
-        .source_identity = mint->lease,
+        .source_identity = aws_source_identity(mint->lease, mint->attempt, mint->arena),
         .now_s = mint->now_s,
         .ttl_s = mint->ttl_s,
     };
     if (mint->ttl_s < AWS_TTL_MIN_S || mint->ttl_s > AWS_TTL_MAX_S)
         return error_set(error, ERROR_MINT, "AWS gives credentials of %d to %d s, not %" PRId64,
                          AWS_TTL_MIN_S, AWS_TTL_MAX_S, mint->ttl_s);
+    if (mint->stage.len < AWS_SUBJECT_MIN)
+        return error_set(error, ERROR_MINT, "AWS takes no subject of less than %d characters",
+                         AWS_SUBJECT_MIN);
     if (!aws_session_name(mint->repository, mint->run, mint->lease, mint->arena, &request->session))
         return error_set(error, ERROR_MEMORY, "no memory for a session's name");
-    request->assumed_role = assumed_role(mint, grant, request->session);
-    if (!request->assumed_role.data)
-        return error_set(error, ERROR_MEMORY, "no memory for a session's name");
-    if (!sign_assertion(mint, settings, grant, &token, error))
-        return false;
-    write_form(form, mint, grant, request->session, token);
-    return buf_is_ok(form) || error_set(error, ERROR_LIMIT, "the request to STS is too large");
+    request->assumed_role = aws_session_arn(grant, request->session, mint->arena);
+    *claims = claims_new(mint, grant, request->source_identity);
+    return (request->assumed_role.data && request->source_identity.data && *claims) ||
+           error_set(error, ERROR_MEMORY, "no memory for a request to STS");
 }

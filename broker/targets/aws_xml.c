@@ -1,6 +1,6 @@
 /*
- * The answers of STS, by expat. The parser is kept to what STS sends: UTF-8, one namespace, no
- * document type and so no entities of its own, few elements. Its memory holds credentials and is
+ * The answers of STS and IAM, by expat. The parser is kept to what they send: UTF-8, one namespace,
+ * no document type and so no entities of its own, few elements. Its memory holds credentials and is
  * wiped before it is freed.
  */
 #include <stdlib.h>
@@ -13,7 +13,6 @@
 #include "base/secret.h"
 #include "targets/aws_internal.h"
 
-#define NAMESPACE "https://sts.amazonaws.com/doc/2011-06-15/"
 #define SEPARATOR ' '
 #define XML_MAX ((size_t)64 * 1024)
 #define DEPTH_MAX 8
@@ -25,31 +24,50 @@
 #define RESULT SUCCESS "/AssumeRoleWithWebIdentityResult"
 #define FAILURE "/ErrorResponse"
 
+#define LIST "/ListRolePoliciesResponse"
+#define LISTED LIST "/ListRolePoliciesResult"
+
+/* Who answers, and the roots of its good answers. */
+struct service {
+    const char *namespace;
+    const char *roots[4]; /* ended by NULL */
+};
+
+static const struct service sts = { "https://sts.amazonaws.com/doc/2011-06-15/",
+                                    { SUCCESS, NULL } };
+static const struct service iam = {
+    "https://iam.amazonaws.com/doc/2010-05-08/",
+    { LIST, "/PutRolePolicyResponse", "/DeleteRolePolicyResponse", NULL },
+};
+
 #define FIELD(member) offsetof(struct aws_answer, member)
 
 static const struct wanted {
     const char *path;
     size_t field;
+    bool is_list; /* texts that may come often: each with a space behind it */
 } wanted[] = {
-    { RESULT "/Credentials/AccessKeyId", FIELD(access_key_id) },
-    { RESULT "/Credentials/SecretAccessKey", FIELD(secret_access_key) },
-    { RESULT "/Credentials/SessionToken", FIELD(session_token) },
-    { RESULT "/Credentials/Expiration", FIELD(expiration) },
-    { RESULT "/SubjectFromWebIdentityToken", FIELD(subject) },
-    { RESULT "/Audience", FIELD(audience) },
-    { RESULT "/AssumedRoleUser/Arn", FIELD(assumed_role) },
-    { RESULT "/SourceIdentity", FIELD(source_identity) },
-    { RESULT "/PackedPolicySize", FIELD(packed_policy_size) },
+    { RESULT "/Credentials/AccessKeyId", FIELD(access_key_id), false },
+    { RESULT "/Credentials/SecretAccessKey", FIELD(secret_access_key), false },
+    { RESULT "/Credentials/SessionToken", FIELD(session_token), false },
+    { RESULT "/Credentials/Expiration", FIELD(expiration), false },
+    { RESULT "/SubjectFromWebIdentityToken", FIELD(subject), false },
+    { RESULT "/Audience", FIELD(audience), false },
+    { RESULT "/AssumedRoleUser/Arn", FIELD(assumed_role), false },
+    { RESULT "/SourceIdentity", FIELD(source_identity), false },
+    { RESULT "/PackedPolicySize", FIELD(packed_policy_size), false },
     /* an error is one wherever it stands */
-    { FAILURE "/Error/Code", FIELD(error_code) },
-    { FAILURE "/Error/Message", FIELD(error_message) },
-    { SUCCESS "/Error/Code", FIELD(error_code) },
-    { SUCCESS "/Error/Message", FIELD(error_message) },
-    { RESULT "/Error/Code", FIELD(error_code) },
-    { RESULT "/Error/Message", FIELD(error_message) },
+    { FAILURE "/Error/Code", FIELD(error_code), false },
+    { FAILURE "/Error/Message", FIELD(error_message), false },
+    { SUCCESS "/Error/Code", FIELD(error_code), false },
+    { SUCCESS "/Error/Message", FIELD(error_message), false },
+    { RESULT "/Error/Code", FIELD(error_code), false },
+    { RESULT "/Error/Message", FIELD(error_message), false },
+    { LISTED "/PolicyNames/member", FIELD(policy_names), true },
 };
 
 struct reading {
+    const struct service *service;
     XML_Parser parser;
     struct arena *arena;
     struct aws_answer *answer;
@@ -129,15 +147,24 @@ static const struct wanted *find_wanted(struct str path)
     return NULL;
 }
 
-/* The name of an element of STS's own namespace; others get a name that no path has. */
-static struct str local_name(const char *name)
+/* The name of an element of the service's own namespace; others get a name that no path has. */
+static struct str local_name(const struct service *service, const char *name)
 {
     struct str space;
     struct str local;
 
-    if (str_cut(str_from(name), SEPARATOR, &space, &local) && str_eq(space, STR(NAMESPACE)))
+    if (str_cut(str_from(name), SEPARATOR, &space, &local) &&
+        str_eq(space, str_from(service->namespace)))
         return local;
     return STR("?");
+}
+
+static bool is_root(const struct service *service, struct str path)
+{
+    for (size_t i = 0; service->roots[i]; i++)
+        if (str_eq(path, str_from(service->roots[i])))
+            return true;
+    return str_eq(path, STR(FAILURE));
 }
 
 static void on_start(void *context, const char *name, const char **attributes)
@@ -154,14 +181,13 @@ static void on_start(void *context, const char *name, const char **attributes)
         return;
     }
     buf_add_byte(&reading->path, '/');
-    buf_add(&reading->path, local_name(name));
+    buf_add(&reading->path, local_name(reading->service, name));
     if (!buf_is_ok(&reading->path)) {
         refuse(reading, ERROR_LIMIT, "a name is too long");
         return;
     }
-    if (reading->depth == 1 && !str_eq(buf_str(&reading->path), STR(SUCCESS)) &&
-        !str_eq(buf_str(&reading->path), STR(FAILURE))) {
-        refuse(reading, ERROR_SYNTAX, "neither an answer nor an error of STS");
+    if (reading->depth == 1 && !is_root(reading->service, buf_str(&reading->path))) {
+        refuse(reading, ERROR_SYNTAX, "neither an answer nor an error of who was asked");
         return;
     }
     reading->inside = find_wanted(buf_str(&reading->path));
@@ -172,7 +198,7 @@ static void keep_text(struct reading *reading)
 {
     struct str *field = field_of(reading, reading->inside);
 
-    if (field->data) {
+    if (field->data && !reading->inside->is_list) {
         refuse(reading, ERROR_SYNTAX, "an element is there twice");
         return;
     }
@@ -180,7 +206,11 @@ static void keep_text(struct reading *reading)
         refuse(reading, ERROR_LIMIT, "a text is too long");
         return;
     }
-    *field = arena_copy(reading->arena, buf_str(&reading->text));
+    if (reading->inside->is_list)
+        *field = arena_printf(reading->arena, STR_FMT STR_FMT " ", (int)field->len,
+                              field->data ? field->data : "", STR_ARG(buf_str(&reading->text)));
+    else
+        *field = arena_copy(reading->arena, buf_str(&reading->text));
     if (!field->data)
         refuse(reading, ERROR_MEMORY, "no memory");
 }
@@ -265,10 +295,15 @@ static bool run(struct reading *reading, struct str xml)
                      XML_GetCurrentLineNumber(reading->parser));
 }
 
-bool aws_xml_parse(struct str xml, struct arena *arena, struct aws_answer *answer,
-                   struct error *error)
+static bool parse(const struct service *service, struct str xml, struct arena *arena,
+                  struct aws_answer *answer, struct error *error)
 {
-    struct reading reading = { .arena = arena, .answer = answer, .error = error };
+    struct reading reading = {
+        .service = service,
+        .arena = arena,
+        .answer = answer,
+        .error = error,
+    };
     bool is_good;
 
     *answer = (struct aws_answer){ 0 };
@@ -285,4 +320,16 @@ bool aws_xml_parse(struct str xml, struct arena *arena, struct aws_answer *answe
     buf_release(&reading.path);
     buf_release(&reading.text);
     return is_good;
+}
+
+bool aws_xml_parse(struct str xml, struct arena *arena, struct aws_answer *answer,
+                   struct error *error)
+{
+    return parse(&sts, xml, arena, answer, error);
+}
+
+bool aws_xml_parse_iam(struct str xml, struct arena *arena, struct aws_answer *answer,
+                       struct error *error)
+{
+    return parse(&iam, xml, arena, answer, error);
 }

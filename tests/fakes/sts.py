@@ -1,37 +1,31 @@
 #!/usr/bin/python3
-"""A strict stand-in for AWS STS: AssumeRoleWithWebIdentity and nothing else.
+"""A strict stand-in for AWS STS and IAM: AssumeRoleWithWebIdentity, and the inline policies of roles (aws_iam.py).
 
 It takes what the real one takes and refuses the rest with AWS's own error codes. The token is verified as
-AWS does it: discovery and keys are fetched from the issuer's URL, the signature is checked (by the openssl
-program), then audience, times and the roles claim.
+AWS does it: discovery and keys are fetched from the issuer's URL, the signature is checked, then audience,
+times and the roles claim.
 
-When it listens it prints "READY http://127.0.0.1:PORT". What it does after a good request is its mode: the
-content of the file of --control, read at each request, else the end of the role's name behind a '+'
-(role/deploy+longer), else "ok". With --record each good request is a line of JSON, without the token.
+How it is told what to answer: misbehaviour.py. Without a mode it is the end of the role's name behind a '+'
+(role/deploy+longer), else "ok". The record is without the token.
 """
 
-import argparse
-import base64
 import datetime
-import http.server
 import json
 import re
-import ssl
-import subprocess
 import sys
-import tempfile
+import threading
 import time
 import urllib.parse
-import urllib.request
 from xml.sax.saxutils import escape
+
+sys.dont_write_bytecode = True
+
+import assertion  # noqa: E402
+import aws_iam  # noqa: E402
+import misbehaviour  # noqa: E402
 
 NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
-BODY_MAX = 128 * 1024
-LEEWAY_S = 60
-HANG_S = 60
-SLOW_S = 3  # within what the broker waits
-OPENSSL = "/usr/bin/openssl"
 
 ROLE = re.compile(r"arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]{1,64})", re.ASCII)
 NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
@@ -44,168 +38,63 @@ REQUIRED = ["Action", "Version", "RoleArn", "RoleSessionName", "WebIdentityToken
 OPTIONAL = ["DurationSeconds", "Policy"]
 
 
-class Refused(Exception):
-    """A request that STS answers with an error."""
+def error_xml(code, message):
+    return (f'<ErrorResponse xmlns="{NAMESPACE}"><Error><Type>Sender</Type><Code>{escape(code)}</Code>'
+            f"<Message>{escape(message)}</Message></Error><RequestId>fake</RequestId></ErrorResponse>")
 
-    def __init__(self, code, message, status=400):
-        super().__init__(message)
-        self.code = code
-        self.status = status
+
+def xml(status, text):
+    return misbehaviour.Answer(status, "text/xml", text)
+
+
+def refusal(code, message, status=400):
+    """A request that STS answers with an error."""
+    return misbehaviour.Refused(xml(status, error_xml(code, message)), f"{code}: {message}")
 
 
 def invalid(message):
-    return Refused("ValidationError", message)
+    return refusal("ValidationError", message)
 
 
 # --- the token ----------------------------------------------------------------------------------
 
 
-def decode_base64url(text):
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
-        raise Refused("InvalidIdentityToken", "a part of the token is not base64url")
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def der(tag, *parts):
-    content = b"".join(parts)
-    if len(content) < 128:
-        return bytes([tag, len(content)]) + content
-    size = (len(content).bit_length() + 7) // 8
-    return bytes([tag, 0x80 | size]) + len(content).to_bytes(size, "big") + content
-
-
-def der_integer(number):
-    return der(2, number.to_bytes(number.bit_length() // 8 + 1, "big"))
-
-
-def der_bits(content):
-    return der(3, b"\0" + content)
-
-
-OID_RSA = bytes.fromhex("06092a864886f70d010101")
-OID_EC = bytes.fromhex("06072a8648ce3d0201")
-OID_P256 = bytes.fromhex("06082a8648ce3d030107")
-
-
-def public_key(jwk):
-    """The SubjectPublicKeyInfo of a JWK."""
-    if jwk["kty"] == "EC" and jwk["crv"] == "P-256":
-        point = b"\x04" + decode_base64url(jwk["x"]) + decode_base64url(jwk["y"])
-        return der(0x30, der(0x30, OID_EC, OID_P256), der_bits(point))
-    if jwk["kty"] == "RSA":
-        numbers = [int.from_bytes(decode_base64url(jwk[name]), "big") for name in ("n", "e")]
-        key = der(0x30, *[der_integer(number) for number in numbers])
-        return der(0x30, der(0x30, OID_RSA, der(5)), der_bits(key))
-    raise Refused("InvalidIdentityToken", "the issuer's key is neither RSA nor P-256")
-
-
-def signature_for_openssl(algorithm, signature):
-    if algorithm == "RS256":
-        return signature
-    if len(signature) != 64:
-        raise Refused("InvalidIdentityToken", "an ES256 signature has 64 bytes")
-    halves = [int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")]
-    return der(0x30, *[der_integer(half) for half in halves])
-
-
-def verifies(jwk, algorithm, signature, message):
-    pem = b"-----BEGIN PUBLIC KEY-----\n%s-----END PUBLIC KEY-----\n" % base64.encodebytes(public_key(jwk))
-    with tempfile.NamedTemporaryFile() as key, tempfile.NamedTemporaryFile() as signed:
-        key.write(pem)
-        key.flush()
-        signed.write(signature_for_openssl(algorithm, signature))
-        signed.flush()
-        result = subprocess.run([OPENSSL, "dgst", "-sha256", "-verify", key.name, "-signature", signed.name],
-                                input=message, capture_output=True, check=False)
-    return result.returncode == 0
-
-
-class Issuer:
-    """The identity provider that the accounts trust."""
-
-    def __init__(self, url, audience, ca):
-        self.url = url
-        self.audience = audience
-        self.context = ssl.create_default_context(cafile=ca) if url.startswith("https:") else None
-
-    def fetch(self, url):
-        try:
-            with urllib.request.urlopen(url, timeout=5, context=self.context) as answer:
-                return json.load(answer)
-        except (OSError, ValueError) as problem:
-            raise Refused("IDPCommunicationError", f"{url}: {problem}") from problem
-
-    def key(self, header):
-        discovery = self.fetch(self.url + "/.well-known/openid-configuration")
-        if discovery.get("issuer") != self.url:
-            raise Refused("InvalidIdentityToken", "discovery names another issuer")
-        keys = self.fetch(discovery["jwks_uri"])["keys"]
-        found = [key for key in keys if key.get("kid") == header.get("kid")]
-        if len(found) != 1:
-            raise Refused("InvalidIdentityToken", "no key of the issuer has the token's kid")
-        return found[0]
-
-    def claims(self, token):
-        """The claims of a token whose signature holds."""
-        parts = token.split(".")
-        if not 4 <= len(token) <= 20000 or len(parts) != 3:
-            raise Refused("InvalidIdentityToken", "not a token")
-        try:
-            header = json.loads(decode_base64url(parts[0]))
-            claims = json.loads(decode_base64url(parts[1]))
-        except ValueError as problem:
-            raise Refused("InvalidIdentityToken", "a part of the token is not JSON") from problem
-        if header.get("alg") not in ("RS256", "ES256"):
-            raise Refused("InvalidIdentityToken", "an algorithm that is not taken")
-        message = ".".join(parts[:2]).encode()
-        if not verifies(self.key(header), header["alg"], decode_base64url(parts[2]), message):
-            raise Refused("InvalidIdentityToken", "the signature does not verify")
-        return claims
-
-
-def check_times(claims):
-    for name in ("exp", "iat"):
-        if type(claims.get(name)) is not int:
-            raise Refused("InvalidIdentityToken", f"{name} is not an integer")
-    if "nbf" in claims and type(claims["nbf"]) is not int:
-        raise Refused("InvalidIdentityToken", "nbf is not an integer")
-    now = time.time()
-    if claims["exp"] + LEEWAY_S < now:
-        raise Refused("ExpiredTokenException", "the token has expired")
-    if max(claims["iat"], claims.get("nbf", 0)) - LEEWAY_S > now:
-        raise Refused("InvalidIdentityToken", "the token is not valid yet")
-    if claims["exp"] - claims["iat"] > 300:
-        raise Refused("InvalidIdentityToken", "the token lives longer than 300 s")
-
-
 def check_tags(tags):
     if not isinstance(tags, dict) or not set(tags) <= {"principal_tags", "transitive_tag_keys"}:
-        raise Refused("InvalidIdentityToken", "the tags claim has another form")
+        raise refusal("InvalidIdentityToken", "the tags claim has another form")
     principal = tags.get("principal_tags", {})
     if len(principal) > 50 or len({key.lower() for key in principal}) != len(principal):
-        raise Refused("InvalidIdentityToken", "more than 50 tags, or two of one name")
+        raise refusal("InvalidIdentityToken", "more than 50 tags, or two of one name")
     for key, values in principal.items():
         if not TAG_KEY.fullmatch(key) or key.lower().startswith("aws:"):
-            raise Refused("InvalidIdentityToken", "a tag's name is not taken")
+            raise refusal("InvalidIdentityToken", "a tag's name is not taken")
         if not isinstance(values, list) or len(values) != 1 or not TAG_VALUE.fullmatch(values[0]):
-            raise Refused("InvalidIdentityToken", "a tag's value is not one text that is taken")
+            raise refusal("InvalidIdentityToken", "a tag's value is not one text that is taken")
+
+
+def check_revoker(claims, role):
+    """The broker's own role trusts one subject, and neither TagSession nor SetSourceIdentity."""
+    if claims.get("sub") != aws_iam.REVOKER_SUBJECT or claims.get("https://aws.amazon.com/roles") != role:
+        raise refusal("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", 403)
+    if "https://aws.amazon.com/tags" in claims or "https://aws.amazon.com/source_identity" in claims:
+        raise refusal("AccessDenied", "Not authorized to perform sts:TagSession", 403)
 
 
 def check_claims(claims, issuer, role):
-    if claims.get("iss") != issuer.url:
-        raise Refused("InvalidIdentityToken", "the token is of another issuer")
-    if claims.get("azp", claims.get("aud")) != issuer.audience:
-        raise Refused("InvalidIdentityToken", "Incorrect token audience")
+    assertion.check_names(claims, issuer, issuer.audience)
     if not 6 <= len(claims.get("sub", "")) <= 255:
-        raise Refused("InvalidIdentityToken", "sub has 6 to 255 characters")
-    if not claims.get("jti"):
-        raise Refused("InvalidIdentityToken", "the token has no jti")
-    check_times(claims)
+        raise refusal("InvalidIdentityToken", "sub has 6 to 255 characters")
+    assertion.check_times(claims)
+    if role.endswith("/" + issuer.revoker):
+        check_revoker(claims, role)
+        return
+    if claims["sub"] == aws_iam.REVOKER_SUBJECT:
+        raise refusal("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", 403)
     roles = claims.get("https://aws.amazon.com/roles")
     if roles != role and roles != [role]:
-        raise Refused("InvalidIdentityToken", "the target role is not in the roles claim")
+        raise refusal("InvalidIdentityToken", "the target role is not in the roles claim")
     if not NAME.fullmatch(claims.get("https://aws.amazon.com/source_identity", "")):
-        raise Refused("InvalidIdentityToken", "the source identity is not taken")
+        raise refusal("InvalidIdentityToken", "the source identity is not taken")
     check_tags(claims.get("https://aws.amazon.com/tags", {}))
 
 
@@ -237,14 +126,14 @@ def read_form(headers, body):
 def check_statement(statement):
     if not isinstance(statement, dict) or not set(statement) <= {
             "Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}:
-        raise Refused("MalformedPolicyDocument", "a statement has another form")
+        raise refusal("MalformedPolicyDocument", "a statement has another form")
     if statement.get("Effect") not in ("Allow", "Deny"):
-        raise Refused("MalformedPolicyDocument", "a statement without an effect")
+        raise refusal("MalformedPolicyDocument", "a statement without an effect")
     if not statement.get("Action") or not statement.get("Resource"):
-        raise Refused("MalformedPolicyDocument", "a statement without actions or resources")
+        raise refusal("MalformedPolicyDocument", "a statement without actions or resources")
     for operator, keys in statement.get("Condition", {}).items():
         if not operator or not isinstance(keys, dict) or not keys:
-            raise Refused("MalformedPolicyDocument", "a condition has another form")
+            raise refusal("MalformedPolicyDocument", "a condition has another form")
 
 
 def check_policy(text):
@@ -253,11 +142,13 @@ def check_policy(text):
     try:
         policy = json.loads(text)
     except ValueError as problem:
-        raise Refused("MalformedPolicyDocument", "the policy is not JSON") from problem
+        raise refusal("MalformedPolicyDocument", "the policy is not JSON") from problem
     if set(policy) != {"Version", "Statement"} or policy["Version"] != "2012-10-17":
-        raise Refused("MalformedPolicyDocument", "the policy has another form")
+        raise refusal("MalformedPolicyDocument", "the policy has another form")
+    if isinstance(policy["Statement"], dict):
+        policy["Statement"] = [policy["Statement"]]
     if not isinstance(policy["Statement"], list) or not policy["Statement"]:
-        raise Refused("MalformedPolicyDocument", "the policy has no statements")
+        raise refusal("MalformedPolicyDocument", "the policy has no statements")
     for statement in policy["Statement"]:
         check_statement(statement)
     return policy
@@ -266,9 +157,9 @@ def check_policy(text):
 def check_form(form):
     """What was asked for, in Python's types."""
     if form["Action"] != "AssumeRoleWithWebIdentity":
-        raise Refused("InvalidAction", "not AssumeRoleWithWebIdentity")
+        raise refusal("InvalidAction", "not AssumeRoleWithWebIdentity")
     if form["Version"] != "2011-06-15":
-        raise Refused("InvalidAction", "not version 2011-06-15")
+        raise refusal("InvalidAction", "not version 2011-06-15")
     role = ROLE.fullmatch(form["RoleArn"])
     if not role:
         raise invalid("RoleArn is not a role's ARN")
@@ -288,40 +179,28 @@ def check_form(form):
 # --- answers ------------------------------------------------------------------------------------
 
 
-def error_xml(code, message):
-    return (f'<ErrorResponse xmlns="{NAMESPACE}"><Error><Type>Sender</Type><Code>{escape(code)}</Code>'
-            f"<Message>{escape(message)}</Message></Error><RequestId>fake</RequestId></ErrorResponse>")
-
-
 def answer_xml(asked, claims, extra=""):
     expiration = datetime.datetime.fromtimestamp(int(time.time()) + asked["duration_s"], datetime.timezone.utc)
     arn = f"arn:{asked['partition']}:sts::{asked['account']}:assumed-role/{asked['name']}/{asked['session']}"
     issuer = claims["iss"].split("://", 1)[1]
+    source = claims.get("https://aws.amazon.com/source_identity")
+    source = f"<SourceIdentity>{escape(source)}</SourceIdentity>" if source else ""
     provider = f"arn:{asked['partition']}:iam::{asked['account']}:oidc-provider/{issuer}"
     return f"""<AssumeRoleWithWebIdentityResponse xmlns="{NAMESPACE}">
  <AssumeRoleWithWebIdentityResult>
-  <SourceIdentity>{escape(claims["https://aws.amazon.com/source_identity"])}</SourceIdentity>
+  {source}
   <AssumedRoleUser><AssumedRoleId>AROAFAKE:{asked["session"]}</AssumedRoleId><Arn>{arn}</Arn></AssumedRoleUser>
-  <Credentials><AccessKeyId>ASIAFAKE000000000001</AccessKeyId>
+  <Credentials><AccessKeyId>{asked.get("key", "ASIAFAKE000000000001")}</AccessKeyId>
    <SecretAccessKey>fake/secret+access+key+000000000000000001</SecretAccessKey>
    <SessionToken>{"fakesessiontoken" * 64}==</SessionToken>
    <Expiration>{expiration:%Y-%m-%dT%H:%M:%SZ}</Expiration></Credentials>
   <SubjectFromWebIdentityToken>{escape(claims["sub"])}</SubjectFromWebIdentityToken>
   <Audience>{escape(claims["aud"])}</Audience><Provider>{escape(provider)}</Provider>
-  <PackedPolicySize>23</PackedPolicySize>{extra}
+  <PackedPolicySize>{asked.get("packed", 23)}</PackedPolicySize>{extra}
  </AssumeRoleWithWebIdentityResult>
  <ResponseMetadata><RequestId>fake</RequestId></ResponseMetadata>
 </AssumeRoleWithWebIdentityResponse>
 """
-
-
-def hang(_asked, _claims):
-    time.sleep(HANG_S)
-
-
-def slow(asked, claims):
-    time.sleep(SLOW_S)
-    return 200, answer_xml(asked, claims)
 
 
 BOMB = ('<!DOCTYPE a [<!ENTITY a "aaaaaaaaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
@@ -329,102 +208,79 @@ BOMB = ('<!DOCTYPE a [<!ENTITY a "aaaaaaaaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&
         f'<ErrorResponse xmlns="{NAMESPACE}"><Error><Code>&d;</Code></Error></ErrorResponse>')
 BOTH = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
 
-# What a mode answers: status and body; None closes the connection.
-MODES = {
-    "ok": lambda asked, claims: (200, answer_xml(asked, claims)),
-    "hang": hang,
-    "slow": slow,
-    "close": lambda asked, claims: None,
-    "denied": lambda asked, claims: (403, error_xml("AccessDenied", "Not authorized to perform "
-                                                    "sts:AssumeRoleWithWebIdentity")),
-    "throttle": lambda asked, claims: (400, error_xml("Throttling", "Rate exceeded")),
-    "down": lambda asked, claims: (503, error_xml("ServiceUnavailable", "try \"later\"\n")),
-    "longer": lambda asked, claims: (200, answer_xml({**asked, "duration_s": 43200}, claims)),
-    "other-role": lambda asked, claims: (200, answer_xml({**asked, "name": "admin"}, claims)),
-    "other-account": lambda asked, claims: (200, answer_xml({**asked, "account": "000000000000"}, claims)),
-    "garbage": lambda asked, claims: (200, "<AssumeRoleWithWebIdentityResponse><"),
-    "gateway": lambda asked, claims: (502, "<html><body>Bad Gateway</body></html>"),
-    "both": lambda asked, claims: (200, answer_xml(asked, claims, BOTH)),
-    "bomb": lambda asked, claims: (200, BOMB),
-}
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+def changed(**changes):
+    return lambda handler, asked: xml(200, answer_xml({**asked, **changes}, asked["claims"]))
 
-    def do_POST(self):
+
+def error(status, code, message):
+    return lambda handler, asked: xml(status, error_xml(code, message))
+
+
+class Handler(misbehaviour.Handler):
+    own_modes = {
+        "denied": error(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"),
+        "throttle": error(400, "Throttling", "Rate exceeded"),
+        "down": error(503, "ServiceUnavailable", 'try "later"\n'),
+        "longer": changed(duration_s=43200),
+        "other-role": changed(name="admin"),
+        "other-account": changed(account="000000000000"),
+        "both": lambda handler, asked: xml(200, answer_xml(asked, asked["claims"], BOTH)),
+        "packed": changed(packed=83),
+        "bomb": lambda handler, asked: xml(200, BOMB),
+    }
+    codes = {"keys": "IDPCommunicationError", "expired": "ExpiredTokenException"}
+
+    def take(self, body):
+        if self.path != "/":
+            raise invalid("not a POST to /")
+        if self.headers.get("Authorization"):
+            return self.take_iam(body)
+        form = read_form(self.headers, body)
+        asked = {"place": "assume", **check_form(form)}
         try:
-            asked, claims = self.take()
-            answer = self.mode(asked)(asked, claims)
-        except Refused as refused:
-            print(f"refused: {refused.code}: {refused}", flush=True)
-            answer = refused.status, error_xml(refused.code, str(refused))
-        if answer is None:
-            self.close_connection = True
-            return
-        self.reply(*answer)
+            asked["claims"] = self.server.issuer.claims(form["WebIdentityToken"], longest=20000)
+            check_claims(asked["claims"], self.server.issuer, asked["role"])
+        except assertion.Bad as bad:
+            raise refusal(self.codes.get(bad.kind, "InvalidIdentityToken"), str(bad)) from bad
+        asked["key"] = self.server.iam.session_new(asked)
+        return asked
 
-    def take(self):
-        length = self.headers.get("Content-Length", "")
-        if self.path != "/" or not length.isdigit() or int(length) > BODY_MAX:
-            raise invalid("not a POST of a form to /")
-        form = read_form(self.headers, self.rfile.read(int(length)))
-        asked = check_form(form)
-        claims = self.server.issuer.claims(form["WebIdentityToken"])
-        check_claims(claims, self.server.issuer, asked["role"])
-        if self.server.options.record:
-            with open(self.server.options.record, "a", encoding="utf-8") as file:
-                file.write(json.dumps({**asked, "claims": claims}) + "\n")
-        return asked, claims
+    def take_iam(self, body):
+        """Where the mode says no nothing is changed."""
+        is_refused = self.mode({"place": "iam"}) in self.own_modes
+        with self.server.lock:
+            return self.server.iam.take(self.headers, body, is_refused)
 
-    def mode(self, asked):
-        name = asked["name"].rpartition("+")[2] if "+" in asked["name"] else "ok"
-        try:
-            with open(self.server.options.control or "", encoding="utf-8") as file:
-                name = file.read().strip() or name
-        except FileNotFoundError:
-            pass
-        if name not in MODES:
-            raise invalid(f"no such mode: {name}")
-        return MODES[name]
+    def answer(self, asked):
+        if asked["place"] == "iam":
+            return xml(200, asked["answer"])
+        return xml(200, answer_xml(asked, asked["claims"]))
 
-    def reply(self, status, text):
-        body = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/xml")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format, *values):
-        print("request: " + format % values, flush=True)
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, options):
-        super().__init__(("127.0.0.1", options.port), Handler)
-        self.options = options
-        self.issuer = Issuer(options.issuer, options.audience, options.ca)
+    def default_mode(self, asked):
+        return asked["name"].rpartition("+")[2] if "+" in asked.get("name", "") else "ok"
 
 
 def main():
-    parser = argparse.ArgumentParser(description="a strict stand-in for AWS STS, on loopback")
+    parser = misbehaviour.parser_for("a strict stand-in for AWS STS, on loopback", Handler)
     parser.add_argument("--issuer", required=True, metavar="URL", help="whose tokens are taken")
     parser.add_argument("--ca", metavar="FILE", help="who signed the issuer's certificate; default: the system's")
     parser.add_argument("--audience", default="sts.amazonaws.com")
-    parser.add_argument("--port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--control", metavar="FILE", help="holds the mode: " + ", ".join(MODES))
-    parser.add_argument("--record", metavar="FILE", help="gets a line for each good request")
-    server = Server(parser.parse_args())
-    print(f"READY http://127.0.0.1:{server.server_address[1]}", flush=True)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        return 0
-    return 0
+    parser.add_argument("--revoker", default="stagepass-revoker", help="the name of the broker's own role")
+    parser.add_argument("--roles", metavar="FILE", help="the roles' inline policies: read, and written")
+    parser.add_argument("--leeway", type=int, metavar="S", help="how far a moved clock may be ahead")
+    options = parser.parse_args()
+    if options.leeway:
+        assertion.LEEWAY_S = options.leeway
+        aws_iam.LEEWAY = datetime.timedelta(seconds=options.leeway)
+    server = misbehaviour.Server(Handler, options)
+    server.issuer = assertion.Issuer(options.issuer, options.ca)
+    server.issuer.audience = options.audience
+    server.issuer.revoker = options.revoker
+    server.iam = aws_iam.Iam(options.roles, options.revoker, xml)
+    server.lock = threading.Lock()
+    misbehaviour.serve(server)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main()

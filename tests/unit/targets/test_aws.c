@@ -1,19 +1,14 @@
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/time_text.h"
-#include "fixture.h"
-#include "sts.h"
+#include "remote.h"
 #include "targets/aws_internal.h"
 #include "tests/assert_str.h"
 #include "tests/test.h"
-#include "upstream/upstream.h"
 
-#define PATIENCE_S 10
 #define ROLE "arn:aws:iam::111122223333:role/ci/payments-deploy"
 #define GRANT                                                                                      \
     "{target: prod, role: \"" ROLE "\", tags: {team: payments}, policy_arns: "                     \
@@ -21,62 +16,18 @@
 #define SESSION "acme-payments-8817263541-" FIXTURE_LEASE
 #define SESSION_ARN "arn:aws:sts::111122223333:assumed-role/payments-deploy/" SESSION
 
-/* A fixture with a running upstream thread, and the event that its waker sets. */
-struct aws_fixture {
-    struct fixture base;
-    char form[16 * 1024]; /* what STS was sent */
-
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    int wakes; /* guarded by lock */
-};
-
-static void wake(void *context)
-{
-    struct aws_fixture *fixture = context;
-
-    pthread_mutex_lock(&fixture->lock);
-    fixture->wakes++;
-    pthread_cond_signal(&fixture->changed);
-    pthread_mutex_unlock(&fixture->lock);
-}
-
-static void await_wake(struct aws_fixture *fixture)
-{
-    struct timespec until;
-
-    assert_int_equal(clock_gettime(CLOCK_REALTIME, &until), 0);
-    until.tv_sec += PATIENCE_S;
-    pthread_mutex_lock(&fixture->lock);
-    while (fixture->wakes == 0)
-        assert_int_equal(pthread_cond_timedwait(&fixture->changed, &fixture->lock, &until), 0);
-    assert_int_equal(fixture->wakes, 1);
-    fixture->wakes = 0;
-    pthread_mutex_unlock(&fixture->lock);
-}
-
 static int set_up(void **state)
 {
-    static struct aws_fixture fixture;
+    static struct remote_fixture fixture;
 
-    fixture = (struct aws_fixture){ 0 };
-    fixture_init(&fixture.base);
-    pthread_mutex_init(&fixture.lock, NULL);
-    pthread_cond_init(&fixture.changed, NULL);
-    fixture.base.mint.waker = (struct waker){ wake, &fixture };
-    assert_true(upstream_start(&fixture.base.tools.upstream, &fixture.base.error));
+    remote_init(&fixture);
     *state = &fixture;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct aws_fixture *fixture = *state;
-
-    upstream_stop(fixture->base.tools.upstream);
-    fixture_release(&fixture->base);
-    pthread_cond_destroy(&fixture->changed);
-    pthread_mutex_destroy(&fixture->lock);
+    remote_release(*state);
     return 0;
 }
 
@@ -85,7 +36,7 @@ static const struct target_kind *kind(void)
     return target_kind_find(STR("aws"));
 }
 
-static void use_endpoint(struct aws_fixture *fixture, const char *url)
+static void use_endpoint(struct remote_fixture *fixture, const char *url)
 {
     char yaml[256];
     const char *message;
@@ -99,28 +50,23 @@ static void use_endpoint(struct aws_fixture *fixture, const char *url)
         fail_msg("%s", message);
 }
 
-/* Enter the mint, wait for the waker, enter it again. */
-static enum progress mint_twice(struct aws_fixture *fixture, const char *url)
+static void use_rsa(struct remote_fixture *fixture, const char *url)
 {
     struct fixture *base = &fixture->base;
+    char yaml[256];
 
-    use_endpoint(fixture, url);
-    fixture_fields(base, GRANT);
-    if (kind()->mint(&base->mint, &base->error) != PROGRESS_WAIT)
-        fail_msg("%s", base->error.cause);
-    assert_true(base->mint.may_exist);
-    await_wake(fixture);
-    return kind()->mint(&base->mint, &base->error);
+    (void)snprintf(yaml, sizeof(yaml),
+                   "{type: aws, region: eu-central-1, accounts: [\"111122223333\"], "
+                   "algorithm: RS256, endpoint: \"%s\", allow_http: true}",
+                   url);
+    assert_null(fixture_configure(base, "aws", yaml));
+    assert_true(kind()->start(&base->target, &base->tools, &base->error));
 }
 
-static enum progress mint_from(struct aws_fixture *fixture, struct sts_script script)
+static enum progress mint_from(struct remote_fixture *fixture, struct peer_script script)
 {
-    char url[64];
-    struct sts *sts = sts_start(script, url);
-    enum progress progress = mint_twice(fixture, url);
-
-    sts_stop(sts, fixture->form, sizeof(fixture->form));
-    return progress;
+    fixture_fields(&fixture->base, GRANT);
+    return remote_mint_from(fixture, use_endpoint, &script, 1);
 }
 
 /* Answers of STS. */
@@ -150,7 +96,7 @@ static const struct answer_parts good = {
     .life_s = 900,
 };
 
-static struct str answer_of(struct aws_fixture *fixture, const struct answer_parts *parts)
+static struct str answer_of(struct remote_fixture *fixture, const struct answer_parts *parts)
 {
     char expiration[TIME_TEXT_S_LEN + 1];
 
@@ -170,45 +116,27 @@ static struct str answer_of(struct aws_fixture *fixture, const struct answer_par
         parts->session_arn, parts->source, parts->extra);
 }
 
-static enum progress mint_with(struct aws_fixture *fixture, const struct answer_parts *parts)
+static enum progress mint_with(struct remote_fixture *fixture, const struct answer_parts *parts)
 {
     return mint_from(fixture,
-                     (struct sts_script){ .status = 200, .body = answer_of(fixture, parts) });
+                     (struct peer_script){ .status = 200, .body = answer_of(fixture, parts) });
 }
 
 /* What was sent. */
 
-/* A field of the form, still percent-encoded. */
-static struct str form_field(const struct aws_fixture *fixture, const char *name)
+static const char *form_field(struct remote_fixture *fixture, const char *name)
 {
-    struct str rest = str_from(fixture->form);
-    struct str pair;
-    struct str key;
-    struct str value;
-
-    while (rest.len > 0) {
-        (void)str_cut(rest, '&', &pair, &rest);
-        (void)str_cut(pair, '=', &key, &value);
-        if (str_eq(key, str_from(name)))
-            return value;
-    }
-    fail_msg("no '%s' was sent", name);
-    return rest;
+    return remote_form_field(fixture, 0, name);
 }
 
-static json_t *assertion_of(struct aws_fixture *fixture)
+static const json_t *assertion_of(struct remote_fixture *fixture)
 {
-    struct str token = form_field(fixture, "WebIdentityToken");
-    json_t *claims = NULL;
-
-    if (!keys_verify_own_jwt(fixture->base.keys, token, "JWT", &claims, &fixture->base.error))
-        fail_msg("%s", fixture->base.error.cause);
-    return claims;
+    return remote_claims(fixture, form_field(fixture, "WebIdentityToken"), "ES256");
 }
 
 static void credentials_come_back_as_they_were_given(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
     struct mint *mint = &fixture->base.mint;
 
     if (mint_with(fixture, &good) != PROGRESS_DONE)
@@ -224,7 +152,7 @@ static void credentials_come_back_as_they_were_given(void **state)
 
 static void the_record_names_the_session_and_no_secret(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
     const json_t *record;
     struct str text;
 
@@ -241,34 +169,32 @@ static void the_record_names_the_session_and_no_secret(void **state)
 
 static void sts_is_asked_for_the_role_and_life_of_the_policy(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
 
     assert_int_equal(mint_with(fixture, &good), PROGRESS_DONE);
-    assert_str(form_field(fixture, "Action"), "AssumeRoleWithWebIdentity");
-    assert_str(form_field(fixture, "Version"), "2011-06-15");
-    assert_str(form_field(fixture, "RoleArn"),
-               "arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fci%2Fpayments-deploy");
-    assert_str(form_field(fixture, "RoleSessionName"), SESSION);
-    assert_str(form_field(fixture, "DurationSeconds"), "900");
+    assert_string_equal(form_field(fixture, "Action"), "AssumeRoleWithWebIdentity");
+    assert_string_equal(form_field(fixture, "Version"), "2011-06-15");
+    assert_string_equal(form_field(fixture, "RoleArn"), ROLE);
+    assert_string_equal(form_field(fixture, "RoleSessionName"), SESSION);
+    assert_string_equal(form_field(fixture, "DurationSeconds"), "900");
 }
 
 static void sts_is_asked_for_no_more_than_the_policy_allows(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
 
     assert_int_equal(mint_with(fixture, &good), PROGRESS_DONE);
-    assert_str(form_field(fixture, "PolicyArns.member.1.arn"),
-               "arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FA");
-    assert_str(form_field(fixture, "Policy"),
-               "%7B%22Statement%22%3A%5B%7B%22Action%22%3A%5B%22s3%3APutObject%22%5D%2C"
-               "%22Effect%22%3A%22Allow%22%2C%22Resource%22%3A%5B%22%2A%22%5D%7D%5D%2C"
-               "%22Version%22%3A%222012-10-17%22%7D");
+    assert_string_equal(form_field(fixture, "PolicyArns.member.1.arn"),
+                        "arn:aws:iam::aws:policy/A");
+    assert_string_equal(form_field(fixture, "Policy"),
+                        "{\"Statement\":[{\"Action\":[\"s3:PutObject\"],\"Effect\":\"Allow\","
+                        "\"Resource\":[\"*\"]}],\"Version\":\"2012-10-17\"}");
 }
 
 static void the_assertion_is_for_one_role_stage_and_lease(void **state)
 {
-    struct aws_fixture *fixture = *state;
-    JSON_OWNED json_t *claims = NULL;
+    struct remote_fixture *fixture = *state;
+    const json_t *claims;
     const json_t *tags;
 
     assert_int_equal(mint_with(fixture, &good), PROGRESS_DONE);
@@ -287,10 +213,38 @@ static void the_assertion_is_for_one_role_stage_and_lease(void **state)
                "\"stage\":[\"" FIXTURE_STAGE "\"],\"team\":[\"payments\"]}");
 }
 
+/* So that one session of a lease can be denied and not the other. */
+static void a_renewal_has_a_source_identity_of_its_own(void **state)
+{
+    struct remote_fixture *fixture = *state;
+    struct answer_parts parts = good;
+
+    fixture->base.mint.attempt = STR("01JD0000000000000000000009");
+    parts.source = FIXTURE_LEASE "-01JD0000000000000000000009";
+    assert_int_equal(mint_with(fixture, &parts), PROGRESS_DONE);
+    assert_str(fixture_text(assertion_of(fixture), NULL, "https://aws.amazon.com/source_identity"),
+               FIXTURE_LEASE "-01JD0000000000000000000009");
+}
+
+/* RSA on a worker: the mint waits twice. */
+static void a_target_may_want_rsa(void **state)
+{
+    struct remote_fixture *fixture = *state;
+    struct fixture *base = &fixture->base;
+    const json_t *claims;
+    struct peer_script script = { .status = 200, .body = answer_of(fixture, &good) };
+
+    fixture_fields(base, GRANT);
+    assert_int_equal(remote_mint_from(fixture, use_rsa, &script, 1), PROGRESS_DONE);
+    claims = remote_claims(fixture, form_field(fixture, "WebIdentityToken"), "RS256");
+    assert_str(fixture_text(claims, NULL, "sub"), FIXTURE_STAGE);
+    assert_str(fixture_text(claims, NULL, "https://aws.amazon.com/roles"), ROLE);
+}
+
 static void a_run_that_is_no_tag_is_left_out(void **state)
 {
-    struct aws_fixture *fixture = *state;
-    JSON_OWNED json_t *claims = NULL;
+    struct remote_fixture *fixture = *state;
+    const json_t *claims;
     struct answer_parts parts = good;
     const json_t *tags;
 
@@ -306,7 +260,7 @@ static void a_run_that_is_no_tag_is_left_out(void **state)
 
 /* What is not released. */
 
-static void assert_withheld(struct aws_fixture *fixture, enum progress progress,
+static void assert_withheld(struct remote_fixture *fixture, enum progress progress,
                             enum error_code code, bool may_exist, const char *name)
 {
     const struct mint *mint = &fixture->base.mint;
@@ -355,7 +309,7 @@ static void answers_that_give_something_else_are_not_released(void **state)
         { "no session token", { .token = "" } },
         { "a session token with a line", { .token = "a&#13;b" } },
     };
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
 
     for (size_t i = 0; i < COUNT(cases); i++) {
         const struct answer_parts *parts = &cases[i].parts;
@@ -378,7 +332,7 @@ static void answers_that_give_something_else_are_not_released(void **state)
 
 static void a_minute_longer_is_within_the_leeway(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
     struct answer_parts parts = good;
 
     parts.life_s = 960;
@@ -388,7 +342,7 @@ static void a_minute_longer_is_within_the_leeway(void **state)
 
 static void an_error_beside_credentials_wins(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
     struct answer_parts parts = good;
 
     parts.extra = "<Error><Code>AccessDenied</Code></Error>";
@@ -397,8 +351,8 @@ static void an_error_beside_credentials_wins(void **state)
 
 static void credentials_in_an_answer_that_is_no_200_are_not_released(void **state)
 {
-    struct aws_fixture *fixture = *state;
-    struct sts_script script = { .status = 403, .body = answer_of(fixture, &good) };
+    struct remote_fixture *fixture = *state;
+    struct peer_script script = { .status = 403, .body = answer_of(fixture, &good) };
 
     assert_withheld(fixture, mint_from(fixture, script), ERROR_MINT_UNKNOWN, true, "403");
     script.status = 201;
@@ -414,10 +368,10 @@ static void an_error_says_its_code_and_leaves_nothing_behind(void **state)
         { 403, "AccessDenied" }, { 400, "InvalidIdentityToken" }, { 400, "PackedPolicyTooLarge" },
         { 400, "Throttling" },   { 503, "ServiceUnavailable" },
     };
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct sts_script script = {
+        struct peer_script script = {
             .status = cases[i].status,
             .body = arena_printf(
                 fixture->base.arena,
@@ -450,11 +404,11 @@ static void what_is_no_answer_of_sts_leaves_the_outcome_unknown(void **state)
         { "a body that ends early", 200, "<AssumeRoleWithWebIdentityResponse", 100 },
         { "a redirect", 302, "", 0 },
     };
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
 
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct sts_script script = { cases[i].status, str_from(cases[i].body),
-                                     cases[i].promised_more };
+        struct peer_script script = { cases[i].status, str_from(cases[i].body),
+                                      cases[i].promised_more };
 
         assert_withheld(fixture, mint_from(fixture, script), ERROR_MINT_UNKNOWN, true,
                         cases[i].name);
@@ -464,8 +418,8 @@ static void what_is_no_answer_of_sts_leaves_the_outcome_unknown(void **state)
 static void an_answer_past_its_limit_leaves_the_outcome_unknown(void **state)
 {
     static char large[65537];
-    struct aws_fixture *fixture = *state;
-    struct sts_script script = { .status = 200, .body = { large, sizeof(large) } };
+    struct remote_fixture *fixture = *state;
+    struct peer_script script = { .status = 200, .body = { large, sizeof(large) } };
 
     memset(large, ' ', sizeof(large));
     assert_withheld(fixture, mint_from(fixture, script), ERROR_MINT_UNKNOWN, true, "large");
@@ -473,16 +427,18 @@ static void an_answer_past_its_limit_leaves_the_outcome_unknown(void **state)
 
 static void a_request_that_never_left_leaves_nothing_behind(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
     char url[64];
 
-    sts_nobody(url);
-    assert_withheld(fixture, mint_twice(fixture, url), ERROR_MINT, false, "nobody listens");
+    peer_nobody(url);
+    use_endpoint(fixture, url);
+    fixture_fields(&fixture->base, GRANT);
+    assert_withheld(fixture, remote_mint(fixture), ERROR_MINT, false, "nobody listens");
 }
 
 /* What is not even asked. */
 
-static void assert_not_asked(struct aws_fixture *fixture, const char *fields)
+static void assert_not_asked(struct remote_fixture *fixture, const char *fields)
 {
     struct fixture *base = &fixture->base;
 
@@ -496,7 +452,7 @@ static void assert_not_asked(struct aws_fixture *fixture, const char *fields)
 
 static void grants_that_are_not_fit_are_not_asked_for(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
     struct mint *mint = &fixture->base.mint;
 
     use_endpoint(fixture, "http://127.0.0.1:1");
@@ -513,7 +469,7 @@ static void grants_that_are_not_fit_are_not_asked_for(void **state)
 
 static void an_address_outside_the_loopback_is_not_asked_without_tls(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
     char yaml[] = "{type: aws, region: eu-central-1, accounts: [\"111122223333\"],"
                   " endpoint: \"http://192.0.2.1\"}";
 
@@ -540,7 +496,7 @@ static void a_session_has_a_name_that_aws_takes(void **state)
         { "acme/a-repository-with-a-name-that-is-long", "123456789012345678901234",
           "acme-a-repositor-12345678901234567890-" FIXTURE_LEASE },
     };
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
     struct str name;
 
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -557,7 +513,7 @@ static void a_session_has_a_name_that_aws_takes(void **state)
 
 static void a_target_has_defaults(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
     const struct aws_settings *own;
 
     assert_null(fixture_configure(&fixture->base, "aws",
@@ -565,7 +521,7 @@ static void a_target_has_defaults(void **state)
     own = fixture->base.target.settings;
     assert_string_equal(own->endpoint.data, "https://sts.eu-central-1.amazonaws.com");
     assert_str(own->audience, "sts.amazonaws.com");
-    assert_null(own->ca_file);
+    assert_null(own->peer.ca_file);
     assert_null(fixture_configure(&fixture->base, "aws",
                                   "{region: cn-north-1, accounts: \"111122223333\"}"));
     own = fixture->base.target.settings;
@@ -574,19 +530,19 @@ static void a_target_has_defaults(void **state)
 
 static void a_path_is_relative_to_its_file(void **state)
 {
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
     const struct aws_settings *own;
 
     assert_null(fixture_configure(&fixture->base, "aws",
                                   "{region: a, accounts: [\"111122223333\"], ca: sts.pem,"
                                   " allow_networks: [10.0.0.0/8]}"));
     own = fixture->base.target.settings;
-    assert_string_equal(own->ca_file, "conf/sts.pem");
-    assert_int_equal(own->network_count, 1);
+    assert_string_equal(own->peer.ca_file, "conf/sts.pem");
+    assert_int_equal(own->peer.network_count, 1);
     assert_null(fixture_configure(&fixture->base, "aws",
                                   "{region: a, accounts: [\"111122223333\"], ca: /etc/sts.pem}"));
     own = fixture->base.target.settings;
-    assert_string_equal(own->ca_file, "/etc/sts.pem");
+    assert_string_equal(own->peer.ca_file, "/etc/sts.pem");
 }
 
 static void bad_targets_are_refused(void **state)
@@ -606,9 +562,10 @@ static void bad_targets_are_refused(void **state)
         "{region: a, accounts: [\"111122223333\"], endpoint: \"ftp://a\", allow_http: true}",
         "{region: a, accounts: [\"111122223333\"], endpoint: nonsense}",
         "{region: a, accounts: [\"111122223333\"], audience: \"\"}",
+        "{region: a, accounts: [\"111122223333\"], algorithm: ES384}",
         "{region: a, accounts: [\"111122223333\"], allow_networks: [10.0.0.1/8]}",
     };
-    struct aws_fixture *fixture = *state;
+    struct remote_fixture *fixture = *state;
 
     for (size_t i = 0; i < COUNT(cases); i++)
         if (!fixture_configure(&fixture->base, "aws", cases[i]))
@@ -625,6 +582,8 @@ int main(void)
         TEST(sts_is_asked_for_the_role_and_life_of_the_policy),
         TEST(sts_is_asked_for_no_more_than_the_policy_allows),
         TEST(the_assertion_is_for_one_role_stage_and_lease),
+        TEST(a_renewal_has_a_source_identity_of_its_own),
+        TEST(a_target_may_want_rsa),
         TEST(a_run_that_is_no_tag_is_left_out),
         TEST(answers_that_give_something_else_are_not_released),
         TEST(a_minute_longer_is_within_the_leeway),

@@ -105,6 +105,51 @@ static void elements_elsewhere_are_passed_over(void **state)
     assert_null(answer.access_key_id.data);
 }
 
+#define IAM_SPACE "xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\""
+#define IAM_LIST(names)                                                                            \
+    "<ListRolePoliciesResponse " IAM_SPACE "><ListRolePoliciesResult><PolicyNames>" names          \
+    "</PolicyNames></ListRolePoliciesResult></ListRolePoliciesResponse>"
+
+static bool parse_iam(const char *xml)
+{
+    return aws_xml_parse_iam(str_from(xml), arena, &answer, &error);
+}
+
+static void names_of_policies_come_often(void **state)
+{
+    (void)state;
+    assert_true(parse_iam(IAM_LIST("")));
+    assert_null(answer.policy_names.data);
+    assert_true(parse_iam(IAM_LIST("<member>a</member><other>b</other><member>c</member>")));
+    assert_str(answer.policy_names, "a c ");
+    assert_true(parse_iam("<PutRolePolicyResponse " IAM_SPACE "></PutRolePolicyResponse>"));
+    assert_null(answer.error_code.data);
+    assert_true(parse_iam("<ErrorResponse " IAM_SPACE "><Error><Code>LimitExceeded</Code></Error>"
+                          "</ErrorResponse>"));
+    assert_str(answer.error_code, "LimitExceeded");
+}
+
+static void each_service_answers_for_itself(void **state)
+{
+    static const char *const not_of_iam[] = {
+        OPEN KEYS CLOSE,
+        "<ErrorResponse " SPACE "><Error><Code>A</Code></Error></ErrorResponse>",
+        "<PutRolePolicyResponse " SPACE "></PutRolePolicyResponse>",
+        "<PutRolePolicyResponse></PutRolePolicyResponse>",
+        "<PutUserPolicyResponse " IAM_SPACE "></PutUserPolicyResponse>",
+        IAM_LIST("<member><a>b</a></member>"),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(not_of_iam); i++) {
+        if (parse_iam(not_of_iam[i]))
+            fail_msg("%zu was taken", i);
+        assert_int_equal(error.code, ERROR_SYNTAX);
+        error = (struct error){ 0 };
+    }
+    assert_false(parse(IAM_LIST("")));
+}
+
 static void hostile_documents_are_refused(void **state)
 {
     static const struct {
@@ -269,6 +314,8 @@ int main(void)
         TEST(a_prefix_for_the_namespace_changes_nothing),
         TEST(an_error_beside_credentials_is_seen),
         TEST(elements_elsewhere_are_passed_over),
+        TEST(names_of_policies_come_often),
+        TEST(each_service_answers_for_itself),
         TEST(hostile_documents_are_refused),
         TEST(eight_levels_are_read),
         TEST(a_declared_encoding_other_than_utf_8_has_no_effect),
