@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "exchange/exchange_internal.h"
+#include "exchange/kept.h"
 #include "exchange/rules.h"
 #include "identity/people.h"
 #include "ledger/entry.h"
@@ -27,9 +28,20 @@ static bool begin(struct exchange *exchange, struct error *error)
 
     if (!actor)
         return error_set(error, ERROR_MEMORY, "actor");
-    actor->identity = find_identity(exchange);
     exchange->actor = actor;
     return true;
+}
+
+/* Of people's provider whoever it is must have been told of as a person. */
+static bool check_person(struct exchange *exchange, struct error *error)
+{
+    const struct rules *rules = exchange->rules;
+    struct exchange_actor *actor = exchange->actor;
+    struct person ignored;
+
+    actor->is_person = actor->identity == rules->people_identity;
+    return !actor->is_person ||
+           person_from_token(rules->people, &actor->token, exchange->arena, &ignored, error);
 }
 
 static enum progress verify(struct exchange *exchange, struct error *error)
@@ -42,18 +54,30 @@ static enum progress verify(struct exchange *exchange, struct error *error)
         .thumbprint = proof->dpop ? proof->dpop->thumbprint : NULL,
         .certificate = proof->certificate,
     };
-    struct person ignored;
     enum progress progress = identity_verify(actor->identity, &input, exchange->arena,
                                              exchange->waker, &actor->state, &actor->token, error);
 
     if (progress != PROGRESS_DONE)
         return progress;
-    if (!exchange_check_binding(exchange, actor->token.issuer, error))
-        return PROGRESS_FAILED;
-    if (actor->identity != exchange->rules->people_identity ||
-        person_from_token(exchange->rules->people, &actor->token, exchange->arena, &ignored, error))
-        return PROGRESS_DONE;
-    return PROGRESS_FAILED;
+    return exchange_check_binding(exchange, actor->token.issuer, error) &&
+                   check_person(exchange, error)
+               ? PROGRESS_DONE
+               : PROGRESS_FAILED;
+}
+
+/* Who acted when it was kept: known still, and of the same kind. */
+static bool restore(struct exchange *exchange, struct error *error)
+{
+    const struct kept *kept = exchange->request.kept;
+    const struct rules *rules = exchange->rules;
+    struct exchange_actor *actor = exchange->actor;
+
+    actor->identity = kept->is_actor_person ? rules->people_identity : rules->identity;
+    if (!actor->identity)
+        return error_set(error, ERROR_ACTOR, "people are not configured any more");
+    return identity_restore(actor->identity, &kept->actor, exchange->arena, &actor->token, error) &&
+           exchange_check_binding(exchange, actor->token.issuer, error) &&
+           check_person(exchange, error);
 }
 
 static bool make_facts(struct exchange *exchange, struct error *error)
@@ -80,16 +104,30 @@ static enum progress refuse(const struct error *why, struct error *error)
     return PROGRESS_FAILED;
 }
 
+static bool has_actor(const struct exchange_request *request)
+{
+    return request->kept ? request->kept->actor.claims != NULL : request->actor_token.len > 0;
+}
+
+static enum progress find(struct exchange *exchange, struct error *error)
+{
+    if (!exchange->actor && !begin(exchange, error))
+        return PROGRESS_FAILED;
+    if (exchange->request.kept)
+        return restore(exchange, error) ? PROGRESS_DONE : PROGRESS_FAILED;
+    if (!exchange->actor->identity)
+        exchange->actor->identity = find_identity(exchange);
+    return verify(exchange, error);
+}
+
 enum progress actor_enter(struct exchange *exchange, struct error *error)
 {
     struct error why = { 0 };
     enum progress progress;
 
-    if (exchange->request.actor_token.len == 0)
+    if (!has_actor(&exchange->request))
         return PROGRESS_DONE;
-    if (!exchange->actor && !begin(exchange, &why))
-        return refuse(&why, error);
-    progress = verify(exchange, &why);
+    progress = find(exchange, &why);
     if (progress == PROGRESS_WAIT)
         return progress;
     if (progress == PROGRESS_FAILED || !make_facts(exchange, &why))

@@ -1,7 +1,15 @@
+#include <string.h>
+
 #include "base/base64.h"
 #include "base/buf.h"
 #include "base/json.h"
+#include "base/secret.h"
 #include "exchange/exchange_internal.h"
+#include "exchange/refresh_token.h"
+#include "exchange/rules.h"
+#include "policy/dates.h"
+
+#define UPCOMING_S (INT64_C(86400) * 30)
 
 /* With an audience the one jwt grant is the access token, else the stage token is. */
 static const struct mint *access_token(const struct exchange *exchange)
@@ -22,15 +30,39 @@ static bool put_access_token(const struct exchange *exchange, json_t *answer)
            json_put(answer, "expires_in", json_integer(mint->expires_s - exchange->now_s));
 }
 
+/* Where what is given ends before the lease has to. */
+static bool put_refresh_token(const struct exchange *exchange, json_t *answer)
+{
+    const struct exchange_renewal *renewal = exchange->request.renewal;
+    struct refresh_token token = { .renewal = 1 };
+    char text[REFRESH_TOKEN_LEN + 1];
+    struct error ignored = { 0 };
+    bool is_put;
+
+    if ((!renewal && !exchange->is_kept) || (renewal && renewal->number == UINT16_MAX) ||
+        life_expires_s(exchange) >= life_end_s(exchange, life_opened_s(exchange)))
+        return true;
+    if (renewal)
+        token.renewal = (uint16_t)(renewal->number + 1);
+    memcpy(token.lease_id, exchange->lease_id, ID_LEN);
+    is_put = refresh_token_write(exchange->service->tools.keys, &token, text, &ignored) &&
+             json_put(answer, "refresh_token", json_string(text));
+    secret_wipe(text, sizeof(text));
+    return is_put;
+}
+
 static bool put_lease(const struct exchange *exchange, json_t *answer)
 {
+    int64_t heartbeat_s = exchange->decision.obligations.lease.heartbeat_s;
     json_t *lease = json_object();
 
     return json_put(answer, "lease", lease) &&
+           (heartbeat_s == 0 || json_put(lease, "heartbeat_s", json_integer(heartbeat_s))) &&
            json_put(lease, "id", json_string(exchange->lease_id)) &&
-           json_put(lease, "handle", json_string(exchange->handle)) &&
+           (exchange->request.renewal ||
+            json_put(lease, "handle", json_string(exchange->handle))) &&
            json_put(lease, "stage", json_from_str(exchange->decision.stage->id)) &&
-           json_put(lease, "expires_at", record_time(exchange->expires_s));
+           json_put(lease, "expires_at", record_time(life_expires_s(exchange)));
 }
 
 static bool put_credentials(const struct exchange *exchange, json_t *answer)
@@ -41,11 +73,13 @@ static bool put_credentials(const struct exchange *exchange, json_t *answer)
         return false;
     for (size_t i = 0; i < exchange->mint_count; i++) {
         const struct mint *mint = &exchange->mints[i];
-        const char *kind = exchange->decision.grants[i].grant->kind->name;
+        const struct policy_grant_kind *kind = exchange->decision.grants[i].grant->kind;
+        enum policy_revocation revocation = target_revocation(target_kind_of(kind), mint);
         json_t *credential = json_incref(mint->credential);
 
         if (json_object_setn_new(credentials, mint->grant.data, mint->grant.len, credential) != 0 ||
-            !json_put(credential, "type", json_string(kind)) ||
+            !json_put(credential, "type", json_string(kind->name)) ||
+            !json_put(credential, "revocation", json_string(target_revocation_name(revocation))) ||
             !json_put(credential, "expires_at", record_time(mint->expires_s)))
             return false;
     }
@@ -85,13 +119,42 @@ static bool put_ledger(const struct exchange *exchange, json_t *answer)
            json_put(ledger, "leaf_hash", json_from_str(buf_str(&hash)));
 }
 
+static bool put_date(json_t *list, const struct policy_date *date)
+{
+    json_t *item = json_append_object(list);
+
+    return json_put(item, "what", json_string(policy_date_kind_name(date->kind))) &&
+           (date->name.len == 0 || json_put(item, "name", json_from_str(date->name))) &&
+           json_put(item, "at", record_time(date->at_s));
+}
+
+/* What ends or is due within the next weeks, so that whoever reads the job's log knows in time. */
+static bool put_upcoming(const struct exchange *exchange, json_t *answer)
+{
+    struct policy_date dates[POLICY_DATES_MAX];
+    size_t count = policy_stage_dates(exchange->rules->policy, exchange->decision.stage,
+                                      exchange->now_s, exchange->now_s + UPCOMING_S, dates);
+    json_t *list;
+
+    if (count == 0)
+        return true;
+    list = json_array();
+    if (!json_put(answer, "upcoming", list))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!put_date(list, &dates[i]))
+            return false;
+    return true;
+}
+
 bool answer_build(struct exchange *exchange, struct error *error)
 {
     json_t *answer = json_object();
 
     exchange->answer = answer;
     if (!answer || !put_access_token(exchange, answer) || !put_scope(exchange, answer) ||
-        !put_lease(exchange, answer) || !put_credentials(exchange, answer) ||
+        !put_refresh_token(exchange, answer) || !put_lease(exchange, answer) ||
+        !put_credentials(exchange, answer) || !put_upcoming(exchange, answer) ||
         !put_ledger(exchange, answer))
         return error_set(error, ERROR_MEMORY, "answer");
     return true;

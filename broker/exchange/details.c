@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "exchange/exchange_internal.h"
+#include "exchange/kept.h"
 
 #define DETAILS_MAX POLICY_STAGE_GRANTS_MAX
 #define DETAIL_TYPE "stagepass_grant"
@@ -73,6 +74,22 @@ static bool check_plain(const struct mint *mint, const struct target_kind *kind,
     return true;
 }
 
+/* What goes on lives no longer than was asked for at first, whatever fresh details say. */
+static void keep_short(struct exchange *exchange)
+{
+    const struct kept *kept = exchange->request.kept;
+    const json_t *details = kept ? kept->request.details : NULL;
+
+    for (size_t i = 0; i < json_array_size(details); i++) {
+        const json_t *detail = json_array_get(details, i);
+        int64_t ttl_s = json_integer_value(json_object_get(detail, "ttl"));
+        struct mint *mint = find_mint(exchange, json_str(json_object_get(detail, "grant")));
+
+        if (mint && ttl_s > 0 && ttl_s < mint->ttl_s)
+            mint->ttl_s = ttl_s;
+    }
+}
+
 bool details_assign(struct exchange *exchange, struct error *error)
 {
     const json_t *details = exchange->request.details;
@@ -82,6 +99,7 @@ bool details_assign(struct exchange *exchange, struct error *error)
     for (size_t i = 0; i < json_array_size(details); i++)
         if (!assign(exchange, json_array_get(details, i), error))
             return false;
+    keep_short(exchange);
     for (size_t i = 0; i < exchange->mint_count; i++) {
         const struct policy_granted *granted = &exchange->decision.grants[i];
 

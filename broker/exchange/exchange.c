@@ -3,12 +3,14 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/metrics.h"
 #include "base/secret.h"
 #include "exchange/exchange_internal.h"
+#include "exchange/kept.h"
 #include "exchange/rules.h"
 
 /*
@@ -17,7 +19,9 @@
  *   identity  the token becomes verified claims          waits for the issuer's keys
  *   actor     who acts for the job, if anybody           waits for their issuer's keys
  *   policy    claims become a decision                   never waits
+ *   blocks    what operators have blocked                never waits, but for a database
  *   lease     the lease's names, the caller's details    never waits
+ *   approval  that people agreed, where they have to     waits for the commit, where it asks them
  *   intent    lease.requested, where a grant is remote   waits for the commit
  *   mint      the credentials                            waits for the targets
  *   outcome   credential.issued                          waits for the commit
@@ -43,7 +47,8 @@ static enum progress answer_enter(struct exchange *exchange, struct error *error
 
 static const struct room rooms[] = {
     { "identity", identity_enter, false }, { "actor", actor_enter, true },
-    { "policy", policy_enter, true },      { "lease", lease_enter, true },
+    { "policy", policy_enter, true },      { "blocks", blocks_enter, true },
+    { "lease", lease_enter, true },        { "approval", approval_enter, true },
     { "intent", intent_enter, true },      { "mint", mint_enter, true },
     { "outcome", outcome_enter, true },    { "answer", answer_enter, false },
 };
@@ -55,6 +60,7 @@ static void release_exchange(void *object)
     for (size_t i = 0; i < exchange->mint_count; i++) {
         json_decref(exchange->mints[i].credential);
         json_decref(exchange->mints[i].record);
+        json_decref(exchange->mints[i].handle);
     }
     json_decref(exchange->stage_token.credential);
     json_decref(exchange->stage_token.record);
@@ -85,7 +91,9 @@ enum progress exchange_walk(struct exchange *exchange, struct error *error)
 {
     while (!exchange->is_failing && exchange->room < COUNT(rooms)) {
         const struct room *room = &rooms[exchange->room];
-        enum progress progress = room->enter(exchange, &exchange->failure);
+        enum progress progress = approval_is_asking(exchange)
+                                     ? approval_asked(exchange, &exchange->failure)
+                                     : room->enter(exchange, &exchange->failure);
 
         if (progress == PROGRESS_WAIT)
             return progress;
@@ -93,7 +101,7 @@ enum progress exchange_walk(struct exchange *exchange, struct error *error)
             exchange->room++;
             continue;
         }
-        if (!room->is_after_verification) {
+        if (!room->is_after_verification && !exchange->is_stolen) {
             *error = exchange->failure;
             return PROGRESS_FAILED;
         }
@@ -109,7 +117,8 @@ bool exchange_abandon(struct exchange *exchange)
     /* Only a token that waits for its issuer's keys can be let go of. */
     if (!exchange->is_verified)
         return identity_forget(exchange->rules->identity, waiting);
-    return exchange->actor && identity_forget(exchange->actor->identity, waiting);
+    return exchange->actor && exchange->actor->identity &&
+           identity_forget(exchange->actor->identity, waiting);
 }
 
 bool exchange_has_begun(const struct exchange *exchange)
@@ -122,6 +131,38 @@ static const char *thumbprint_of(const struct exchange *exchange)
     return exchange->request.proof.dpop ? exchange->request.proof.dpop->thumbprint : NULL;
 }
 
+/* Without a token: what was verified of one before. */
+static enum progress restore(struct exchange *exchange, struct error *error)
+{
+    exchange->now_s = clock_wall_s();
+    exchange->is_verified = kept_enter(exchange, error);
+    if (exchange->is_verified || exchange->request.approval.len == 0)
+        return exchange->is_verified ? PROGRESS_DONE : PROGRESS_FAILED;
+    exchange->is_stolen = kept_name_owner(exchange);
+    exchange->is_verified = exchange->is_stolen;
+    if (exchange->is_stolen) {
+        *error = (struct error){ 0 };
+        (void)error_set(error, ERROR_APPROVAL_CODE, "approval " STR_FMT ": other keys came",
+                        STR_ARG(exchange->request.approval));
+    }
+    return PROGRESS_FAILED;
+}
+
+/* One request of the budget of its issuer. */
+static bool spend_issuer(struct exchange *exchange, struct error *error)
+{
+    const struct exchange_service *service = exchange->service;
+    struct str issuer = exchange->token.issuer->name;
+
+    if (budget_spend(service->issuers, budget_name_key(issuer),
+                     exchange->rules->requests_per_issuer, clock_monotonic_ms(),
+                     &exchange->retry_after_s))
+        return true;
+    metric_add(METRIC_OVER_BUDGET_ISSUER, 1);
+    return error_set(error, ERROR_BUSY, "the budget of issuer " STR_FMT " is spent",
+                     STR_ARG(issuer));
+}
+
 static enum progress identity_enter(struct exchange *exchange, struct error *error)
 {
     struct identity_input input = {
@@ -132,6 +173,8 @@ static enum progress identity_enter(struct exchange *exchange, struct error *err
     };
     enum progress progress;
 
+    if (exchange->request.kept)
+        return restore(exchange, error);
     exchange->now_s = input.now_s;
     progress = identity_verify(exchange->rules->identity, &input, exchange->arena, exchange->waker,
                                &exchange->identity_state, &exchange->token, error);
@@ -139,7 +182,7 @@ static enum progress identity_enter(struct exchange *exchange, struct error *err
         !exchange_check_binding(exchange, exchange->token.issuer, error))
         return PROGRESS_FAILED;
     exchange->is_verified = progress == PROGRESS_DONE;
-    return progress;
+    return exchange->is_verified && !spend_issuer(exchange, error) ? PROGRESS_FAILED : progress;
 }
 
 static size_t count_words(struct str text)
@@ -166,6 +209,10 @@ static bool scope_as_grants(struct exchange *exchange, struct policy_request *re
 
     if (count > POLICY_STAGE_GRANTS_MAX)
         return error_set(error, ERROR_SCOPE, "%zu scope values", count);
+    if (count == 0 && exchange->request.kept && exchange->request.audience.len == 0) {
+        request->grants = exchange->request.kept->grants;
+        request->grant_count = exchange->request.kept->grant_count;
+    }
     if (count == 0)
         return true;
     names = arena_alloc_array(exchange->arena, count, sizeof(*names));
@@ -178,12 +225,14 @@ static bool scope_as_grants(struct exchange *exchange, struct policy_request *re
     return true;
 }
 
-static bool decide(struct exchange *exchange, struct policy_decision *decision, struct error *error)
+bool exchange_decide(struct exchange *exchange, const struct policy *policy,
+                     struct policy_decision *decision, struct error *error)
 {
     struct policy_request request = {
         .stage = exchange->request.stage,
         .audience = exchange->request.audience,
         .ttl_s = exchange->request.ttl_s,
+        .is_renewal = exchange->request.renewal != NULL,
     };
     struct policy_facts facts = {
         .issuer = exchange->token.issuer->name,
@@ -194,14 +243,16 @@ static bool decide(struct exchange *exchange, struct policy_decision *decision, 
         .address = &exchange->request.address,
         .proofs = exchange_proofs(exchange),
         .actor = exchange->actor ? exchange->actor->facts : NULL,
+        .passes_freezes = exchange->passes_freezes,
     };
 
     /* What was decided once is decided again under the stage's full name. */
     if (exchange->is_decided)
         request.stage = exchange->decision.stage->id;
     return scope_as_grants(exchange, &request, error) &&
-           policy_decide(exchange->rules->policy, &facts, &request, exchange->now_s,
-                         exchange->arena, decision, error);
+           policy_decide(policy, &facts, &request, exchange->now_s, exchange->arena, decision,
+                         error) &&
+           (!exchange->request.kept || kept_covers(exchange->request.kept, decision, error));
 }
 
 /* Nothing depends on it: people want to know what begins to reach production. */
@@ -216,7 +267,11 @@ static void note_workflow(struct exchange *exchange)
 
 static enum progress policy_enter(struct exchange *exchange, struct error *error)
 {
-    if (!decide(exchange, &exchange->decision, error))
+    bool is_allowed =
+        exchange_decide(exchange, exchange->rules->policy, &exchange->decision, error);
+
+    shadow_observe(exchange, error);
+    if (!is_allowed && !(exchange->decision.is_frozen && approval_thaw(exchange, error)))
         return PROGRESS_FAILED;
     exchange->is_decided = true;
     note_workflow(exchange);
@@ -244,12 +299,7 @@ static bool make_handle(struct exchange *exchange, struct error *error)
 static const struct target *find_target(const struct rules *rules,
                                         const struct policy_target *wanted)
 {
-    if (!wanted)
-        return NULL;
-    for (size_t i = 0; i < rules->target_count; i++)
-        if (str_eq(rules->targets[i].name, wanted->name))
-            return &rules->targets[i];
-    return NULL;
+    return wanted ? rules_target(rules, wanted->name) : NULL;
 }
 
 static struct str ci_text(const struct exchange *exchange, const char *name)
@@ -259,15 +309,28 @@ static struct str ci_text(const struct exchange *exchange, const char *name)
     return json_get_str(exchange->token.ci, name, &value) ? value : STR("");
 }
 
+/* The subject, unless the platform may name a person in it. */
+static struct str plain_subject(const struct exchange *exchange)
+{
+    const struct verified_token *token = &exchange->token;
+    const struct claim *claim = claim_find(&token->issuer->claims, STR("sub"));
+
+    return claim && (claim->flags & CLAIM_PERSONAL) ? STR("") : token->subject;
+}
+
 static struct mint mint_common(struct exchange *exchange)
 {
     return (struct mint){
         .tools = &exchange->service->tools,
-        .subject_token_sha256 = exchange->token.sha256,
+        .subject_token_sha256 = renewal_proves(exchange),
         .stage = exchange->decision.stage->id,
         .lease = { exchange->lease_id, ID_LEN },
+        .attempt = str_from(exchange->request.renewal ? exchange->decision_id : NULL),
         .run = ci_text(exchange, "run"),
         .repository = ci_text(exchange, "repository"),
+        .ci = exchange->token.ci,
+        .ci_issuer = exchange->token.issuer->url,
+        .ci_subject = plain_subject(exchange),
         .thumbprint = thumbprint_of(exchange),
         .certificate = exchange->request.proof.certificate,
         .actor_issuer = exchange->actor ? exchange->actor->token.issuer->url : STR(""),
@@ -286,15 +349,20 @@ static bool prepare_mint(struct exchange *exchange, const struct policy_granted 
     mint->grant = granted->grant->name;
     mint->fields = granted->fields;
     mint->ttl_s = granted->ttl_s;
+    life_bound_mint(exchange, granted->grant->kind, mint);
     mint->target = find_target(exchange->rules, granted->grant->target);
     if (exchange->request.audience.len > 0)
         mint->scope = exchange->request.scope;
     if (granted->grant->target && !mint->target)
         return error_set(error, ERROR_MINT, "target of grant '" STR_FMT "' is not configured",
                          STR_ARG(mint->grant));
+    if (!target_kind_of(granted->grant->kind)->mint) /* planned: no policy in force has one */
+        return error_set(error, ERROR_MINT, "'%s' is not issued by this version",
+                         granted->grant->kind->name);
     if (!target_kind_of(granted->grant->kind)->is_local)
         exchange->has_remote = true;
-    return true;
+    return !target_kind_of(granted->grant->kind)->intend ||
+           target_kind_of(granted->grant->kind)->intend(mint, error);
 }
 
 static const struct target_kind *kind_of(const struct exchange *exchange, size_t index)
@@ -317,11 +385,22 @@ static bool check_details(struct exchange *exchange, struct error *error)
     return true;
 }
 
+static bool name_lease(struct exchange *exchange, struct error *error)
+{
+    const struct exchange_renewal *renewal = exchange->request.renewal;
+
+    if (renewal) {
+        memcpy(exchange->lease_id, renewal->lease.id, sizeof(exchange->lease_id));
+        return true;
+    }
+    return id_new(clock_wall_ms(), exchange->lease_id, error) && make_handle(exchange, error);
+}
+
 static enum progress lease_enter(struct exchange *exchange, struct error *error)
 {
     size_t count = exchange->decision.grant_count;
 
-    if (!id_new(clock_wall_ms(), exchange->lease_id, error) || !make_handle(exchange, error))
+    if (!name_lease(exchange, error))
         return PROGRESS_FAILED;
     exchange->mints = arena_alloc_array(exchange->arena, count + 1, sizeof(*exchange->mints));
     if (!exchange->mints) {
@@ -331,32 +410,75 @@ static enum progress lease_enter(struct exchange *exchange, struct error *error)
     for (; exchange->mint_count < count; exchange->mint_count++) {
         size_t i = exchange->mint_count;
 
-        if (!prepare_mint(exchange, &exchange->decision.grants[i], &exchange->mints[i], error))
+        if (!prepare_mint(exchange, &exchange->decision.grants[i], &exchange->mints[i], error)) {
+            exchange->failed_grant = exchange->mints[i].grant;
             return PROGRESS_FAILED;
+        }
     }
-    return check_details(exchange, error) ? PROGRESS_DONE : PROGRESS_FAILED;
+    return check_details(exchange, error) && life_check_renewal(exchange, error) ? PROGRESS_DONE
+                                                                                 : PROGRESS_FAILED;
+}
+
+/* What a commit came to; a guard that failed says why. */
+static enum progress committed(struct exchange *exchange, struct error *error)
+{
+    const struct store_guard *guard = exchange_failed_guard(exchange);
+
+    exchange->is_submitted = false;
+    if (exchange->append.is_committed)
+        return PROGRESS_DONE;
+    if (!guard) {
+        *error = exchange->append.error;
+        return PROGRESS_FAILED;
+    }
+    exchange->has_ended = exchange->has_intent && guard->kind == STORE_GUARD_LEASE;
+    if (exchange->request.renewal && guard->kind == STORE_GUARD_LEASE)
+        (void)error_set(error, ERROR_REFRESH, "the lease moved on meanwhile");
+    else
+        (void)exchange_tell_guard(exchange, guard, error);
+    return PROGRESS_FAILED;
 }
 
 /*
- * What a commit came to. A guard that failed is a replay before the intent; after it somebody ended
- * the lease.
+ * Not yet, or once more: a block came while it was on its way, about whatever it is, the lease that
+ * is renewed moved on, or leases are to make room.
  */
-static enum progress committed(struct exchange *exchange, struct error *error)
+static bool must_submit(struct exchange *exchange)
 {
-    struct ledger_append *append = &exchange->append;
+    if (exchange->is_submitted &&
+        (exchange_was_overtaken(exchange) || renewal_was_overtaken(exchange) ||
+         exchange_must_replace(exchange)))
+        exchange->is_submitted = false;
+    return !exchange->is_submitted;
+}
 
-    exchange->is_submitted = false;
-    if (append->is_committed)
-        return PROGRESS_DONE;
-    if (append->failed_guard >= append->guard_count)
-        *error = append->error;
-    else if (!exchange->has_intent)
-        (void)exchange_guard_error(append->failed_guard, error);
-    else {
-        exchange->has_ended = true;
-        (void)error_set(error, ERROR_CONDITION, "the lease was ended while a target was asked");
+/*
+ * What must hold when the first entry of a lease is appended, whichever it is, or that of a
+ * renewal: what the stage asks for besides was seen to when its lease was opened.
+ */
+static bool guard_first(struct exchange *exchange, struct error *error)
+{
+    if (exchange->request.renewal) {
+        renewal_guard(exchange);
+        exchange_guard_blocks(exchange);
+        return true;
     }
-    return PROGRESS_FAILED;
+    exchange_guard_use(exchange);
+    exchange_guard_blocks(exchange);
+    if (!exchange_make_room(exchange, error))
+        return false;
+    exchange_guard_obligations(exchange);
+    return true;
+}
+
+static bool guard_outcome(struct exchange *exchange)
+{
+    if (exchange->request.renewal)
+        renewal_guard(exchange);
+    else
+        exchange_guard_requested(exchange);
+    exchange_guard_blocks(exchange);
+    return true;
 }
 
 static enum progress intent_enter(struct exchange *exchange, struct error *error)
@@ -365,13 +487,20 @@ static enum progress intent_enter(struct exchange *exchange, struct error *error
 
     if (!exchange->has_remote)
         return PROGRESS_DONE;
-    if (!exchange->is_submitted) {
-        exchange_guard_token(exchange);
-        return exchange_submit_lease(exchange, ENTRY_LEASE_REQUESTED, NULL, error);
+    if (must_submit(exchange)) {
+        if (!exchange_check_blocks(exchange, error) || !guard_first(exchange, error))
+            return PROGRESS_FAILED;
+        return exchange_submit_lease(
+            exchange, exchange->request.renewal ? ENTRY_RENEWAL_REQUESTED : ENTRY_LEASE_REQUESTED,
+            NULL, error);
     }
+    if (approval_was_lost(exchange))
+        return approval_lose(exchange, error);
     progress = committed(exchange, error);
-    if (progress == PROGRESS_DONE)
-        exchange->has_intent = true;
+    if (progress != PROGRESS_DONE)
+        return progress;
+    exchange->has_intent = true;
+    renewal_intended(exchange);
     return progress;
 }
 
@@ -391,35 +520,19 @@ static bool sign_stage_token(struct exchange *exchange, struct error *error)
     return kind->mint(mint, error) == PROGRESS_DONE;
 }
 
-/* Without grants the stage token is all there is; what was asked only shortens. */
-static int64_t bare_life_s(const struct exchange *exchange)
-{
-    int64_t asked_s = exchange->request.ttl_s;
-    int64_t life_s = exchange->rules->default_ttl_s;
-
-    return asked_s > 0 && asked_s < life_s ? asked_s : life_s;
-}
-
-static void bound_lease(struct exchange *exchange)
-{
-    for (size_t i = 0; i < exchange->mint_count; i++)
-        if (exchange->mints[i].expires_s > exchange->expires_s)
-            exchange->expires_s = exchange->mints[i].expires_s;
-    if (exchange->expires_s == 0)
-        exchange->expires_s = exchange->now_s + bare_life_s(exchange);
-}
-
 static enum progress mint_enter(struct exchange *exchange, struct error *error)
 {
     while (exchange->mint_index < exchange->mint_count) {
         size_t i = exchange->mint_index;
         enum progress progress = kind_of(exchange, i)->mint(&exchange->mints[i], error);
 
+        if (progress == PROGRESS_FAILED)
+            exchange->failed_grant = exchange->mints[i].grant;
         if (progress != PROGRESS_DONE)
             return progress;
         exchange->mint_index++;
     }
-    bound_lease(exchange);
+    life_bound_lease(exchange);
     if (exchange->request.audience.len == 0 && !sign_stage_token(exchange, error))
         return PROGRESS_FAILED;
     return PROGRESS_DONE;
@@ -444,12 +557,15 @@ static bool decide_again(struct exchange *exchange)
     struct policy_decision again = { 0 };
     struct error refusal = { 0 };
 
-    if (!decide(exchange, &again, &refusal))
+    if (!exchange_decide(exchange, exchange->rules->policy, &again, &refusal) ||
+        !life_allows_renewal(exchange, &again) || !approval_allows_renewal(exchange, &again))
         return false;
     for (size_t i = 0; i < exchange->mint_count; i++)
         if (!gives_mint(&again, &exchange->mints[i], exchange->decision.grants[i].grant->kind))
             return false;
-    return true;
+    /* What was approved was approved under a rule. */
+    return !approval_used(exchange) ||
+           memcmp(again.rule_sha256, exchange->decision.rule_sha256, SHA256_LEN) == 0;
 }
 
 /*
@@ -475,19 +591,21 @@ static enum progress outcome_enter(struct exchange *exchange, struct error *erro
 {
     enum progress progress;
 
-    if (!exchange->is_submitted) {
-        if (!still_allowed(exchange, error))
+    if (must_submit(exchange)) {
+        if (!still_allowed(exchange, error) || !exchange_check_blocks(exchange, error))
             return PROGRESS_FAILED;
-        if (exchange->has_intent)
-            exchange_guard_requested(exchange);
-        else
-            exchange_guard_token(exchange);
-        return exchange_submit_lease(exchange, ENTRY_CREDENTIAL_ISSUED, NULL, error);
+        if (!(exchange->has_intent ? guard_outcome(exchange) : guard_first(exchange, error)))
+            return PROGRESS_FAILED;
+        return exchange_submit_lease(
+            exchange, exchange->request.renewal ? ENTRY_LEASE_RENEWED : ENTRY_CREDENTIAL_ISSUED,
+            NULL, error);
     }
+    if (approval_was_lost(exchange))
+        return approval_lose(exchange, error);
     progress = committed(exchange, error);
     if (progress == PROGRESS_DONE) {
-        exchange->entry_index = exchange->append.first_index;
-        exchange->leaf_hash = exchange->append.leaf_hashes[0];
+        exchange->entry_index = exchange->append.first_index + exchange->append.entry_count - 1;
+        exchange->leaf_hash = exchange->append.leaf_hashes[exchange->append.entry_count - 1];
     }
     return progress;
 }

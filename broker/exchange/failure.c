@@ -1,6 +1,7 @@
 #include "base/json.h"
-#include "exchange/denials.h"
+#include "exchange/ender.h"
 #include "exchange/exchange_internal.h"
+#include "exchange/tally.h"
 
 /* Whether a mint may have left something at its target that nobody was told of. */
 static bool has_unknown(const struct exchange *exchange)
@@ -33,8 +34,7 @@ static bool put_end(struct exchange *exchange, json_t **entry, struct error *err
 static bool is_single(struct exchange *exchange, struct str key, json_t *entry)
 {
     if (!exchange->is_counted)
-        exchange->is_single =
-            denials_admit(exchange->service->denials, key, entry, exchange->now_s);
+        exchange->is_single = tally_admit(exchange->service->denials, key, entry, exchange->now_s);
     exchange->is_counted = true;
     return exchange->is_single;
 }
@@ -50,9 +50,10 @@ static enum progress submit_denial(struct exchange *exchange, struct error *erro
 
     if (exchange->decision.stage)
         stage = exchange->decision.stage->id;
-    key = arena_printf(exchange->arena, STR_FMT "\n" STR_FMT "\n" STR_FMT,
+    key = arena_printf(exchange->arena, STR_FMT "\n" STR_FMT "\n" STR_FMT "\n%s\n%s",
                        STR_ARG(exchange->token.issuer->name), STR_ARG(exchange->token.subject),
-                       STR_ARG(stage));
+                       STR_ARG(stage), exchange->block_id,
+                       exchange->request.renewal ? exchange->request.renewal->lease.id : "");
     if (!key.data || !record_denied(exchange, &exchange->failure, &entry, &private_part, error))
         return PROGRESS_FAILED;
     append->entry_count = 0;
@@ -75,6 +76,10 @@ static enum progress submit_outcome(struct exchange *exchange, struct error *err
     enum entry_type type =
         has_unknown(exchange) ? ENTRY_CREDENTIAL_UNKNOWN : ENTRY_CREDENTIAL_FAILED;
 
+    if (exchange->request.renewal) {
+        renewal_guard(exchange);
+        return exchange_submit_lease(exchange, ENTRY_RENEWAL_FAILED, &exchange->failure, error);
+    }
     exchange_guard_requested(exchange);
     if (exchange->has_ended)
         exchange->append.guard_count = 0;
@@ -83,12 +88,14 @@ static enum progress submit_outcome(struct exchange *exchange, struct error *err
 
 /*
  * Without a ledger there is nowhere to write it, without memory nothing to write it with. And who
- * is only told what to bring was refused nothing.
+ * is only told what to bring, or to wait, was refused nothing.
  */
 static bool is_recordable(const struct exchange *exchange)
 {
-    return exchange->failure.code != ERROR_LEDGER && exchange->failure.code != ERROR_MEMORY &&
-           !exchange->lacks_details;
+    enum error_code code = exchange->failure.code;
+
+    return code != ERROR_LEDGER && code != ERROR_MEMORY && code != ERROR_FULL &&
+           code != ERROR_APPROVAL_PENDING && !exchange->lacks_details;
 }
 
 /*
@@ -120,7 +127,15 @@ static bool must_try_again(struct exchange *exchange)
         return true;
     }
     exchange->has_ended = true;
-    return true;
+    return !exchange->request.renewal || renewal_look_again(exchange);
+}
+
+/* The ledger knows that something was asked for, and not what came of it: that is not kept. */
+static void drop_minted(const struct exchange *exchange)
+{
+    for (size_t i = 0; i < exchange->mint_count; i++)
+        ender_drop(exchange->service->ender,
+                   target_kind_of(exchange->decision.grants[i].grant->kind), &exchange->mints[i]);
 }
 
 enum progress exchange_record_failure(struct exchange *exchange, struct error *error)
@@ -133,10 +148,12 @@ enum progress exchange_record_failure(struct exchange *exchange, struct error *e
         replay_look(exchange);
     if (is_first || must_try_again(exchange))
         progress = record(exchange);
-    else if (!exchange->append.is_committed)
+    else if (!exchange->append.is_committed && !exchange_failed_guard(exchange))
         exchange->failure = exchange->append.error;
     if (progress == PROGRESS_WAIT)
         return progress;
+    if (exchange->has_intent && !is_recordable(exchange))
+        drop_minted(exchange);
     *error = exchange->failure;
     return PROGRESS_FAILED;
 }

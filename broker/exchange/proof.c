@@ -3,12 +3,6 @@
 #include "exchange/exchange_internal.h"
 #include "identity/profile.h"
 
-/* The guards of an append that uses a token. */
-enum token_guard {
-    GUARD_TOKEN,
-    GUARD_PROOF,
-};
-
 bool exchange_holder(const struct exchange_proof *proof, uint8_t holder[STORE_HOLDER_LEN])
 {
     const char *key = proof->dpop ? proof->dpop->thumbprint : proof->certificate;
@@ -22,30 +16,41 @@ bool exchange_holder(const struct exchange_proof *proof, uint8_t holder[STORE_HO
     return true;
 }
 
+static void guard_proof(struct exchange *exchange)
+{
+    struct ledger_append *append = &exchange->append;
+    const struct dpop_proof *dpop = exchange->request.proof.dpop;
+    struct store_guard *guard;
+
+    if (!dpop)
+        return;
+    guard = &append->guards[append->guard_count++];
+    *guard = (struct store_guard){ .kind = STORE_GUARD_MARK_ABSENT };
+    memcpy(guard->mark, dpop->mark, SHA256_LEN);
+}
+
 void exchange_guard_token(struct exchange *exchange)
 {
-    struct store_guard *guards = exchange->append.guards;
+    struct ledger_append *append = &exchange->append;
     const struct exchange_proof *proof = &exchange->request.proof;
+    struct store_guard *guard = &append->guards[0];
 
-    guards[GUARD_TOKEN] = (struct store_guard){
+    *guard = (struct store_guard){
         .kind = STORE_GUARD_MARK_USABLE,
         .uses_max = exchange->token.issuer->profile->uses,
     };
-    memcpy(guards[GUARD_TOKEN].mark, exchange->token.mark, SHA256_LEN);
-    (void)exchange_holder(proof, guards[GUARD_TOKEN].holder); /* without one it must be unused */
-    exchange->append.guard_count = 1;
-    if (!proof->dpop)
-        return;
-    guards[GUARD_PROOF] = (struct store_guard){ .kind = STORE_GUARD_MARK_ABSENT };
-    memcpy(guards[GUARD_PROOF].mark, proof->dpop->mark, SHA256_LEN);
-    exchange->append.guard_count = 2;
+    memcpy(guard->mark, exchange->token.mark, SHA256_LEN);
+    (void)exchange_holder(proof, guard->holder); /* without one it must be unused */
+    append->guard_count = 1;
+    append->entry_count = 0;
+    guard_proof(exchange);
 }
 
-bool exchange_guard_error(size_t failed_guard, struct error *error)
+void exchange_guard_proof(struct exchange *exchange)
 {
-    if (failed_guard == GUARD_PROOF)
-        return error_set(error, ERROR_DPOP, "the proof was shown before");
-    return error_set(error, ERROR_TOKEN_USED, "the token was used before");
+    exchange->append.guard_count = 0;
+    exchange->append.entry_count = 0;
+    guard_proof(exchange);
 }
 
 unsigned exchange_proofs(const struct exchange *exchange)

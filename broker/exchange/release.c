@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "exchange/ender.h"
 #include "exchange/exchange_internal.h"
 #include "keys/keys.h"
 
@@ -31,6 +32,7 @@ struct release *release_new(const struct exchange_service *service, struct str t
     return release;
 }
 
+/* Of an access token: leases have lease_end.c. */
 static enum progress submit(struct release *release, json_t *entry, struct error *error)
 {
     struct ledger_append *append = &release->append;
@@ -45,43 +47,25 @@ static enum progress submit(struct release *release, json_t *entry, struct error
     return PROGRESS_WAIT;
 }
 
-/* The digests of personal facts stay digests: copying them tells nobody more. */
-static bool copy_members(struct release *release, const struct store_lease *lease, json_t *entry,
-                         struct error *error)
-{
-    struct json_limits limits = { STORE_ENTRY_MAX, 32, 4000 };
-    JSON_OWNED json_t *opened = NULL;
-    struct str text;
-
-    if (!ledger_entry(release->service->ledger, lease->opened_index, release->arena, &text,
-                      error) ||
-        !json_parse_object(text, limits, &opened, error))
-        return false;
-    return record_copy_opened(opened, entry, error);
-}
-
 static enum progress end_lease(struct release *release, const struct store_lease *lease,
                                struct error *error)
 {
-    struct store_guard *guard = &release->append.guards[0];
-    JSON_OWNED json_t *entry =
-        entry_new(ENTRY_LEASE_RELEASED, ledger_broker(release->service->ledger));
-    const char *outcome = outcome_names[release->outcome];
+    release->end = (struct lease_end){
+        .ledger = release->service->ledger,
+        .lease = *lease,
+        .ending = { .type = ENTRY_LEASE_RELEASED,
+                    .decision = release->decision_id,
+                    .outcome = outcome_names[release->outcome] },
+        .arena = release->arena,
+        .waker = release->waker,
+    };
+    release->is_of_lease = true;
+    return lease_end_walk(&release->end, error);
+}
 
-    if (!json_put(entry, "decision", json_string(release->decision_id)) ||
-        !json_put(entry, "lease", json_string(lease->id)) ||
-        (outcome && !json_put(entry, "outcome", json_string(outcome)))) {
-        (void)error_set(error, ERROR_MEMORY, "entry");
-        return PROGRESS_FAILED;
-    }
-    if (!copy_members(release, lease, entry, error))
-        return PROGRESS_FAILED;
-    guard->kind = STORE_GUARD_LEASE;
-    memcpy(guard->lease_id, lease->id, sizeof(guard->lease_id));
-    guard->state = lease->state;
-    guard->version = lease->version;
-    release->append.guard_count = 1;
-    return submit(release, entry, error);
+void release_token_mark(struct str jti, uint8_t mark[SHA256_LEN])
+{
+    sha256_2(STR("revoked "), jti, mark);
 }
 
 /* That this token was revoked: a mark of its own, so that nobody fills the ledger with one token.
@@ -92,7 +76,7 @@ static bool put_mark(struct release *release, const json_t *claims, json_t *entr
     OWNED(buf_release) struct buf text = { 0 };
     json_t *token = json_object();
 
-    sha256_2(STR("revoked "), json_str(json_object_get(claims, "jti")), guard->mark);
+    release_token_mark(json_str(json_object_get(claims, "jti")), guard->mark);
     guard->kind = STORE_GUARD_MARK_ABSENT;
     release->append.guard_count = 1;
     buf_init(&text, 64);
@@ -130,23 +114,41 @@ static enum progress end_token(struct release *release, struct error *error)
     return submit(release, entry, error);
 }
 
-static enum progress begin(struct release *release, struct error *error)
+/* A handle that is nobody's ends nothing; where that cannot be asked nobody is told that it did. */
+static enum progress end_by_handle(struct release *release, struct error *error)
 {
+    struct error cause = { 0 };
     uint8_t hash[SHA256_LEN];
     struct store_lease lease;
 
-    if (str_starts_with(release->token, STR("sph_"))) {
-        sha256(release->token, hash);
-        if (!ledger_lease_by_handle(release->service->ledger, hash, &lease) ||
-            lease.state != LEASE_ISSUED || lease.expires_s <= clock_wall_s())
+    sha256(release->token, hash);
+    if (!ledger_lease_by_handle(release->service->ledger, hash, &lease, &cause)) {
+        if (cause.code == ERROR_NOT_FOUND)
             return PROGRESS_DONE;
-        return end_lease(release, &lease, error);
+        *error = cause;
+        return PROGRESS_FAILED;
     }
+    return end_lease(release, &lease, error);
+}
+
+static enum progress begin(struct release *release, struct error *error)
+{
+    if (str_starts_with(release->token, STR("sph_")))
+        return end_by_handle(release, error);
     return end_token(release, error);
 }
 
 enum progress release_walk(struct release *release, struct error *error)
 {
+    enum progress progress;
+
+    if (release->is_of_lease) {
+        progress = lease_end_walk(&release->end, error);
+        release->is_recorded = release->end.is_recorded;
+        if (release->is_recorded)
+            ender_nudge(release->service->ender);
+        return progress;
+    }
     if (!release->is_submitted)
         return begin(release, error);
     release->is_recorded = release->append.is_committed;

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "base/str.h"
 #include "exchange/exchange.h"
+#include "exchange/lease_end.h"
 #include "ledger/ledger.h"
 
 /** What a job says of its end. */
@@ -28,15 +29,20 @@ struct release {
     struct waker waker;
     struct str token; /* a lease's handle or an access token of ours */
     enum release_outcome outcome;
-    bool is_submitted;
     bool is_recorded; /* an entry was written: something ended */
     char decision_id[ID_LEN + 1];
+    bool is_of_lease; /* by its handle; else an access token */
+    struct lease_end end;
+    bool is_submitted;
     struct ledger_append append;
 };
 
 struct release *release_new(const struct exchange_service *service, struct str token,
                             enum release_outcome outcome, struct waker waker, struct arena *arena)
     MUST_USE;
+
+/** The mark that says that an access token was revoked by itself. */
+void release_token_mark(struct str jti, uint8_t mark[SHA256_LEN]);
 
 /**
  * Go on until it is done. An unknown, expired or ended one is done at once (RFC 7009 2.2).

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "exchange/exchange_internal.h"
+#include "exchange/lease_end.h"
 
 static const struct json_limits entry_limits = { STORE_ENTRY_MAX, 32, 4096 };
 
@@ -28,22 +29,17 @@ static bool is_theft(const struct exchange *exchange, const struct store_mark *m
            memcmp(holder, mark->holder, sizeof(holder)) != 0;
 }
 
-static bool is_alive(const struct store_lease *lease, int64_t now_s)
-{
-    return (lease->state == LEASE_REQUESTED || lease->state == LEASE_ISSUED ||
-            lease->state == LEASE_UNKNOWN) &&
-           lease->expires_s > now_s;
-}
-
 void replay_look(struct exchange *exchange)
 {
     struct replay *replay = arena_alloc(exchange->arena, sizeof(*replay));
     struct ledger *ledger = exchange->service->ledger;
+    const struct lease_ending ending = { .type = ENTRY_LEASE_REVOKED };
+    struct error ignored = { 0 };
     struct store_mark mark;
     struct str lease;
 
     exchange->replay = NULL;
-    if (!replay || !ledger_mark(ledger, exchange->token.mark, &mark))
+    if (!replay || !ledger_mark(ledger, exchange->token.mark, &mark, &ignored))
         return;
     replay->mark = mark;
     replay->index = mark.first_index;
@@ -52,8 +48,8 @@ void replay_look(struct exchange *exchange)
     exchange->replay = replay;
     replay->ends_lease = exchange->token.issuer->revokes_on_replay && is_theft(exchange, &mark) &&
                          json_get_str(replay->opened, "lease", &lease) &&
-                         ledger_lease_by_id(ledger, lease, &replay->lease) &&
-                         is_alive(&replay->lease, exchange->now_s);
+                         ledger_lease_by_id(ledger, lease, &replay->lease, &ignored) &&
+                         lease_end_is_due(&ending, &replay->lease, exchange->now_s);
 }
 
 bool replay_put_first(const struct replay *replay, json_t *entry)
@@ -76,18 +72,12 @@ bool replay_put_first(const struct replay *replay, json_t *entry)
 bool replay_record_end(const struct exchange *exchange, json_t **entry, struct store_guard *guard,
                        struct error *error)
 {
-    const struct store_lease *lease = &exchange->replay->lease;
-
-    *guard = (struct store_guard){
-        .kind = STORE_GUARD_LEASE,
-        .state = lease->state,
-        .version = lease->version,
+    const struct lease_ending ending = {
+        .type = ENTRY_LEASE_REVOKED,
+        .decision = exchange->decision_id,
+        .reason = "replay",
     };
-    memcpy(guard->lease_id, lease->id, sizeof(guard->lease_id));
-    *entry = entry_new(ENTRY_CREDENTIAL_REVOKED, ledger_broker(exchange->service->ledger));
-    if (!json_put(*entry, "decision", json_string(exchange->decision_id)) ||
-        !json_put(*entry, "lease", json_string(lease->id)) ||
-        !json_put(*entry, "reason", json_string("replay")))
-        return error_set(error, ERROR_MEMORY, "entry");
-    return record_copy_opened(exchange->replay->opened, *entry, error);
+
+    return lease_end_entry(exchange->service->ledger, &exchange->replay->lease, &ending,
+                           exchange->arena, entry, guard, error);
 }
