@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/metrics.h"
+#include "base/time_text.h"
 #include "http/form.h"
 
 #define METRICS_MAX ((size_t)256 * 1024)
@@ -13,19 +14,42 @@ enum progress livez_get(struct http_request *request, void *context)
     return http_answer_json(request, 200, json_pack("{s:s}", "status", "alive"));
 }
 
+static bool put_degraded(json_t *body, const struct api_degraded *degraded)
+{
+    char since[TIME_TEXT_S_LEN + 1];
+
+    time_text_s(degraded->since_s, since);
+    return json_put(body, "why", json_string(degraded->why)) &&
+           (degraded->since_s == 0 || json_put(body, "since", json_string(since))) &&
+           (degraded->error_count == 0 ||
+            json_put(body, "errors", json_integer(degraded->error_count)));
+}
+
+static enum progress answer_degraded(struct http_request *request,
+                                     const struct api_degraded *degraded)
+{
+    json_t *body = json_pack("{s:s}", "status", "degraded");
+
+    if (!put_degraded(body, degraded)) {
+        json_decref(body);
+        body = NULL;
+    }
+    return http_answer_json(request, 200, body);
+}
+
 enum progress readyz_get(struct http_request *request, void *context)
 {
     const struct api *api = context;
     const char *missing = api->not_ready(api->context);
-    const char *degraded = api->degraded(api->context);
+    struct api_degraded degraded;
 
     if (missing)
         return http_answer_json(request, 503,
                                 json_pack("{s:s, s:s}", "status", "not ready", "why", missing));
-    if (degraded)
-        return http_answer_json(request, 200,
-                                json_pack("{s:s, s:s}", "status", "degraded", "why", degraded));
-    return http_answer_json(request, 200, json_pack("{s:s}", "status", "ready"));
+    if (api->degraded(api->context, &degraded))
+        return answer_degraded(request, &degraded);
+    return http_answer_json(request, 200,
+                            json_pack("{s:s, s:s*}", "status", "ready", "note", api->note));
 }
 
 enum progress metrics_get(struct http_request *request, void *context)
@@ -45,19 +69,23 @@ enum progress metrics_get(struct http_request *request, void *context)
 #ifdef STAGEPASS_TEST_CLOCK
 enum progress clock_post(struct http_request *request, void *context)
 {
-    static const char *const parameters[] = { "advance", NULL };
+    static const char *const parameters[] = { "advance", "step", NULL };
     struct form *form = arena_alloc(request->arena, sizeof(*form));
     struct error error = { 0 };
     struct str text;
-    int64_t seconds;
+    int64_t seconds = 0;
 
     (void)context;
-    if (!form || !form_parse(request->body, parameters, request->arena, form, &error) ||
-        !form_get(form, "advance", &text) || !str_to_int64(text, &seconds) || seconds < 0) {
-        (void)error_set(&error, ERROR_REQUEST, "expected advance=SECONDS");
+    if (form && form_parse(request->body, parameters, request->arena, form, &error) &&
+        form_get(form, "step", &text) && str_to_int64(text, &seconds)) {
+        clock_test_step(seconds);
+    } else if (form && form_get(form, "advance", &text) && str_to_int64(text, &seconds) &&
+               seconds >= 0) {
+        clock_test_advance(seconds);
+    } else {
+        (void)error_set(&error, ERROR_REQUEST, "expected advance=SECONDS or step=SECONDS");
         return http_answer_problem(request, &error);
     }
-    clock_test_advance(seconds);
     return http_answer_json(request, 200, json_pack("{s:I}", "now", clock_wall_s()));
 }
 #endif

@@ -2,13 +2,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/str.h"
 #include "exchange/exchange.h"
 #include "http/http.h"
 
+struct policy_reports;
 struct readings;
 struct dpop_nonces;
+
+/** What is not as it should be although the broker serves. */
+struct api_degraded {
+    const char *why; /* static */
+    int64_t since_s; /* 0: not known */
+    int64_t error_count;
+};
 
 /**
  * The endpoints: two route tables, and what their handlers work with.
@@ -20,12 +29,14 @@ struct api {
     const struct exchange_service *service;
     struct str issuer; /* our URL; its endpoints are named in discovery */
     const struct dpop_nonces *nonces;
-    const char *algorithm; /* that our tokens are signed with: "ES256", "RS256" */
     struct readings *readings;
+    struct policy_reports *reports;
+    const char *policies_folder; /* where policies are kept by hash */
     /** Why it is not ready, or NULL. Threads: any. */
     const char *(*not_ready)(void *context);
-    /** What is degraded although it serves, or NULL. Threads: any. */
-    const char *(*degraded)(void *context);
+    /** Whether something is degraded although it serves. Threads: any. */
+    bool (*degraded)(void *context, struct api_degraded *out);
+    const char *note; /* what operators should know of although all is well; NULL: nothing */
     void *context;
 };
 

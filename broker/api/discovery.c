@@ -6,20 +6,39 @@
 
 #define METADATA_CACHE STR("public, max-age=300")
 
+/* Clouds take one or the other; a target may want keys that the issuer itself does not sign with.
+ */
+static json_t *algorithms(struct keys *keys)
+{
+    static const struct {
+        enum key_algorithm algorithm;
+        const char *name;
+    } rows[] = { { KEY_ES256, "ES256" }, { KEY_RS256, "RS256" } };
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (keys_publishes(keys, rows[i].algorithm))
+            (void)json_array_append_new(list,
+                                        json_string(rows[i].name)); /* its length is looked at */
+    return list;
+}
+
 /* Source: OpenID Connect Discovery 3, RFC 8414 2, RFC 9449 5.1, RFC 9396 10. */
-static json_t *metadata(struct str issuer, const char *algorithm)
+static json_t *metadata(struct str issuer, struct keys *keys)
 {
     char endpoint[2200];
-    json_t *out = json_pack("{s:[s], s:[s], s:[s], s:[s], s:[s], s:[s], s:[s,s,s], s:[s]}", //
-                            "response_types_supported", "id_token",                         //
-                            "subject_types_supported", "public",                            //
-                            "id_token_signing_alg_values_supported", algorithm,             //
-                            "grant_types_supported",
-                            "urn:ietf:params:oauth:grant-type:token-exchange", //
-                            "token_endpoint_auth_methods_supported", "none",   //
-                            "revocation_endpoint_auth_methods_supported", "none",
-                            "dpop_signing_alg_values_supported", "ES256", "EdDSA", "Ed25519", //
-                            "authorization_details_types_supported", "stagepass_grant");
+    json_t *out =
+        json_pack("{s:[s], s:[s], s:o, s:[s,s,s], s:[s], s:[s], s:[s], s:[s,s,s], s:[s]}", //
+                  "response_types_supported", "id_token",                                  //
+                  "subject_types_supported", "public",                                     //
+                  "id_token_signing_alg_values_supported", algorithms(keys),               //
+                  "grant_types_supported", "urn:ietf:params:oauth:grant-type:token-exchange",
+                  "refresh_token", "urn:ietf:params:oauth:grant-type:device_code", //
+                  "token_endpoint_auth_methods_supported", "none",                 //
+                  "revocation_endpoint_auth_methods_supported", "none",
+                  "introspection_endpoint_auth_methods_supported", "client_secret_basic",
+                  "dpop_signing_alg_values_supported", "ES256", "EdDSA", "Ed25519", //
+                  "authorization_details_types_supported", "stagepass_grant");
     static const struct {
         const char *member;
         const char *path;
@@ -28,6 +47,7 @@ static json_t *metadata(struct str issuer, const char *algorithm)
         { "jwks_uri", "/jwks.json" },
         { "token_endpoint", "/token" },
         { "revocation_endpoint", "/revoke" },
+        { "introspection_endpoint", "/introspect" },
         /* Nothing is there; strict OpenID libraries want the member. */
         { "authorization_endpoint", "/authorize" },
     };
@@ -49,7 +69,7 @@ enum progress discovery_get(struct http_request *request, void *context)
 
     request->response.is_cacheable = true;
     http_add_header(request, "Cache-Control", METADATA_CACHE);
-    return http_answer_json(request, 200, metadata(api->issuer, api->algorithm));
+    return http_answer_json(request, 200, metadata(api->issuer, api->service->tools.keys));
 }
 
 enum progress jwks_get(struct http_request *request, void *context)

@@ -1,8 +1,13 @@
 #include "api/api_internal.h"
 #include "api/readings.h"
+#include "base/base64.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "exchange/granters.h"
+#include "exchange/kept.h"
 #include "identity/people.h"
+#include "ledger/entry.h"
 #include "ledger/ledger.h"
 
 #define PRIVATE_MAX ((size_t)64 * 1024)
@@ -35,8 +40,8 @@ static bool load(const struct http_request *request, const struct api *api, stru
     return read_index(request->rest, &view->index, error) &&
            ledger_entry_with_private(ledger, view->index, request->arena, &view->bytes,
                                      &view->private_part, error) &&
-           entry_parse(view->bytes, &view->entry, error) &&
-           json_keep(request->arena, view->entry, error);
+           (store_entry_is_pruned(view->bytes) || (entry_parse(view->bytes, &view->entry, error) &&
+                                                   json_keep(request->arena, view->entry, error)));
 }
 
 /* Auditors of its tenant see it whole; members of its owner, without who a person is. */
@@ -49,7 +54,7 @@ static bool may_read(const struct person *person, struct entry_view *view, struc
         view->kind = READING_ENTRIES;
         return true;
     }
-    view->private_part = STR("");
+    view->private_part = (struct str){ 0 };
     view->kind = READING_OWN;
     return person_is_owner(person, json_str(json_object_get(view->entry, "owner"))) ||
            error_set(error, ERROR_ROLE, "entry %llu is of another tenant and owner",
@@ -58,23 +63,54 @@ static bool may_read(const struct person *person, struct entry_view *view, struc
 
 static json_t *parse_private(struct str text)
 {
+    /* nobody's but the broker's */
+    static const char *const sealed[] = { "revocation", KEPT_MEMBER, GRANTERS_MEMBER };
     struct error ignored = { 0 };
     json_t *parsed = NULL;
 
     if (!json_parse_object(text, (struct json_limits){ PRIVATE_MAX, 32, 4096 }, &parsed, &ignored))
         return NULL;
+    for (size_t i = 0; i < COUNT(sealed); i++)
+        (void)json_object_del(parsed, sealed[i]);
     return parsed;
+}
+
+/* The entry is text: its exact bytes are what was hashed. */
+bool entry_put_view(json_t *body, uint64_t index, struct str bytes, struct str private_part)
+{
+    json_t *private_json = private_part.len > 0 ? parse_private(private_part) : NULL;
+
+    bool is_erased = private_part.data && private_part.len == 0;
+
+    return (!private_json || json_put(body, "private", private_json)) &&
+           (!is_erased || json_put(body, "erased", json_true())) &&
+           json_put(body, "index", json_integer((json_int_t)index)) &&
+           json_put(body, "entry", json_from_str(bytes));
+}
+
+/* Whose it was cannot be told any more, and there is nothing in it. */
+static enum progress answer_pruned(struct http_request *request, const struct entry_view *view)
+{
+    struct merkle_hash leaf = entry_leaf(view->bytes);
+    OWNED(buf_release) struct buf text = { 0 };
+    json_t *body = json_object();
+
+    buf_init(&text, 64);
+    buf_add_base64(&text, (struct str){ (const char *)leaf.bytes, sizeof(leaf.bytes) });
+    if (!buf_is_ok(&text) || !json_put(body, "index", json_integer((json_int_t)view->index)) ||
+        !json_put(body, "pruned", json_true()) ||
+        !json_put(body, "leaf_hash", json_from_str(buf_str(&text)))) {
+        json_decref(body);
+        body = NULL;
+    }
+    return http_answer_json(request, 200, body);
 }
 
 static enum progress answer(struct http_request *request, const struct entry_view *view)
 {
     json_t *body = json_object();
 
-    /* The entry is text: its exact bytes are what was hashed. */
-    if (!json_put(body, "index", json_integer((json_int_t)view->index)) ||
-        !json_put(body, "entry", json_from_str(view->bytes)) ||
-        (view->private_part.len > 0 &&
-         !json_put(body, "private", parse_private(view->private_part)))) {
+    if (!entry_put_view(body, view->index, view->bytes, view->private_part)) {
         json_decref(body);
         body = NULL;
     }
@@ -90,6 +126,8 @@ enum progress entry_get(struct http_request *request, void *context)
 
     if (!load(request, api, &view, &error))
         return http_answer_problem(request, &error);
+    if (store_entry_is_pruned(view.bytes))
+        return answer_pruned(request, &view);
     if (!may_read(person, &view, &error))
         return people_refuse(request, &error);
     readings_note(api->readings, person, view.kind, clock_wall_s());

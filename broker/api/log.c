@@ -1,9 +1,10 @@
 #include "api/api_internal.h"
 #include "ledger/ledger.h"
 
+/* Source: C2SP tlog-tiles, "Merkle tree tiles" and "Checkpoint". A tile's name says what is in it,
+ * also a partial one's; the checkpoint's does not. */
 #define TILE_CACHE STR("public, max-age=31536000, immutable")
-
-/* Source: C2SP tlog-tiles, "Merkle tree tiles" and "Checkpoint". */
+#define CHECKPOINT_CACHE STR("public, no-cache")
 
 enum progress checkpoint_get(struct http_request *request, void *context)
 {
@@ -13,6 +14,8 @@ enum progress checkpoint_get(struct http_request *request, void *context)
 
     if (!ledger_checkpoint(api->service->ledger, request->arena, &note, &error))
         return http_answer_problem(request, &error);
+    request->response.is_cacheable = true;
+    http_add_header(request, "Cache-Control", CHECKPOINT_CACHE);
     return http_answer_text(request, 200, "text/plain; charset=utf-8", note);
 }
 

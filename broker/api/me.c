@@ -6,18 +6,6 @@
 #include "exchange/rules.h"
 #include "identity/people.h"
 
-static json_t *json_from_strs(const struct str *texts, size_t count)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; list && i < count; i++)
-        if (json_array_append_new(list, json_from_str(texts[i])) != 0) {
-            json_decref(list);
-            list = NULL;
-        }
-    return list;
-}
-
 static bool put_role(json_t *list, const struct people_rule *rule)
 {
     json_t *role = json_object();

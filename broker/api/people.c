@@ -2,9 +2,11 @@
 
 #include "api/api_internal.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "exchange/rules.h"
+#include "ledger/entry.h"
 
 #define BEARER_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
 
@@ -57,7 +59,10 @@ static struct entrance *begin(struct http_request *request, const struct api *ap
         (void)error_set(error, ERROR_MEMORY, "entrance");
         return NULL;
     }
-    return read_token(request, entrance, &entrance->token, error) ? entrance : NULL;
+    return api_has_budget(request, api, error) &&
+                   read_token(request, entrance, &entrance->token, error)
+               ? entrance
+               : NULL;
 }
 
 static enum progress verify(struct http_request *request, struct entrance *entrance,
@@ -79,7 +84,8 @@ static enum progress verify(struct http_request *request, struct entrance *entra
 /* What of a refusal is told: that the token is no good, not why. */
 static enum error_code told(enum error_code code)
 {
-    return code == ERROR_MEMORY || code == ERROR_KEYS_UNAVAILABLE || code == ERROR_ROLE
+    return code == ERROR_MEMORY || code == ERROR_KEYS_UNAVAILABLE || code == ERROR_ROLE ||
+                   code == ERROR_BUSY
                ? code
                : ERROR_UNAUTHORIZED;
 }
@@ -136,8 +142,29 @@ enum progress people_authorize(struct http_request *request, unsigned roles, voi
         return progress;
     if (progress == PROGRESS_DONE && (entrance->person.roles & roles) == 0)
         (void)error_set(&error, ERROR_ROLE, "a person without such a role");
+    if (error.code != ERROR_NONE && told(error.code) == ERROR_UNAUTHORIZED)
+        api_charge_address(request, context);
     if (error.code != ERROR_NONE)
         return people_refuse(request, &error);
     request->caller = &entrance->person;
     return PROGRESS_DONE;
+}
+
+static bool put_personal(json_t *actor, const char *name, struct str value, json_t *private_part,
+                         struct error *error)
+{
+    JSON_OWNED json_t *text = json_from_str(value);
+
+    return value.len == 0 || entry_put_personal(actor, "actor", name, text, private_part, error);
+}
+
+bool people_put_actor(const struct person *person, json_t *entry, json_t *private_part,
+                      struct error *error)
+{
+    json_t *actor = json_object();
+
+    if (!json_put(entry, "actor", actor) || !json_put(actor, "issuer", json_string(PEOPLE_ISSUER)))
+        return error_set(error, ERROR_MEMORY, "entry");
+    return put_personal(actor, "subject", person->subject, private_part, error) &&
+           put_personal(actor, "email", person->email, private_part, error);
 }

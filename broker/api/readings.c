@@ -30,9 +30,9 @@ struct readings {
 };
 
 static const char *const details[] = {
-    [READING_ENTRIES] = "entries",
-    [READING_OWN] = "entries of own pipelines",
-    [READING_BUNDLES] = "bundles",
+    [READING_ENTRIES] = "entries",     [READING_OWN] = "entries of own pipelines",
+    [READING_BUNDLES] = "bundles",     [READING_SEARCH] = "search",
+    [READING_INVENTORY] = "inventory", [READING_POLICY] = "policy",
 };
 
 struct readings *readings_new(void)

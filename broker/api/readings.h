@@ -28,6 +28,9 @@ enum reading {
     READING_ENTRIES, /* single entries, with who a person is */
     READING_OWN,     /* entries of pipelines that the reader owns */
     READING_BUNDLES,
+    READING_SEARCH, /* of entries, with who a person is */
+    READING_INVENTORY,
+    READING_POLICY, /* the one in force, or what one had */
 };
 
 struct readings *readings_new(void) MUST_USE;

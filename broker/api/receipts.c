@@ -12,16 +12,22 @@
 static bool find_lease(const struct http_request *request, const struct api *api,
                        struct store_lease *lease, struct error *error)
 {
+    struct error cause = { 0 };
     uint8_t hash[SHA256_LEN];
     struct str handle;
 
     if (!bearer_get(request, &handle, error))
         return false;
     sha256(handle, hash);
-    if (!ledger_lease_by_handle(api->service->ledger, hash, lease) ||
-        !str_eq(str_from(lease->id), request->rest))
-        return error_set(error, ERROR_UNAUTHORIZED, "the handle is not that lease's");
-    return true;
+    if (!ledger_lease_by_handle(api->service->ledger, hash, lease, &cause)) {
+        if (cause.code != ERROR_NOT_FOUND) {
+            *error = cause;
+            return false;
+        }
+        return error_set(error, ERROR_UNAUTHORIZED, "the handle is nobody's");
+    }
+    return str_eq(str_from(lease->id), request->rest) ||
+           error_set(error, ERROR_UNAUTHORIZED, "the handle is not that lease's");
 }
 
 static enum progress answer(struct http_request *request, struct str entry, struct str proof)
@@ -58,14 +64,15 @@ enum progress receipt_get(struct http_request *request, void *context)
     struct error error = { 0 };
     struct store_lease lease;
     enum progress progress;
-    uint64_t index;
+    uint64_t index = 0;
     struct str entry;
     struct str proof;
 
     if (request->is_abandoned && !request->is_woken)
         return ledger_forget(api->service->ledger, request) ? PROGRESS_DONE : PROGRESS_WAIT;
     if (!find_lease(request, api, &lease, &error)) {
-        http_add_header(request, "WWW-Authenticate", STR("Bearer"));
+        if (error.code == ERROR_UNAUTHORIZED)
+            http_add_header(request, "WWW-Authenticate", STR("Bearer"));
         return http_answer_problem(request, &error);
     }
     if (!find_issuance(&lease, &index, &error))
