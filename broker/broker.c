@@ -1,11 +1,11 @@
 #include "broker.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <time.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #ifdef HAVE_SYSTEMD
@@ -13,52 +13,87 @@
 #endif
 
 #include "api/api.h"
+#include "api/policy_report.h"
 #include "api/readings.h"
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/diagnostic.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/workers.h"
 #include "config/config.h"
-#include "exchange/denials.h"
+#include "ending.h"
+#include "exchange/approval.h"
+#include "exchange/ender.h"
 #include "exchange/exchange.h"
+#include "exchange/lists.h"
 #include "exchange/rules.h"
+#include "exchange/tally.h"
+#include "expiries.h"
 #include "http/http.h"
 #include "identity/dpop_nonce.h"
 #include "identity/identity.h"
+#include "keys/authority.h"
 #include "keys/keys.h"
+#include "ledger/block.h"
 #include "ledger/ledger.h"
-#include "policy/policy.h"
+#include "loading.h"
 #include "reload.h"
+#include "stream/stream.h"
 #include "upstream/upstream.h"
+#include "witnessing.h"
 
 #define ADMIN_CONNECTIONS 64
+#define BUDGET_ADDRESSES ((size_t)64 * 1024)
+#define BUDGET_ISSUERS 1024
+#define BUDGET_STAGES 8192
 #define DRAIN_TIMEOUT_MS 20000
 #define KEYS_CHECK_S 600
-#define RELOAD_ARENA_MAX ((size_t)4 * 1024 * 1024)
+#define TICK_MS 1000
+#define PRUNE_EVERY_S INT64_C(3600)
 #define URL_MAX 320
+#define WORKER_COUNT 16 /* most of them wait for a target */
+#define WORKER_QUEUE 1024
 
 struct broker {
     const char *config_path;
-    const struct config *config; /* the first one: listeners, store and keys keep to it */
-    struct rules *first_rules;   /* a reference for the broker's life */
+    struct config *config; /* the first one: listeners, store and keys keep to it; one reference */
     struct upstream *upstream;
+    struct workers *workers;
     struct keys *keys;
     struct ledger *ledger;
-    struct denials *denials;
+    struct streams *streams; /* of the ledger's entries, to others */
+    struct witnessing witnessing;
+    struct budgets *addresses;
+    struct budgets *issuers;
+    struct budgets *stages;
+    struct tally *denials;
+    struct polls *polls;
+    struct tally *differences; /* of a shadow policy's decisions */
+    struct lists *lists;       /* of revoked certificates */
     struct readings *readings;
     struct dpop_nonces *nonces;
-    struct rules_table *rules;
+    struct loading *loading;
+    struct rules_table *rules; /* of `loading` */
+    struct policy_reports *reports;
     struct exchange_service service;
+    struct ender *ender; /* of leases */
     struct api api;
     struct http_server *public_server;
     struct http_server *admin_server;
     char url[URL_MAX];
     char admin_url[URL_MAX];
+    struct expiries expiries;
     int64_t keys_checked_s;
+    int64_t pruned_ms;   /* when the ledger was pruned last, by the monotonic clock */
+    int64_t clocks_ms;   /* the least that the wall clock was ahead of that one */
+    int64_t published_s; /* when a published checkpoint covered the whole ledger last */
     _Atomic bool is_stopping;
-    _Atomic bool has_failed_reload;
+    bool lists_are_failing;
+    _Atomic bool has_no_blocks;                  /* they cannot be read: nothing is issued */
+    _Atomic int64_t certificate_failing_since_s; /* 0: it is the newest one */
 };
 
 const char *broker_url(const struct broker *broker)
@@ -88,6 +123,8 @@ void broker_block_signals(void)
 
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* cannot fail with a valid set */
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ,
+                 SIG_IGN); /* a file at its limit is an error of the write, as a full disk */
 }
 
 static const char *not_ready(void *context)
@@ -96,10 +133,33 @@ static const char *not_ready(void *context)
 
     if (broker->is_stopping)
         return "stopping";
+    if (broker->has_no_blocks)
+        return "the blocks cannot be read";
     return ledger_is_writable(broker->ledger) ? NULL : "the ledger cannot be written";
 }
 
-static const char *degraded(void *context)
+/* The policy first: it says most. */
+static bool is_loading_degraded(struct broker *broker, struct api_degraded *out)
+{
+    struct policy_report report;
+
+    policy_report_read(broker->reports, POLICY_FOLDER_ACTIVE, &report);
+    if (report.since_s != 0) {
+        *out = (struct api_degraded){
+            .why = "the policy does not load: what was in force before stays",
+            .since_s = report.since_s,
+            .error_count = report.error_count,
+        };
+        return true;
+    }
+    out->why = "the last reload failed: the configuration and policy before it are in force";
+    out->since_s = loading_failing_since_s(broker->loading);
+    if (out->since_s == 0)
+        out->since_s = broker->certificate_failing_since_s;
+    return out->since_s != 0;
+}
+
+static bool degraded(void *context, struct api_degraded *out)
 {
     struct broker *broker = context;
     struct rules *rules = rules_get(broker->rules);
@@ -108,9 +168,18 @@ static const char *degraded(void *context)
     if (!issuer && rules->people_identity)
         issuer = identity_degraded(rules->people_identity);
     rules_put(broker->rules, rules);
-    if (broker->has_failed_reload)
-        return "the last reload failed: the configuration and policy before it are in force";
-    return issuer ? "an issuer's keys cannot be refreshed" : NULL;
+    *out = (struct api_degraded){ 0 };
+    if (is_loading_degraded(broker, out))
+        return true;
+    out->why =
+        issuer ? "an issuer's keys cannot be refreshed" : witnessing_degraded(broker->ledger);
+    if (out->why)
+        return true;
+    out->why = "credentials of leases that ended cannot be ended at their targets";
+    if (ending_degraded(broker->ledger, clock_wall_s(), &out->since_s))
+        return true;
+    out->why = "a stream of entries does not get through";
+    return streams_degraded(broker->streams, &out->since_s);
 }
 
 /* One entry by the broker about itself, durable before it goes on. */
@@ -135,24 +204,6 @@ static bool record_start(struct broker *broker, struct error *error)
     return record(broker, entry, error);
 }
 
-static bool record_policy(struct broker *broker, const struct rules *rules, struct error *error)
-{
-    json_t *entry = entry_new(ENTRY_POLICY_ACTIVATED, ledger_broker(broker->ledger));
-    struct buf hash;
-    bool is_put;
-
-    buf_init(&hash, 128);
-    buf_add_text(&hash, "sha256:");
-    buf_add_hex(&hash, (struct str){ (const char *)policy_sha256(rules->policy), SHA256_LEN });
-    is_put = json_put(entry, "policy", json_from_str(buf_str(&hash)));
-    buf_release(&hash);
-    if (!is_put) {
-        json_decref(entry);
-        entry = NULL;
-    }
-    return record(broker, entry, error);
-}
-
 /* Each connection is a descriptor: as many as the system lets us have. */
 static void raise_descriptor_limit(void)
 {
@@ -166,40 +217,36 @@ static void raise_descriptor_limit(void)
 
 static bool start_upstream(struct broker *broker, struct error *error)
 {
-    return upstream_start(&broker->upstream, error);
+    return workers_start(WORKER_COUNT, WORKER_QUEUE, &broker->workers, error) &&
+           upstream_start(&broker->upstream, error);
 }
 
 /* Configuration, keys, then what both lead to: targets need keys, keys need the configuration. */
 static bool start_rules(struct broker *broker, struct diagnostics *diagnostics, struct error *error)
 {
-    struct config *config;
-    struct rules_sources sources = {
+    struct loading_options options = {
+        .config_path = broker->config_path,
         .upstream = broker->upstream,
         .tools = &broker->service.tools,
-        .diagnostics = diagnostics,
     };
-    struct rules *rules;
 
-    if (!config_load(broker->config_path, diagnostics, &config, error))
+    if (!config_load(broker->config_path, diagnostics, &broker->config, error) ||
+        !keys_open(&broker->config->keys, clock_wall_s(), &broker->keys, error))
         return false;
-    if (!keys_open(&config->keys, clock_wall_s(), &broker->keys, error)) {
-        config_free(config);
-        return false;
-    }
     broker->service.tools = (struct target_tools){
         .keys = broker->keys,
         .upstream = broker->upstream,
-        .issuer = config->issuer,
+        .workers = broker->workers,
+        .issuer = broker->config->issuer,
     };
-    if (!rules_load(config, &sources, &rules, error))
+    broker->reports = policy_reports_new();
+    if (!broker->reports)
+        return error_set(error, ERROR_MEMORY, "reports");
+    options.config = broker->config;
+    options.reports = broker->reports;
+    if (!loading_start(&options, diagnostics, &broker->loading, error))
         return false;
-    broker->rules = rules_table_new(rules);
-    if (!broker->rules) {
-        rules_discard(rules);
-        return error_set(error, ERROR_MEMORY, "rules");
-    }
-    broker->config = config;
-    broker->first_rules = rules_get(broker->rules);
+    broker->rules = loading_rules(broker->loading);
     return true;
 }
 
@@ -209,23 +256,80 @@ static bool start_ledger(struct broker *broker, struct diagnostics *diagnostics,
     const struct config *config = broker->config;
     struct ledger_options options = {
         .store = config->store,
+        .database = config->store_url,
+        .dsn_file = config->store_dsn_file,
         .origin = config->origin,
         .broker = config->broker,
+        .witnesses = config->ledger.witnesses,
+        .witness_count = config->ledger.witness_count,
+        .quorum = config->ledger.quorum,
+        .mirrors = config->ledger.mirrors,
+        .mirror_count = config->ledger.mirror_count,
+        .upstream = broker->upstream,
     };
+    struct key *next_keys[NOTE_LOGS_MAX];
 
     (void)diagnostics;
-    if (!keys_named(broker->keys, STR("ledger"), KEY_ED25519, &options.key, error) ||
+    if (!witnessing_take_keys(config, broker->keys, next_keys, &options, error) ||
         !ledger_open(&options, &broker->ledger, error))
         return false;
-    broker->denials = denials_new();
-    if (!broker->denials)
-        return error_set(error, ERROR_MEMORY, "denials");
+    broker->denials = tally_new(DENIALS_SINGLE_MAX);
+    broker->differences = tally_new(0);
+    broker->lists = lists_new();
+    broker->polls = polls_new();
+    if (!broker->denials || !broker->differences || !broker->lists || !broker->polls)
+        return error_set(error, ERROR_MEMORY, "tallies, lists and polls");
+    broker->addresses = budgets_new(BUDGET_ADDRESSES);
+    broker->issuers = budgets_new(BUDGET_ISSUERS);
+    broker->stages = budgets_new(BUDGET_STAGES);
+    if (!broker->addresses || !broker->issuers || !broker->stages)
+        return error_set(error, ERROR_MEMORY, "budgets");
     broker->readings = readings_new();
     if (!broker->readings)
         return error_set(error, ERROR_MEMORY, "readings");
     if (!dpop_nonces_new(config->broker, &broker->nonces, error))
         return false;
-    return record_start(broker, error) && record_policy(broker, broker->first_rules, error);
+    return record_start(broker, error) && witnessing_record_keys(broker->ledger, error) &&
+           loading_activate(broker->loading, broker->ledger, error);
+}
+
+static void log_stream_failed(const char *stream, bool is_stopped, const struct error *why,
+                              void *context)
+{
+    struct log_line line;
+
+    (void)context;
+    log_begin(&line, is_stopped ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
+              is_stopped ? "stream.stopped" : "stream.failed");
+    log_text(&line, "stream", stream);
+    log_error(&line, why);
+    log_end(&line);
+}
+
+static void log_stream_recovered(const char *stream, void *context)
+{
+    struct log_line line;
+
+    (void)context;
+    log_begin(&line, LOG_LEVEL_INFO, "stream.recovered");
+    log_text(&line, "stream", stream);
+    log_end(&line);
+}
+
+static bool start_streams(struct broker *broker, struct error *error)
+{
+    const struct config *config = broker->config;
+    const struct streams_environment environment = {
+        .ledger = broker->ledger,
+        .upstream = broker->upstream,
+        .folder = config->streams_folder,
+        .origin = config->origin,
+        .failed = log_stream_failed,
+        .recovered = log_stream_recovered,
+    };
+
+    return streams_start(config->streams, config->stream_count, &environment, &broker->streams,
+                         error);
 }
 
 static void write_url(char *out, const struct config_listen *listen, uint16_t port)
@@ -285,14 +389,25 @@ static void wire(struct broker *broker)
     broker->service.rules = broker->rules;
     broker->service.ledger = broker->ledger;
     broker->service.denials = broker->denials;
+    broker->service.addresses = broker->addresses;
+    broker->service.issuers = broker->issuers;
+    broker->service.stages = broker->stages;
+    broker->service.polls = broker->polls;
+    broker->service.differences = broker->differences;
+    broker->service.lists = broker->lists;
     broker->api = (struct api){
         .service = &broker->service,
         .issuer = broker->config->issuer,
         .nonces = broker->nonces,
-        .algorithm = broker->config->keys.issuer_algorithm == KEY_RS256 ? "RS256" : "ES256",
         .readings = broker->readings,
+        .reports = broker->reports,
+        .policies_folder = broker->config->policies_folder,
         .not_ready = not_ready,
         .degraded = degraded,
+        .note = broker->config->ledger.witness_count + broker->config->ledger.mirror_count > 0
+                    ? NULL
+                    : "the ledger has neither witness nor mirror: nobody outside holds the "
+                      "operator to it",
         .context = broker,
     };
 }
@@ -310,151 +425,70 @@ bool broker_start(const char *config_path, struct diagnostics *diagnostics, stru
         !start_ledger(starting, diagnostics, error))
         return false;
     wire(starting);
+    if (!start_streams(starting, error) ||
+        !ending_start(&starting->service, &starting->ender, error))
+        return false;
+    starting->service.ender = starting->ender;
     if (!start_http(starting, error))
         return false;
     *broker = TAKE(starting);
     return true;
 }
 
+/* The broker would start without a shadow policy that does not load, so these are warnings. */
+static void warn_of_shadow(struct diagnostics *shadow, const struct error *error,
+                           struct diagnostics *diagnostics)
+{
+    if (error->code != ERROR_NONE)
+        (void)diagnostics_add(shadow, DIAGNOSTIC_ERROR, (struct position){ 0 }, STR(""), STR(""),
+                              "there would be no shadow policy: %s", error->cause);
+    for (size_t i = 0; i < shadow->count; i++)
+        shadow->list[i].severity = DIAGNOSTIC_WARNING;
+    shadow->error_count = 0;
+    diagnostics_append(diagnostics, shadow);
+}
+
 bool broker_check(const char *config_path, struct diagnostics *diagnostics, struct error *error)
 {
-    struct rules_sources sources = { .diagnostics = diagnostics };
-    struct upstream *upstream = NULL;
-    struct rules *rules = NULL;
-    struct config *config;
-    bool is_good;
-
-    if (!config_load(config_path, diagnostics, &config, error))
-        return false;
-    if (!upstream_start(&upstream, error)) {
-        config_free(config);
-        return false;
-    }
-    sources.upstream = upstream;
-    is_good = rules_load(config, &sources, &rules, error);
-    rules_discard(rules);
-    upstream_stop(upstream);
-    return is_good;
-}
-
-static bool is_same_path(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool is_same_listener(const struct config_listen *a, const struct config_listen *b)
-{
-    return a->port == b->port && str_eq(a->address, b->address) &&
-           is_same_path(a->certificate_file, b->certificate_file) &&
-           is_same_path(a->key_file, b->key_file) &&
-           is_same_path(a->client_ca_file, b->client_ca_file);
-}
-
-/* What a reload cannot change, since it is in use for the broker's life: its key in broker.yaml. */
-static const char *find_fixed_change(const struct config *a, const struct config *b)
-{
-    const struct {
-        const char *key;
-        bool is_same;
-    } rows[] = {
-        { "issuer", str_eq(a->issuer, b->issuer) },
-        { "broker", str_eq(a->broker, b->broker) },
-        { "listen", is_same_listener(&a->listen, &b->listen) },
-        { "admin", is_same_listener(&a->admin, &b->admin) },
-        { "store", is_same_path(a->store, b->store) },
-        { "keys.directory", is_same_path(a->keys.directory, b->keys.directory) },
-        { "keys.algorithm", a->keys.issuer_algorithm == b->keys.issuer_algorithm },
-        { "keys.rotate_every", a->keys.rotate_every_s == b->keys.rotate_every_s },
-        { "ledger.origin", str_eq(a->origin, b->origin) },
-        { "limits.connections", a->limits.connections == b->limits.connections },
-        { "limits.threads", a->limits.threads == b->limits.threads },
-    };
-
-    for (size_t i = 0; i < COUNT(rows); i++)
-        if (!rows[i].is_same)
-            return rows[i].key;
-    return NULL;
-}
-
-static bool load_again(struct broker *broker, struct diagnostics *diagnostics, struct error *error)
-{
-    struct rules *previous = rules_get(broker->rules);
+    struct diagnostics shadow_diagnostics = { 0 };
     struct rules_sources sources = {
-        .upstream = broker->upstream,
-        .previous = previous,
-        .tools = &broker->service.tools,
         .diagnostics = diagnostics,
+        .shadow_diagnostics = &shadow_diagnostics,
     };
-    const char *fixed = NULL;
+    OWNED(config_unref) struct config *config = NULL;
+    struct rules_outcome outcome;
     struct rules *rules = NULL;
-    struct config *config;
     bool is_good;
 
-    is_good = config_load(broker->config_path, diagnostics, &config, error);
-    if (is_good)
-        fixed = find_fixed_change(broker->config, config);
-    if (fixed) {
-        config_free(config);
-        is_good = error_set(error, ERROR_CONFIG, "'%s' changes by a restart only", fixed);
-    } else if (is_good)
-        is_good = rules_load(config, &sources, &rules, error);
-    rules_put(broker->rules, previous);
-    if (!is_good || !rules)
+    diagnostics_init(&shadow_diagnostics, diagnostics->arena);
+    if (!config_load(config_path, diagnostics, &config, error) ||
+        !upstream_start(&sources.upstream, error))
         return false;
-    /* The entry comes first: no policy decides that the ledger does not know. */
-    if (!record_policy(broker, rules, error)) {
-        rules_discard(rules);
-        return false;
-    }
-    rules_swap(broker->rules, rules);
-    return true;
-}
-
-static void log_diagnostics(const struct diagnostics *diagnostics)
-{
-    struct log_line line;
-
-    for (size_t i = 0; i < diagnostics->count; i++) {
-        const struct diagnostic *diagnostic = &diagnostics->list[i];
-
-        log_begin(&line, LOG_LEVEL_ERROR, "broker.config_mistake");
-        log_str(&line, "file", diagnostic->at.file);
-        log_int(&line, "line", (int64_t)diagnostic->at.line);
-        log_int(&line, "column", (int64_t)diagnostic->at.column);
-        log_str(&line, "message", diagnostic->message);
-        log_end(&line);
-    }
-}
-
-static void log_reload(bool is_good, const struct error *error)
-{
-    struct log_line line;
-
-    metric_add(is_good ? METRIC_RELOADS : METRIC_RELOAD_FAILURES, 1);
-    log_begin(&line, is_good ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
-              is_good ? "broker.reloaded" : "broker.reload_failed");
-    if (!is_good)
-        log_error(&line, error);
-    log_end(&line);
+    is_good = rules_load(config, &sources, &outcome, &rules, error);
+    warn_of_shadow(&shadow_diagnostics, &outcome.shadow_error, diagnostics);
+    rules_discard(rules);
+    upstream_stop(sources.upstream);
+    return is_good;
 }
 
 static void reload(struct broker *broker)
 {
-    OWNED(arena_free) struct arena *arena = arena_new(RELOAD_ARENA_MAX);
-    struct diagnostics diagnostics = { 0 };
     struct error error = { 0 };
-    bool is_good = arena != NULL;
+    struct log_line line;
 
-    if (is_good) {
-        diagnostics_init(&diagnostics, arena);
-        is_good = load_again(broker, &diagnostics, &error);
-        log_diagnostics(&diagnostics);
-    } else
-        (void)error_set(&error, ERROR_MEMORY, "reload");
-    if (is_good && broker->config->listen.certificate_file)
-        is_good = http_reload_certificate(broker->public_server, &error);
-    broker->has_failed_reload = !is_good;
-    log_reload(is_good, &error);
+    loading_reload(broker->loading);
+    if (loading_failing_since_s(broker->loading) != 0 || !broker->config->listen.certificate_file)
+        return;
+    if (http_reload_certificate(broker->public_server, &error)) {
+        broker->certificate_failing_since_s = 0;
+        return;
+    }
+    if (broker->certificate_failing_since_s == 0)
+        broker->certificate_failing_since_s = clock_wall_s();
+    metric_add(METRIC_RELOAD_FAILURES, 1);
+    log_begin(&line, LOG_LEVEL_ERROR, "broker.reload_failed");
+    log_error(&line, &error);
+    log_end(&line);
 }
 
 static bool record_keys_changed(const struct identity_keys_change *change, void *context)
@@ -510,20 +544,122 @@ static void rotate_keys(struct broker *broker, int64_t now_s)
     struct error error = { 0 };
     bool has_rotated = false;
     struct log_line line;
+    bool is_good;
 
     if (now_s - broker->keys_checked_s < KEYS_CHECK_S)
         return;
     broker->keys_checked_s = now_s;
-    if (keys_rotate(broker->keys, now_s, &has_rotated, &error) && !has_rotated)
-        return;
-    if (error.code == ERROR_NONE &&
+    is_good = keys_rotate(broker->keys, now_s, &has_rotated, &error);
+    if (has_rotated &&
         record(broker, entry_new(ENTRY_KEYS_ROTATED, ledger_broker(broker->ledger)), &error)) {
         log_begin(&line, LOG_LEVEL_INFO, "keys.rotated");
         log_end(&line);
-        return;
     }
+    if (is_good && error.code == ERROR_NONE)
+        return;
     log_begin(&line, LOG_LEVEL_ERROR, "keys.rotation_failed");
     log_error(&line, &error);
+    log_end(&line);
+}
+
+static void measure_rules(struct broker *broker, int64_t now_s)
+{
+    struct rules *rules = rules_get(broker->rules);
+    struct identity_health health = { 0 };
+
+    metric_set(METRIC_POLICY_AGE, now_s - rules->activated_s);
+    identity_measure(rules->identity, &health);
+    if (rules->people_identity)
+        identity_measure(rules->people_identity, &health);
+    metric_set(METRIC_ISSUERS_FAILING, (int64_t)health.failing);
+    metric_set(METRIC_ISSUERS_FAILING_S, health.longest_s);
+    rules_put(broker->rules, rules);
+}
+
+/* How long there have been entries that no published checkpoint covers. */
+static void measure_ledger(struct broker *broker, int64_t now_s)
+{
+    int64_t size = (int64_t)ledger_size(broker->ledger);
+
+    metric_set(METRIC_LEDGER_SIZE, size);
+    if (broker->published_s == 0 || metric_get(METRIC_LEDGER_PUBLISHED_SIZE) >= size)
+        broker->published_s = now_s;
+    metric_set(METRIC_LEDGER_UNPUBLISHED, now_s - broker->published_s);
+}
+
+/* A clock that is set ahead while we run, perhaps by mistake, makes nothing older. */
+static int64_t clock_step_s(struct broker *broker)
+{
+    int64_t at_ms = clock_monotonic_ms(); /* first: a pause in between is no step back */
+    int64_t clocks_ms = clock_wall_ms() - at_ms;
+
+    if (broker->clocks_ms == 0 || clocks_ms < broker->clocks_ms)
+        broker->clocks_ms = clocks_ms;
+    return (clocks_ms - broker->clocks_ms) / 1000;
+}
+
+/* Once an hour, behind. What is pruned does not come back. */
+static void prune_ledger(struct broker *broker)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t step_s = clock_step_s(broker);
+
+    if (broker->config->ledger.keep_s == 0 ||
+        (broker->pruned_ms != 0 && now_ms < broker->pruned_ms + PRUNE_EVERY_S * 1000))
+        return;
+    broker->pruned_ms = now_ms;
+    ledger_prune(broker->ledger, broker->config->ledger.keep_s + step_s);
+}
+
+/* Also reads those that came, so that no request has to. */
+static void measure_blocks(struct broker *broker, int64_t now_s)
+{
+    OWNED(block_view_put) struct block_view *view = NULL;
+    struct error error = { 0 };
+    struct log_line line;
+    bool is_read = ledger_blocks(broker->ledger, false, &view, &error);
+
+    if (is_read)
+        metric_set(METRIC_BLOCKS, (int64_t)block_view_count(view, now_s));
+    if (!is_read && !broker->has_no_blocks) {
+        log_begin(&line, LOG_LEVEL_ERROR, "blocks.unreadable");
+        log_error(&line, &error);
+        log_end(&line);
+    }
+    broker->has_no_blocks = !is_read;
+}
+
+static void measure_authorities(struct broker *broker, int64_t now_s)
+{
+    struct authority_health health;
+
+    keys_authority_health(broker->keys, now_s, &health);
+    metric_set(METRIC_CA_ENDS, health.ends_s);
+    metric_set(METRIC_CA_LACKING, (int64_t)health.lacking);
+    metric_set(METRIC_CA_WAITING, (int64_t)health.waiting);
+}
+
+/* Of revoked certificates. A failure is told once, and when it is over. */
+static void tend_lists(struct broker *broker, int64_t now_s)
+{
+    struct error error = { 0 };
+    struct log_line line;
+    bool is_made = false;
+    bool is_good =
+        lists_tend(broker->lists, broker->rules, broker->ledger, now_s, &is_made, &error);
+
+    metric_set(METRIC_LISTED, (int64_t)lists_count(broker->lists));
+    if (is_good && !is_made)
+        return;
+    if (broker->lists_are_failing == !is_good)
+        return;
+    broker->lists_are_failing = !is_good;
+    log_begin(&line, is_good ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+              is_good ? "lists.made" : "lists.failed");
+    log_int(&line, "revoked", (int64_t)lists_count(broker->lists));
+    log_int(&line, "left_out", (int64_t)lists_left_out(broker->lists));
+    if (!is_good)
+        log_error(&line, &error);
     log_end(&line);
 }
 
@@ -535,16 +671,29 @@ static bool tick(struct broker *broker, struct error *error)
     struct log_line line;
 
     metric_set(METRIC_LEASES_LIVE, (int64_t)ledger_live_lease_count(broker->ledger));
-    if (!denials_flush(broker->denials, broker->ledger, now_s, &flush) ||
+    ending_measure(broker->ledger, now_s);
+    measure_blocks(broker, now_s);
+    measure_rules(broker, now_s);
+    expiries_measure(&broker->expiries, broker->rules, broker->public_server, now_s);
+    measure_ledger(broker, now_s);
+    witnessing_tend(&broker->witnessing, broker->ledger, broker->config);
+    if (!tally_flush(broker->denials, broker->ledger, now_s, &flush) ||
+        !tally_flush(broker->differences, broker->ledger, now_s, &flush) ||
         !readings_flush(broker->readings, broker->ledger, &flush)) {
         log_begin(&line, LOG_LEVEL_ERROR, "ledger.append_failed");
         log_error(&line, &flush);
         log_end(&line);
     }
+    prune_ledger(broker);
+    rules_reap(broker->rules);
     rotate_keys(broker, now_s);
     tend_issuers(broker);
+    tend_lists(broker, now_s);
+    measure_authorities(broker, now_s);
     if (ledger_has_failed(broker->ledger))
-        return error_set(error, ERROR_LEDGER, "the store failed to sync: it needs a restart");
+        return error_set(
+            error, ERROR_LEDGER,
+            "the ledger met a write error, or its database went back: a restart is needed");
     return true;
 }
 
@@ -561,23 +710,64 @@ static void log_ready(const struct broker *broker)
 #endif
 }
 
-bool broker_run(struct broker *broker, struct error *error)
+/* How long until something is due by the clock. Tests move it, so no longer than a second. */
+static int wait_ms(const struct broker *broker, int64_t tick_ms)
 {
-    const struct timespec second = { .tv_sec = 1 };
-    sigset_t set = handled_signals();
-    struct log_line line;
+    int64_t due_ms = loading_due_ms(broker->loading);
+    int64_t left_ms = (due_ms < tick_ms ? due_ms : tick_ms) - clock_monotonic_ms();
 
-    log_ready(broker);
+    return left_ms < 0 ? 0 : (int)(left_ms < TICK_MS ? left_ms : TICK_MS);
+}
+
+/* Wait for a signal, a change of a folder, or the clock; the signal, or 0. */
+static int wait_for_something(const struct broker *broker, int signals, int64_t tick_ms)
+{
+    struct pollfd files[] = {
+        { .fd = signals, .events = POLLIN },
+        { .fd = loading_descriptor(broker->loading), .events = POLLIN }, /* -1 is passed over */
+    };
+    struct signalfd_siginfo told;
+
+    (void)poll(files, COUNT(files), wait_ms(broker, tick_ms)); /* whatever it says, we look */
+    if (read(signals, &told, sizeof(told)) != (ssize_t)sizeof(told))
+        return 0;
+    return (int)told.ssi_signo;
+}
+
+static bool serve(struct broker *broker, int signals, struct error *error)
+{
+    int64_t tick_ms = clock_monotonic_ms() + TICK_MS;
+
     for (;;) {
-        int number = sigtimedwait(&set, NULL, &second);
+        int number = wait_for_something(broker, signals, tick_ms);
 
         if (number == SIGHUP)
             reload(broker);
-        else if (number == SIGINT || number == SIGTERM)
-            break;
+        else if (number != 0)
+            return true;
+        loading_tend(broker->loading, clock_monotonic_ms());
+        if (clock_monotonic_ms() < tick_ms)
+            continue;
+        tick_ms = clock_monotonic_ms() + TICK_MS;
         if (!tick(broker, error))
             return false;
     }
+}
+
+bool broker_run(struct broker *broker, struct error *error)
+{
+    sigset_t set = handled_signals();
+    int signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    struct log_line line;
+    bool is_good;
+
+    if (signals < 0)
+        return error_set_errno(error, "signals cannot be waited for");
+    log_ready(broker);
+    is_good = serve(broker, signals, error);
+    (void)close(signals); /* nothing to lose */
+    if (!is_good)
+        return false;
     broker->is_stopping = true;
     log_begin(&line, LOG_LEVEL_INFO, "broker.stopping");
     log_end(&line);
@@ -591,8 +781,9 @@ static void flush_all(struct broker *broker)
     struct error error = { 0 };
     struct log_line line;
 
-    if (!broker->readings || !broker->denials || !broker->ledger ||
-        (denials_flush(broker->denials, broker->ledger, next_minute_s, &error) &&
+    if (!broker->readings || !broker->denials || !broker->differences || !broker->ledger ||
+        (tally_flush(broker->denials, broker->ledger, next_minute_s, &error) &&
+         tally_flush(broker->differences, broker->ledger, next_minute_s, &error) &&
          readings_flush(broker->readings, broker->ledger, &error)))
         return;
     log_begin(&line, LOG_LEVEL_ERROR, "ledger.append_failed");
@@ -609,17 +800,27 @@ void broker_stop(struct broker *broker)
         http_drain(broker->public_server, DRAIN_TIMEOUT_MS);
     http_stop(broker->public_server);
     http_stop(broker->admin_server);
+    ender_stop(broker->ender);
+    streams_stop(broker->streams);
+    ledger_leave_witnesses(broker->ledger);
+    workers_stop(broker->workers);
     upstream_stop(broker->upstream);
     if (broker->rules && broker->ledger)
         tend_issuers(broker); /* what came in the last second */
     flush_all(broker);
     ledger_close(broker->ledger);
-    denials_free(broker->denials);
+    tally_free(broker->denials);
+    tally_free(broker->differences);
+    lists_free(broker->lists);
+    budgets_free(broker->addresses);
+    budgets_free(broker->issuers);
+    budgets_free(broker->stages);
+    polls_free(broker->polls);
     readings_free(broker->readings);
     dpop_nonces_free(broker->nonces);
-    if (broker->rules)
-        rules_put(broker->rules, broker->first_rules);
-    rules_table_free(broker->rules);
+    loading_stop(broker->loading);
+    policy_reports_free(broker->reports);
+    config_unref(broker->config);
     keys_close(broker->keys);
     free(broker);
 }

@@ -115,9 +115,9 @@ static const char what_to_try[] =
     "  stagepass audit tail --ledger @/store\n"
     "  stagepass audit verify --ledger @/store\n"
     "\n"
-    "As a platform team: edit @/policies/acme-payments.yaml, then\n"
+    "As a platform team: edit @/policies/acme-payments.yaml. The broker loads it at once,\n"
+    "if it is good, and says so; this tells you more:\n"
     "  stagepass policy test --config @/broker.yaml --claims @/issuer/runs @/policies\n"
-    "and send the broker a SIGHUP.\n"
     "\n";
 
 static bool say_what_to_try(const char *root, struct error *error)

@@ -127,11 +127,11 @@ static bool load_policy(struct fixture *fixture, const struct config *config,
 static void the_configuration_and_the_policy_load_and_its_tests_pass(void **state)
 {
     struct fixture *fixture = *state;
-    OWNED(config_free) struct config *config = NULL;
+    OWNED(config_unref) struct config *config = NULL;
     OWNED(policy_unref) struct policy *policy = NULL;
-    struct policy_test_result *results = NULL;
+    const struct policy_test_options options = { .claims_folder = path_of(fixture, "issuer/runs") };
+    struct policy_test_run tests = { 0 };
     struct error error = { 0 };
-    size_t count = 0;
 
     if (!config_load(prepare(fixture), &fixture->diagnostics, &config, &error) ||
         !load_policy(fixture, config, &policy, &error))
@@ -142,12 +142,12 @@ static void the_configuration_and_the_policy_load_and_its_tests_pass(void **stat
     assert_true(str_eq(config->issuers[0].url, STR(DEV_ISSUER_URL)));
     assert_int_equal(policy_stage_count(policy), 2);
 
-    assert_true(policy_run_tests(policy, path_of(fixture, "issuer/runs"), fixture->arena, &results,
-                                 &count, &error));
-    assert_int_equal(count, 5);
-    for (size_t i = 0; i < count; i++)
-        if (!results[i].has_passed)
-            fail_msg(STR_FMT ": " STR_FMT, STR_ARG(results[i].name), STR_ARG(results[i].detail));
+    assert_true(policy_run_tests(policy, &options, fixture->arena, &tests, &error));
+    assert_int_equal(tests.count, 5);
+    for (size_t i = 0; i < tests.count; i++)
+        if (!tests.results[i].has_passed)
+            fail_msg(STR_FMT ": " STR_FMT, STR_ARG(tests.results[i].name),
+                     STR_ARG(tests.results[i].detail));
 }
 
 static void nobody_else_can_look_into_the_folder(void **state)
