@@ -1,141 +1,122 @@
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/error.h"
-#include "base/json.h"
 #include "clients/command.h"
 #include "clients/policy_source.h"
 #include "clients/report.h"
+#include "clients/test_report.h"
+#include "config/jobs.h"
 #include "policy/policy.h"
 
 #define EXIT_TEST_FAILED 1
+#define PERCENT_MAX 100
 
 struct values {
-    const char *config;
+    struct policy_source_options source;
     const char *claims;
-    size_t format; /* which of text, json, tap */
+    const char *filter;
+    int64_t coverage_min;
+    bool wants_coverage;
+    bool is_verbose;
+    size_t format; /* of `printers` */
 };
 
-static const struct values defaults = { .config = POLICY_CONFIG_DEFAULT };
-
 static const struct option_row rows[] = {
-    { .name = "config",
-      .kind = OPTION_TEXT,
-      .value = "FILE",
-      .environment = "STAGEPASS_CONFIG",
-      .help = "broker.yaml, for its issuers and targets; else " POLICY_CONFIG_DEFAULT,
-      .offset = offsetof(struct values, config) },
     { .name = "claims",
       .kind = OPTION_TEXT,
       .value = "FOLDER",
       .help = "Where tests' claims are, if not beside the policy file",
       .offset = offsetof(struct values, claims) },
+    { .name = "filter",
+      .kind = OPTION_TEXT,
+      .value = "TEXT",
+      .help = "Only tests with this in their name, stage, pipeline or file",
+      .offset = offsetof(struct values, filter) },
+    { .name = "coverage",
+      .kind = OPTION_FLAG,
+      .help = "Tell which conditions and grants no test looks at",
+      .offset = offsetof(struct values, wants_coverage) },
+    { .name = "coverage-min",
+      .kind = OPTION_COUNT,
+      .value = "PERCENT",
+      .help = "The same; exit code 1 where less than this is looked at",
+      .offset = offsetof(struct values, coverage_min) },
+    { .name = "verbose",
+      .kind = OPTION_FLAG,
+      .help = "Name each test, also of pipelines where all passed",
+      .offset = offsetof(struct values, is_verbose),
+      .letter = 'v' },
     { .name = "output",
       .kind = OPTION_CHOICE,
-      .value = "text|json|tap",
+      .value = "text|json|junit|tap",
       .help = "How the results are printed",
       .offset = offsetof(struct values, format),
       .letter = 'o' },
 };
 
-struct results {
-    struct policy_test_result *list;
-    size_t count;
-    size_t failed_count;
-};
+static test_report_print *const printers[] = { test_report_text, test_report_json,
+                                               test_report_junit, test_report_tap };
 
-static void print_place(const struct policy_test_result *result)
+static bool check_values(const struct values *values, struct error *error)
 {
-    print_clean(stdout, result->at.file);
-    (void)printf(":%zu:%zu: ", result->at.line, result->at.column);
+    if (values->coverage_min > PERCENT_MAX)
+        return error_set(error, ERROR_USAGE, "--coverage-min is 0 to %d", PERCENT_MAX);
+    if (values->filter && (values->wants_coverage || values->coverage_min > 0))
+        return error_set(error, ERROR_USAGE, "coverage is of all tests: leave --filter out");
+    return true;
 }
 
-static int print_text(const struct results *results)
+static bool run_tests(const struct policy_source *source, const struct values *values,
+                      struct test_report *report, struct policy_test_run *run, struct error *error)
 {
-    for (size_t i = 0; i < results->count; i++) {
-        const struct policy_test_result *result = &results->list[i];
+    const struct policy_test_options options = {
+        .claims_folder = values->claims,
+        .filter = str_from(values->filter),
+        .wants_coverage = values->wants_coverage || values->coverage_min > 0,
+        .clock_ns = clock_monotonic_ns,
+        .run_jobs = jobs_run,
+    };
+    int64_t start_ns = clock_monotonic_ns();
 
-        if (result->has_passed)
-            continue;
-        print_place(result);
-        (void)fputs("failed: ", stdout);
-        print_clean(stdout, result->name);
-        (void)fputs(": ", stdout);
-        print_clean(stdout, result->detail);
-        (void)putchar('\n');
-    }
-    (void)printf("%zu passed, %zu failed\n", results->count - results->failed_count,
-                 results->failed_count);
-    return report_finish();
+    if (!policy_run_tests(source->policy, &options, source->arena, run, error))
+        return false;
+    *report = (struct test_report){ run, clock_monotonic_ns() - start_ns, values->is_verbose };
+    if (values->filter && run->count == 0)
+        return error_set(error, ERROR_USAGE,
+                         "no test has '%s' in its name, stage, pipeline or file", values->filter);
+    return true;
 }
 
-static int print_tap(const struct results *results)
+static int verdict(const struct values *values, const struct policy_test_run *run)
 {
-    (void)printf("TAP version 13\n1..%zu\n", results->count);
-    for (size_t i = 0; i < results->count; i++) {
-        const struct policy_test_result *result = &results->list[i];
+    int64_t percent = run->coverage ? test_report_coverage(run) : PERCENT_MAX;
 
-        (void)printf("%sok %zu - ", result->has_passed ? "" : "not ", i + 1);
-        print_clean(stdout, result->name);
-        if (!result->has_passed) {
-            (void)fputs("\n# ", stdout);
-            print_place(result);
-            print_clean(stdout, result->detail);
-        }
-        (void)putchar('\n');
-    }
-    return report_finish();
-}
-
-static bool put_result(json_t *list, const struct policy_test_result *result)
-{
-    json_t *object = json_object();
-
-    return object && json_array_append_new(list, object) == 0 &&
-           json_put(object, "name", json_from_str(result->name)) &&
-           json_put(object, "file", json_from_str(result->at.file)) &&
-           json_put(object, "line", json_integer((json_int_t)result->at.line)) &&
-           json_put(object, "passed", json_boolean(result->has_passed)) &&
-           (result->has_passed || json_put(object, "detail", json_from_str(result->detail)));
-}
-
-static int print_json(const struct results *results)
-{
-    JSON_OWNED json_t *json = json_object();
-    json_t *list = json_array();
-    bool is_built = json_put(json, "tests", list) &&
-                    json_put(json, "passed",
-                             json_integer((json_int_t)(results->count - results->failed_count))) &&
-                    json_put(json, "failed", json_integer((json_int_t)results->failed_count));
-
-    for (size_t i = 0; is_built && i < results->count; i++)
-        is_built = put_result(list, &results->list[i]);
-    return is_built ? report_json(json) : report_failure(&(struct error){ .code = ERROR_MEMORY });
-}
-
-static int print_results(struct results *results, size_t format)
-{
-    static int (*const printers[])(const struct results *) = { print_text, print_json, print_tap };
-    int failure;
-
-    for (size_t i = 0; i < results->count; i++)
-        results->failed_count += !results->list[i].has_passed;
-    failure = printers[format](results);
-    return failure == 0 && results->failed_count > 0 ? EXIT_TEST_FAILED : failure;
+    if (percent >= values->coverage_min)
+        return run->failed_count > 0 ? EXIT_TEST_FAILED : 0;
+    report_line("tests cover %" PRId64 "%% of conditions and grants, less than %" PRId64 "%%",
+                percent, values->coverage_min);
+    return EXIT_TEST_FAILED;
 }
 
 static int run(const void *given, const struct operands *operands)
 {
     OWNED(policy_source_release) struct policy_source source = { 0 };
     const struct values *values = given;
-    struct results results = { 0 };
+    struct policy_test_run tests = { 0 };
+    struct test_report report;
     struct error error = { 0 };
-    bool is_loaded = policy_source_load(&source, values->config, operands, &error);
+    bool is_good = check_values(values, &error) &&
+                   policy_source_load(&source, &values->source, operands, &error);
+    int failure;
 
     policy_source_report(&source);
-    if (!is_loaded || !policy_run_tests(source.policy, values->claims, source.arena, &results.list,
-                                        &results.count, &error))
+    if (!is_good || !run_tests(&source, values, &report, &tests, &error) ||
+        !printers[values->format](&report, &error))
         return report_failure(&error);
-    return print_results(&results, values->format);
+    failure = report_finish();
+    return failure != 0 ? failure : verdict(values, &tests);
 }
 
 const struct command command_policy_test = {
@@ -143,13 +124,15 @@ const struct command command_policy_test = {
     .name = "test",
     .operands = "[FOLDER]",
     .summary = "Run the tests that stand in policy files",
-    .description = "Decides each row of the files' `tests:` as the broker would and compares: exit "
-                   "code 1 where one\n"
-                   "came out otherwise. Claims files are looked up beside the policy file, then "
-                   "under --claims.",
-    .groups = { OPTION_GROUP(rows, 0) },
+    .description =
+        "Decides each row of the files' `tests:` as the broker would and compares. Exit code 1 "
+        "where one\n"
+        "came out otherwise, 2 where there is a mistake. Files of claims are looked up beside the "
+        "policy\n"
+        "file, then under --claims.",
+    .groups = { OPTION_GROUP(policy_source_option_rows, offsetof(struct values, source)),
+                OPTION_GROUP(rows, 0) },
     .values_size = sizeof(struct values),
-    .defaults = &defaults,
     .operands_max = 1,
     .run = run,
 };
