@@ -1,38 +1,36 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/error.h"
-#include "base/json.h"
 #include "clients/command.h"
+#include "clients/entry_print.h"
+#include "clients/ledger_filter.h"
+#include "clients/ledger_source.h"
 #include "clients/report.h"
-#include "store/store.h"
 
-#define FOLLOW_PAUSE_MS 500
-
-static const struct json_limits entry_limits = { (size_t)64 * 1024, 32, 2000 };
+#define FOLDER_PAUSE_MS 500
+#define BROKER_PAUSE_MS 2000
+#define TROUBLE_PAUSE_MAX_MS 30000
+#define LINES_MAX 1000000
 
 struct values {
-    const char *folder;
+    struct ledger_source_options ledger;
+    struct ledger_filter_options filter;
     int64_t lines;
     bool follows;
     size_t output;
 };
 
-static const struct values defaults = { .folder = "/var/lib/stagepass", .lines = 20 };
+static const struct values defaults = { .lines = 20 };
 
 static const struct option_row rows[] = {
-    { .name = "ledger",
-      .kind = OPTION_TEXT,
-      .value = "FOLDER",
-      .environment = "STAGEPASS_LEDGER",
-      .help = "The store's folder; else /var/lib/stagepass",
-      .offset = offsetof(struct values, folder) },
     { .name = "lines",
       .kind = OPTION_COUNT,
       .value = "N",
-      .help = "How many entries from the end; else 20",
+      .help = "How many of the latest entries, at most 1000000; else 20",
       .offset = offsetof(struct values, lines),
       .letter = 'n' },
     { .name = "follow",
@@ -48,103 +46,162 @@ static const struct option_row rows[] = {
       .letter = 'o' },
 };
 
-/* What a line says of an entry, besides index, time and type; in this order. */
-static const char *const columns[] = { "stage", "issuer", "lease", "reason", "code", "outcome" };
+/* What is shown next: where showing it fails in between nothing comes twice. */
+struct tail {
+    struct ledger_source *ledger;
+    size_t output;
+    const struct ledger_query *query; /* NULL: all are shown */
+    uint64_t next;
+    uint64_t *latest; /* while they are looked for: a ring of those that fit */
+    uint64_t latest_max;
+    uint64_t latest_count; /* all that there were */
+};
 
-/* Names that a list holds, or that are members of what it holds; a stage's own token has none. */
-static void print_names(const char *title, const json_t *list, const char *member)
+static bool print_found(const struct ledger_found *found, void *context, struct error *error)
 {
-    const char *separator = "=";
+    struct tail *tail = context;
 
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        struct str name = json_str(member ? json_object_get(item, member) : item);
-
-        if (name.len == 0)
-            continue;
-        (void)printf("%s%s", separator[0] == '=' ? title : "", separator);
-        print_clean(stdout, name);
-        separator = ",";
-    }
-}
-
-static void print_text(uint64_t index, struct str bytes)
-{
-    struct error error = { 0 };
-    JSON_OWNED json_t *entry = NULL;
-
-    (void)printf("%8" PRIu64 "  ", index);
-    if (!json_parse_object(bytes, entry_limits, &entry, &error)) {
-        (void)printf("does not parse: %s\n", error.cause);
-        return;
-    }
-    print_clean(stdout, json_str(json_object_get(entry, "time")));
-    (void)fputs("  ", stdout);
-    print_clean(stdout, json_str(json_object_get(entry, "type")));
-    for (size_t i = 0; i < COUNT(columns); i++) {
-        struct str text = json_str(json_object_get(entry, columns[i]));
-
-        if (text.len == 0)
-            continue;
-        (void)printf(" %s=", columns[i]);
-        print_clean(stdout, text);
-    }
-    print_names(" failed", json_object_get(entry, "failed"), NULL);
-    print_names(" grants", json_object_get(entry, "credentials"), "grant");
-    (void)putchar('\n');
-}
-
-/*
- * The entry's own bytes: what was hashed, so that whoever wants to can hash it again. A terminal
- * gets the same JSON without what it would act on: the folder can be anybody's.
- */
-static void print_json(uint64_t index, struct str bytes)
-{
-    (void)printf("{\"index\":%" PRIu64 ",\"entry\":", index);
-    if (!isatty(STDOUT_FILENO))
-        (void)fwrite(bytes.data, 1, bytes.len, stdout); /* report_finish() asks once for all */
-    else if (!print_clean_json_text(stdout, bytes))
-        (void)fputs("null", stdout);
-    (void)fputs("}\n", stdout);
-}
-
-static bool print_range(struct store_reader *reader, uint64_t from, size_t output,
-                        struct error *error)
-{
-    uint64_t size = store_reader_size(reader);
-
-    for (uint64_t i = from; i < size; i++) {
-        struct str bytes;
-
-        if (!store_reader_get(reader, i, &bytes, NULL, error))
-            return error_wrap(error, "entry %" PRIu64, i);
-        (output == OUTPUT_JSON ? print_json : print_text)(i, bytes);
-    }
+    (void)error;
+    (tail->output == OUTPUT_JSON ? entry_print_json : entry_print_line)(&found->item);
+    tail->next = found->item.index + 1;
     return true;
 }
 
-static bool tail(const struct values *values, struct error *error)
+static bool print_item(const struct ledger_item *item, void *context, struct error *error)
 {
-    OWNED(store_reader_close) struct store_reader *reader = NULL;
-    uint64_t lines = (uint64_t)values->lines;
-    uint64_t next;
+    const struct ledger_found found = { .item = *item };
 
-    if (!store_reader_open(values->folder, &reader, error))
+    return print_found(&found, context, error);
+}
+
+static bool print_rest(struct tail *tail, struct error *error)
+{
+    const struct ledger_walk walk = {
+        .from = tail->next, .to = UINT64_MAX, .each = print_item, .context = tail
+    };
+    struct ledger_scan scan = {
+        .query = tail->query, .from = tail->next, .each = print_found, .context = tail
+    };
+
+    if (!(tail->query ? ledger_scan_run(tail->ledger, &scan, error)
+                      : ledger_source_walk(tail->ledger, &walk, error)))
         return false;
-    next = store_reader_size(reader);
-    next = next > lines ? next - lines : 0;
-    for (;;) {
-        if (!print_range(reader, next, values->output, error))
-            return false;
-        next = store_reader_size(reader);
-        if (fflush(stdout) != 0)
-            return error_set_errno(error, "cannot write to standard output");
-        if (!values->follows)
-            return true;
-        (void)poll(NULL, 0, FOLLOW_PAUSE_MS); /* a signal ends us, or shortens it: no harm */
-        if (!store_reader_refresh(reader, error))
+    tail->next = ledger_source_size(tail->ledger);
+    return fflush(stdout) == 0 || error_set_errno(error, "cannot write to standard output");
+}
+
+/* ---- the latest that fit ---- */
+
+static bool note_latest(const struct ledger_found *found, void *context, struct error *error)
+{
+    struct tail *tail = context;
+
+    (void)error;
+    tail->latest[tail->latest_count++ % tail->latest_max] = found->item.index;
+    return true;
+}
+
+static bool print_latest(struct tail *tail, struct error *error)
+{
+    uint64_t size = ledger_source_size(tail->ledger);
+    struct ledger_scan scan = {
+        .query = tail->query, .to = size, .what = "searching", .each = note_latest, .context = tail
+    };
+    uint64_t first;
+
+    if (tail->latest_max > 0 && size > 0 && !ledger_scan_run(tail->ledger, &scan, error))
+        return false;
+    first = tail->latest_count > tail->latest_max ? tail->latest_count - tail->latest_max : 0;
+    for (uint64_t i = first; i < tail->latest_count; i++) {
+        struct ledger_item item;
+
+        if (!ledger_source_get(tail->ledger, tail->latest[i % tail->latest_max], &item, error) ||
+            !print_item(&item, tail, error))
             return false;
     }
+    tail->next = size;
+    return fflush(stdout) == 0 || error_set_errno(error, "cannot write to standard output");
+}
+
+/* ---- what comes ---- */
+
+/* What passes by itself, or when somebody logs in again. */
+static bool may_pass(const struct error *error)
+{
+    return error->code == ERROR_UNREACHABLE || error->code == ERROR_LATER ||
+           error->code == ERROR_REFUSED;
+}
+
+/* Said once: `*pause_ms` is longer than usual until it has passed. */
+static bool wait_out(const struct error *why, int usual_ms, int *pause_ms, struct error *error)
+{
+    if (!may_pass(why)) {
+        *error = *why;
+        return false;
+    }
+    if (*pause_ms == usual_ms)
+        report_line("%s: trying again", why->cause);
+    *pause_ms = *pause_ms < TROUBLE_PAUSE_MAX_MS / 2 ? 2 * *pause_ms : TROUBLE_PAUSE_MAX_MS;
+    return true;
+}
+
+static bool follow(struct tail *tail, struct error *error)
+{
+    const struct ledger_facts *facts = ledger_source_facts(tail->ledger);
+    int usual_ms = facts->kind == LEDGER_BROKER ? BROKER_PAUSE_MS : FOLDER_PAUSE_MS;
+    int pause_ms = usual_ms;
+
+    for (;;) {
+        struct error why = { 0 };
+
+        (void)poll(NULL, 0, pause_ms); /* a signal ends us, or shortens it: no harm */
+        if (ledger_source_refresh(tail->ledger, &why) && print_rest(tail, &why)) {
+            if (pause_ms != usual_ms)
+                report_line("%s answers again", facts->name);
+            pause_ms = usual_ms;
+        } else if (!wait_out(&why, usual_ms, &pause_ms, error)) {
+            return false;
+        }
+    }
+}
+
+/* Without a filter the end is known; with one it is looked for. */
+static bool print_end(struct tail *tail, const struct values *values, struct error *error)
+{
+    uint64_t lines = (uint64_t)values->lines;
+    uint64_t size = ledger_source_size(tail->ledger);
+    bool is_printed;
+
+    if (!tail->query) {
+        tail->next = size > lines ? size - lines : 0;
+        return print_rest(tail, error);
+    }
+    tail->latest_max = lines;
+    tail->latest = calloc((size_t)lines + 1, sizeof(*tail->latest));
+    if (!tail->latest)
+        return error_set(error, ERROR_MEMORY, "no memory for %" PRIu64 " entries", lines);
+    is_printed = print_latest(tail, error);
+    free(tail->latest);
+    return is_printed;
+}
+
+static bool show(const struct values *values, struct error *error)
+{
+    OWNED(ledger_source_close) struct ledger_source *ledger = NULL;
+    struct ledger_query query;
+    struct tail tail = { .output = values->output };
+    bool is_open;
+
+    if (values->lines > LINES_MAX)
+        return error_set(error, ERROR_USAGE, "-n: expected at most %d", LINES_MAX);
+    if (!ledger_filter_read(&values->filter, clock_wall_s() * 1000, &query, error) ||
+        !ledger_source_open(&values->ledger, &ledger, error) ||
+        !ledger_filter_check(&query, ledger, error))
+        return false;
+    is_open = query_is_open(&query) && query.since_ms == 0 && query.until_ms == 0;
+    tail.query = is_open ? NULL : &query;
+    tail.ledger = ledger;
+    return print_end(&tail, values, error) && (!values->follows || follow(&tail, error));
 }
 
 static int run(const void *given, const struct operands *operands)
@@ -152,7 +209,7 @@ static int run(const void *given, const struct operands *operands)
     struct error error = { 0 };
 
     (void)operands;
-    return tail(given, &error) ? report_finish() : report_failure(&error);
+    return show(given, &error) ? report_finish() : report_failure(&error);
 }
 
 const struct command command_audit_tail = {
@@ -160,10 +217,13 @@ const struct command command_audit_tail = {
     .name = "tail",
     .operands = "",
     .summary = "Show the ledger's latest entries",
-    .description = "Reads a store's folder; neither broker nor lock is needed. Entries are shown "
-                   "as they are, not\n"
-                   "proven: `stagepass audit verify` does that.",
-    .groups = { OPTION_GROUP(rows, 0) },
+    .description =
+        "Of a store's folder entries are shown as they are, not proven: `stagepass audit verify`\n"
+        "does that. Those of a mirror, an export or a broker are held against its checkpoint.\n"
+        "--follow goes on while a broker is away, or a login has ended, until it can go on.",
+    .groups = { OPTION_GROUP(ledger_source_option_rows, offsetof(struct values, ledger)),
+                OPTION_GROUP(rows, 0),
+                OPTION_GROUP(ledger_filter_option_rows, offsetof(struct values, filter)) },
     .values_size = sizeof(struct values),
     .defaults = &defaults,
     .run = run,

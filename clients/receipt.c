@@ -7,21 +7,19 @@
 
 #include "base/base64.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "clients/answer.h"
 #include "clients/broker.h"
+#include "clients/log_trust.h"
 #include "ledger/merkle.h"
 #include "upstream/upstream.h"
 
 #define FETCH_TIMEOUT_MS 5000
-#define KEY_FILE_MAX ((size_t)4096)
 
 static const struct json_limits receipt_limits = { RECEIPT_BYTES_MAX, 4, 16 };
 static const struct json_limits entry_limits = { (size_t)64 * 1024, 32, 2000 };
 
-/* The note's own text, without its signatures: origin, size, root. */
-static bool read_unverified(struct str note, struct checkpoint *checkpoint, struct error *error)
+bool receipt_read_checkpoint(struct str note, struct checkpoint *checkpoint, struct error *error)
 {
     uint8_t root[BASE64_DECODED_MAX(44)];
     struct str line;
@@ -44,7 +42,7 @@ static bool check_inclusion(const struct tlog_proof *proof, struct receipt *rece
 {
     struct merkle_hash leaf = merkle_leaf(receipt->entry);
 
-    if (!read_unverified(proof->note, &receipt->checkpoint, error))
+    if (!receipt_read_checkpoint(proof->note, &receipt->checkpoint, error))
         return false;
     if (!merkle_check_inclusion(proof->index, receipt->checkpoint.size, &leaf, proof->hashes,
                                 proof->hash_count, &receipt->checkpoint.root))
@@ -70,14 +68,14 @@ static bool check_entry(const struct receipt *receipt, const struct answer *answ
     return true;
 }
 
-bool receipt_read(struct str body, const struct answer *answer,
-                  const struct note_verifier *verifier, struct arena *arena,
-                  struct receipt *receipt, struct error *error)
+bool receipt_read(struct str body, const struct answer *answer, const struct log_trust *trust,
+                  struct arena *arena, struct receipt *receipt, struct error *error)
 {
+    struct note_trust keys;
     struct tlog_proof proof;
     json_t *json;
 
-    *receipt = (struct receipt){ .is_signature_checked = verifier != NULL };
+    *receipt = (struct receipt){ .is_signature_checked = trust != NULL };
     if (!json_parse_object(body, receipt_limits, &json, error) || !json_keep(arena, json, error))
         return false;
     if (!json_get_str(json, "entry", &receipt->entry) ||
@@ -87,30 +85,11 @@ bool receipt_read(struct str body, const struct answer *answer,
         return false;
     if (proof.index != answer->ledger_index)
         return error_set(error, ERROR_INVALID, "the proof is of another index");
-    if (!verifier)
+    if (!trust)
         return check_inclusion(&proof, receipt, error);
-    return tlog_proof_verify(receipt->proof, receipt->entry, verifier, &receipt->checkpoint, error);
-}
-
-/* A verifier key has two '+'; a file's name that has them too is written with "./". */
-static bool is_key(struct str text)
-{
-    struct str rest;
-    struct str part;
-
-    return text.len > 0 && text.data[0] != '.' && text.data[0] != '/' &&
-           str_cut(text, '+', &part, &rest) && str_cut(rest, '+', &part, &rest);
-}
-
-bool receipt_read_key(const char *text, struct arena *arena, struct note_verifier *verifier,
-                      struct error *error)
-{
-    struct str key = str_from(text);
-
-    if (!is_key(key) && !file_read(arena, text, KEY_FILE_MAX, &key, error))
-        return error_wrap(error, "the ledger's verifier key");
-    return note_verifier_parse(str_trim(key), verifier, error) ||
-           error_wrap(error, "the ledger's verifier key");
+    keys = log_trust_view(trust);
+    return tlog_proof_check(receipt->proof, receipt->entry, &keys, &receipt->checkpoint, NULL,
+                            error);
 }
 
 /* On the upstream thread. */

@@ -12,6 +12,7 @@
 
 struct answer;
 struct broker;
+struct log_trust;
 struct error;
 
 /** A receipt as it was checked. Texts are in the arena of its reading. */
@@ -28,18 +29,22 @@ struct receipt {
  * Read and check what `GET /api/v1/receipts/{lease}` answers: {"entry", "proof"}.
  *
  * The entry must be of this lease, its leaf hash and index those that the exchange answered with,
- * and it must be included in the proof's checkpoint. With `verifier` (or NULL) the checkpoint's
+ * and it must be included in the proof's checkpoint. With `trust` (or NULL) the checkpoint's
  * signature is checked too; without, the proof only shows that the answer agrees with itself.
  *
  * Errors: ERROR_SYNTAX, ERROR_LIMIT, ERROR_INVALID, ERROR_MEMORY
  */
-bool receipt_read(struct str body, const struct answer *answer,
-                  const struct note_verifier *verifier, struct arena *arena,
-                  struct receipt *receipt, struct error *error) MUST_USE;
+bool receipt_read(struct str body, const struct answer *answer, const struct log_trust *trust,
+                  struct arena *arena, struct receipt *receipt, struct error *error) MUST_USE;
 
-/** Read a verifier key: itself, or the name of a file that holds it. Its name is in the arena. */
-bool receipt_read_key(const char *text, struct arena *arena, struct note_verifier *verifier,
-                      struct error *error) MUST_USE;
+/**
+ * What a checkpoint says, its signatures unseen: origin, size and root.
+ *
+ * Errors: ERROR_SYNTAX
+ * Owns:   borrows from `note`
+ */
+bool receipt_read_checkpoint(struct str note, struct checkpoint *checkpoint, struct error *error)
+    MUST_USE;
 
 /**
  * A receipt on its way, fetched while the command runs. All-zero but for `descriptor` (-1) is none.

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "clients/answer.h"
+#include "clients/log_trust.h"
 #include "clients/receipt.h"
 #include "keys/keys.h"
 #include "tests/test.h"
@@ -84,7 +85,7 @@ static struct str receipt_of(const char *entry, uint64_t index, const struct mer
 
     buf_init(&note, 4096);
     buf_init(&text, 4096);
-    assert_true(checkpoint_sign(&checkpoint, log_key, &note, &error));
+    assert_true(checkpoint_sign(&checkpoint, &log_key, 1, &note, &error));
     proof.note = buf_str(&note);
     tlog_proof_write(&proof, &text);
     assert_true(json_put(json, "entry", json_string(entry)));
@@ -102,18 +103,18 @@ static struct str good_receipt(void)
     return receipt_of(ENTRY, 0, &root);
 }
 
-static struct note_verifier verifier(void)
+static struct log_trust verifier(void)
 {
-    struct note_verifier parsed;
+    struct log_trust parsed = { 0 };
     struct error error = { 0 };
 
-    assert_true(note_verifier_parse(verifier_text, &parsed, &error));
+    assert_true(log_trust_add_keys(&parsed, verifier_text.data, arena, &error));
     return parsed;
 }
 
 static void a_good_receipt_is_believed_with_and_without_a_key(void **state)
 {
-    struct note_verifier key = verifier();
+    struct log_trust key = verifier();
     struct answer answer = answer_for(ENTRY);
     struct error error = { 0 };
     struct receipt receipt;
@@ -131,7 +132,7 @@ static void a_good_receipt_is_believed_with_and_without_a_key(void **state)
 /* Both ways of checking refuse it. */
 static void assert_refused(struct str body, const struct answer *answer, enum error_code code)
 {
-    struct note_verifier key = verifier();
+    struct log_trust key = verifier();
 
     for (int i = 0; i < 2; i++) {
         struct error error = { 0 };
@@ -207,13 +208,13 @@ static void a_spoiled_checkpoint_is_refused_without_a_key_too(void **state)
 
 static void another_logs_key_does_not_verify(void **state)
 {
-    struct note_verifier key = verifier();
+    struct log_trust key = verifier();
     struct answer answer = answer_for(ENTRY);
     struct error error = { 0 };
     struct receipt receipt;
 
     (void)state;
-    key.public_key[0] ^= 1;
+    key.logs[0].public_key[0] ^= 1;
     assert_false(receipt_read(good_receipt(), &answer, &key, arena, &receipt, &error));
     assert_int_equal(error.code, ERROR_INVALID);
 }
@@ -222,18 +223,18 @@ static void a_key_is_itself_or_in_a_file(void **state)
 {
     struct str path = arena_printf(arena, "%s/verifier", folder);
     struct str line = arena_printf(arena, STR_FMT "\n", STR_ARG(verifier_text));
-    struct note_verifier key;
+    struct log_trust key = { 0 };
     struct error error = { 0 };
 
     (void)state;
-    assert_true(receipt_read_key(verifier_text.data, arena, &key, &error));
+    assert_true(log_trust_add_keys(&key, verifier_text.data, arena, &error));
     assert_true(file_replace(path.data, line, 0644, &error));
-    assert_true(receipt_read_key(path.data, arena, &key, &error));
-    assert_true(str_eq(key.name, STR(ORIGIN)));
-    assert_false(receipt_read_key("/nowhere/verifier", arena, &key, &error));
+    assert_true(log_trust_add_keys(&key, path.data, arena, &error));
+    assert_true(str_eq(key.logs[0].name, STR(ORIGIN)));
+    assert_false(log_trust_add_keys(&key, "/nowhere/verifier", arena, &error));
     assert_int_equal(error.code, ERROR_IO);
     error = (struct error){ 0 };
-    assert_false(receipt_read_key(ORIGIN "+00000000+AAAA", arena, &key, &error));
+    assert_false(log_trust_add_keys(&key, ORIGIN "+00000000+AAAA", arena, &error));
     assert_non_null(strstr(error.cause, "verifier key"));
 }
 

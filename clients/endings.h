@@ -1,0 +1,9 @@
+#pragma once
+
+#include "policy/policy.h"
+
+/** How a grant's credential can be ended before its time, in a word for JSON: "now". */
+const char *ending_word(const struct policy_grant *grant, const json_t *fields);
+
+/** The same as the end of a sentence: "can be revoked at once". */
+const char *ending_sentence(const struct policy_grant *grant, const json_t *fields);
