@@ -21,10 +21,21 @@ enum credential_type {
     CREDENTIAL_JWT,
     CREDENTIAL_AWS,
     CREDENTIAL_SSH,
+    CREDENTIAL_X509,
+    CREDENTIAL_GCP,
+    CREDENTIAL_AZURE,
+    CREDENTIAL_POSTGRES,
+    CREDENTIAL_VAULT,
+    CREDENTIAL_REGISTRY,
+    CREDENTIAL_KUBERNETES,
+    CREDENTIAL_GITHUB,
     CREDENTIAL_OTHER, /* a kind that this client does not know */
 };
 
-/** One credential. Texts are printable ASCII without space (an ssh certificate's apart). */
+/**
+ * One credential. Texts are printable ASCII without space (an ssh certificate's apart); PEM has
+ * lines besides.
+ */
 struct credential {
     struct str grant; /* [a-z0-9_-]{1,40} */
     enum credential_type type;
@@ -32,12 +43,33 @@ struct credential {
     struct str expires_at; /* as the broker wrote it */
     int64_t expires_s;
 
-    struct str token;         /* jwt; ssh: the certificate's line */
+    struct str token;         /* of all kinds that have one; ssh: the certificate's line */
     struct str access_key_id; /* aws, to the end */
     struct str secret_access_key;
     struct str session_token;
     struct str region;     /* or empty */
     struct str account_id; /* or empty */
+
+    struct str address; /* vault, kubernetes: a URL */
+    struct str space;   /* the namespace, or empty */
+
+    struct str host; /* postgres, to the end, registry's with user and password, and github's; and
+                        certificate and chain, or else: */
+    struct str password;
+    struct str port;
+    struct str database;
+    struct str user;
+    struct str sslmode; /* or empty */
+    struct str ca;      /* PEM, or empty */
+
+    struct str certificate; /* x509, to the end; PEM */
+    struct str chain;       /* PEM, or empty */
+    struct str root;        /* PEM, or empty */
+
+    struct str service_account; /* gcp; or empty */
+    struct str project;         /* gcp; or empty */
+    struct str client_id;       /* azure */
+    struct str tenant_id;       /* azure */
 };
 
 /** The broker's 200 of POST /token. In the arena of its reading. */
@@ -48,6 +80,9 @@ struct answer {
     struct str handle;
     struct str stage;
     struct str expires_at;
+    int64_t expires_s;
+    struct str refresh_token; /* empty: the lease does not go on */
+    int64_t heartbeat_s;      /* 0: none is asked for */
     uint64_t ledger_index;
     uint8_t leaf_hash[SHA256_LEN];
     struct credential credentials[ANSWER_CREDENTIALS_MAX];
@@ -68,6 +103,12 @@ struct refusal {
     size_t failed_count;
     struct str grants_needing_keys[ANSWER_CREDENTIALS_MAX];
     size_t grants_needing_keys_count;
+    struct str grants_needing_csrs[ANSWER_CREDENTIALS_MAX];
+    size_t grants_needing_csrs_count;
+    struct str approval;      /* id of what people have to approve; empty: nothing */
+    struct str approval_code; /* secret: what to ask with; empty: nothing to wait for */
+    int64_t approval_interval_s;
+    int64_t approval_wait_s;
 };
 
 /**
@@ -82,6 +123,10 @@ struct refusal {
  */
 bool answer_read(struct str body, struct arena *arena, struct answer *answer, struct error *error)
     MUST_USE;
+
+/** The same of the answer to a renewal, which has no handle. Errors: the same */
+bool answer_read_renewal(struct str body, struct arena *arena, struct answer *answer,
+                         struct error *error) MUST_USE;
 
 /** Read an error's body as far as it goes: what is missing or of another type stays empty. */
 void refusal_read(int status, struct str body, struct arena *arena, struct refusal *refusal);

@@ -90,8 +90,9 @@ static bool lives_on(struct str answer, int64_t now_s)
            expires_ms / 1000 - now_s >= AWS_CACHE_LEFT_MIN_S;
 }
 
-bool aws_cache_get(const struct aws_cache *cache, int64_t now_s, struct arena *arena,
-                   struct str *answer)
+/* The answer is the first line, by what it is renewed the second. */
+static bool read_lines(const struct aws_cache *cache, struct arena *arena, struct str *first,
+                       struct str *second)
 {
     char *bytes;
     ssize_t len;
@@ -104,17 +105,63 @@ bool aws_cache_get(const struct aws_cache *cache, int64_t now_s, struct arena *a
     len = pread(cache->file, bytes, ANSWER_MAX, 0);
     if (len <= 0)
         return false;
-    *answer = (struct str){ bytes, (size_t)len };
-    return lives_on(*answer, now_s);
+    (void)str_cut((struct str){ bytes, (size_t)len }, '\n', first, second);
+    return true;
 }
 
-bool aws_cache_put(const struct aws_cache *cache, struct str answer, struct error *error)
+bool aws_cache_get(const struct aws_cache *cache, int64_t now_s, struct arena *arena,
+                   struct str *answer)
 {
+    struct str rest;
+
+    return read_lines(cache, arena, answer, &rest) && lives_on(*answer, now_s);
+}
+
+bool aws_cache_get_renewal(const struct aws_cache *cache, struct arena *arena,
+                           struct aws_renewal *renewal)
+{
+    struct error ignored = { 0 };
+    struct str answer;
+    struct str text;
+    json_t *json;
+
+    *renewal = (struct aws_renewal){ 0 };
+    if (!read_lines(cache, arena, &answer, &text) ||
+        !json_parse_object(text, answer_limits, &json, &ignored) ||
+        !json_keep(arena, json, &ignored))
+        return false;
+    renewal->key = json_str(json_object_get(json, "key"));
+    return json_get_str(json, "token", &renewal->token) && renewal->token.len > 0;
+}
+
+static bool add_renewal(const struct aws_renewal *renewal, struct buf *text)
+{
+    JSON_OWNED json_t *json = json_object();
+
+    if (renewal->token.len == 0)
+        return true;
+    buf_add_byte(text, '\n');
+    if (!json_put(json, "token", json_from_str(renewal->token)) ||
+        !json_put(json, "key", json_from_str(renewal->key)))
+        return false;
+    buf_add_json(text, json);
+    return true;
+}
+
+bool aws_cache_put(const struct aws_cache *cache, struct str answer,
+                   const struct aws_renewal *renewal, struct error *error)
+{
+    OWNED(buf_release) struct buf text = { 0 };
+
     if (cache->file < 0)
         return true;
+    buf_init(&text, ANSWER_MAX);
+    buf_add(&text, answer);
+    if (!add_renewal(renewal, &text) || !buf_is_ok(&text))
+        return error_set(error, ERROR_LIMIT, "more than %zu bytes to keep", ANSWER_MAX);
     /* Emptied first: an interrupted write leaves no JSON, and that is no answer. */
     if (ftruncate(cache->file, 0) != 0 ||
-        pwrite(cache->file, answer.data, answer.len, 0) != (ssize_t)answer.len)
+        pwrite(cache->file, text.data, text.len, 0) != (ssize_t)text.len)
         return error_set_errno(error, "cannot write %s", cache->path);
     return true;
 }

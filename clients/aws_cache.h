@@ -29,6 +29,12 @@ struct aws_cache {
     int file;
 };
 
+/** By what the lease of a cached answer is renewed; secret. */
+struct aws_renewal {
+    struct str token; /* empty: it is not */
+    struct str key;   /* as proof_key_write() has it; empty: the lease is bound to none */
+};
+
 /** A cached answer with less life than this is not given again. */
 #define AWS_CACHE_LEFT_MIN_S 60
 
@@ -47,5 +53,10 @@ OWNED_VALUE(aws_cache_close, struct aws_cache)
 bool aws_cache_get(const struct aws_cache *cache, int64_t now_s, struct arena *arena,
                    struct str *answer) MUST_USE;
 
-/** Keep an answer. Errors: ERROR_IO */
-bool aws_cache_put(const struct aws_cache *cache, struct str answer, struct error *error) MUST_USE;
+/** What the lease of the kept answer is renewed by, however long that lives; false without one. */
+bool aws_cache_get_renewal(const struct aws_cache *cache, struct arena *arena,
+                           struct aws_renewal *renewal) MUST_USE;
+
+/** Keep an answer, of one line, and by what it is renewed. Errors: ERROR_IO, ERROR_LIMIT */
+bool aws_cache_put(const struct aws_cache *cache, struct str answer,
+                   const struct aws_renewal *renewal, struct error *error) MUST_USE;

@@ -13,6 +13,21 @@
 
 static const char *const outcome_names[] = { NULL, "success", "failure" };
 
+const struct option_row broker_option_rows[BROKER_OPTION_COUNT] = {
+    { .name = "broker",
+      .kind = OPTION_TEXT,
+      .value = "URL",
+      .environment = "STAGEPASS_BROKER",
+      .help = "The broker",
+      .offset = offsetof(struct broker_options, url) },
+    { .name = "ca",
+      .kind = OPTION_TEXT,
+      .value = "FILE",
+      .environment = "STAGEPASS_CA",
+      .help = "Certificates (PEM) that the broker's is to be signed by; else the system's",
+      .offset = offsetof(struct broker_options, ca_file) },
+};
+
 bool broker_init(struct broker *broker, const char *url, const char *ca_file,
                  struct upstream *upstream, struct arena *arena, struct error *error)
 {

@@ -6,8 +6,19 @@
 #include "base/macros.h"
 #include "base/str.h"
 #include "clients/fetch.h"
+#include "clients/options.h"
 
 struct error;
+
+/** Options of commands that talk to a broker and to nobody else. All-zero is none given. */
+struct broker_options {
+    const char *url;
+    const char *ca_file;
+};
+
+/** Their rows, for OPTION_GROUP, whose offset is that of the struct. */
+#define BROKER_OPTION_COUNT 2
+extern const struct option_row broker_option_rows[BROKER_OPTION_COUNT];
 
 /** The broker as a client sees it. Borrows from the arena that it was made in. */
 struct broker {

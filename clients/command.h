@@ -4,7 +4,7 @@
 
 #include "clients/options.h"
 
-#define COMMAND_GROUPS_MAX 3
+#define COMMAND_GROUPS_MAX 4
 
 /** One thing that `stagepass` does: a file with this row and the options' table. */
 struct command {
@@ -34,12 +34,41 @@ struct command {
 extern const struct command command_exec;
 extern const struct command command_credentials;
 extern const struct command command_release;
+extern const struct command command_revoke;
+extern const struct command command_leases;
 extern const struct command command_login;
 extern const struct command command_whoami;
+extern const struct command command_approvals;
+extern const struct command command_approve;
+extern const struct command command_deny;
+extern const struct command command_block;
+extern const struct command command_blocks;
+extern const struct command command_unblock;
+extern const struct command command_audit_erase;
+extern const struct command command_audit_export;
+extern const struct command command_audit_inventory;
+extern const struct command command_audit_import;
+extern const struct command command_audit_search;
+extern const struct command command_audit_show;
+extern const struct command command_audit_sample;
+extern const struct command command_audit_replay;
+extern const struct command command_audit_history;
+extern const struct command command_audit_blast_radius;
+extern const struct command command_audit_review;
 extern const struct command command_audit_tail;
+extern const struct command command_audit_mirror;
 extern const struct command command_audit_verify;
+extern const struct command command_doctor;
 extern const struct command command_doctor_issuer;
+extern const struct command command_keys_publish;
 extern const struct command command_policy_check;
+extern const struct command command_policy_diff;
+extern const struct command command_policy_explain;
+extern const struct command command_policy_fmt;
+extern const struct command command_policy_init;
+extern const struct command command_policy_simulate;
+extern const struct command command_policy_schema;
 extern const struct command command_policy_test;
+extern const struct command command_policy_who_can;
 extern const struct command command_token_show;
 extern const struct command command_token_verify;

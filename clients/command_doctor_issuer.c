@@ -178,7 +178,7 @@ static bool examine(const struct values *values, const char *name, struct arena 
                     struct diagnostics *diagnostics, struct examination *examination,
                     struct error *error)
 {
-    OWNED(config_free) struct config *config = NULL;
+    OWNED(config_unref) struct config *config = NULL;
     const struct issuer_options *issuer = NULL;
     struct upstream *upstream = NULL;
     bool is_done;

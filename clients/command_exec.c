@@ -7,10 +7,14 @@
 #include "base/json.h"
 #include "clients/command.h"
 #include "clients/delivery.h"
+#include "clients/heartbeat.h"
+#include "clients/log_trust.h"
 #include "clients/process.h"
 #include "clients/receipt.h"
+#include "clients/renewer.h"
 #include "clients/report.h"
 #include "clients/session.h"
+#include "clients/upcoming.h"
 
 #define EXIT_SIGNALLED 128
 #define RECEIPT_WAIT_MS 3000 /* after the command's end; a broker publishes once a second */
@@ -49,8 +53,9 @@ struct run {
     struct session session;
     struct delivery delivery;
     struct receipt_fetch receipt;
-    struct note_verifier verifier;
-    bool has_verifier;
+    struct renewer renewer;
+    struct heartbeat heartbeat;
+    struct log_trust trust;
 };
 
 static void run_release(struct run *run)
@@ -58,6 +63,8 @@ static void run_release(struct run *run)
     delivery_release(&run->delivery);
     session_close(&run->session); /* stops the upstream thread, which may write to `receipt` */
     receipt_fetch_release(&run->receipt);
+    renewer_release(&run->renewer);
+    heartbeat_release(&run->heartbeat);
 }
 
 OWNED_VALUE(run_release, struct run)
@@ -98,14 +105,14 @@ static void report_checkpoint(const struct run *run, const struct receipt *recei
 static bool take_receipt(struct run *run, struct error *error)
 {
     const struct receipt_fetch *fetched = &run->receipt;
-    const struct note_verifier *verifier = run->has_verifier ? &run->verifier : NULL;
+    const struct log_trust *trust = run->trust.log_count > 0 ? &run->trust : NULL;
     struct receipt receipt;
 
     if (fetched->status == 0)
         return error_set(error, ERROR_UNREACHABLE, "%s", fetched->cause);
     if (fetched->status != 200 || !buf_is_ok(&fetched->body))
         return error_set(error, ERROR_LATER, "the broker answers %d", fetched->status);
-    if (!receipt_read(buf_str(&fetched->body), &run->session.answer, verifier, run->session.arena,
+    if (!receipt_read(buf_str(&fetched->body), &run->session.answer, trust, run->session.arena,
                       &receipt, error))
         return false;
     report_checkpoint(run, &receipt);
@@ -143,13 +150,68 @@ static void ask_receipt(struct run *run)
         report_line("no receipt: %s", error.cause);
 }
 
+/* Without it the command runs all the same: with what it has. */
+static void begin_renewals(struct run *run)
+{
+    struct error error = { 0 };
+
+    if (!renewer_start(&run->renewer, &run->session, &run->delivery, &error))
+        report_line("no renewals: %s", error.cause);
+}
+
+static void renewal_is_due(void *context)
+{
+    struct run *run = context;
+
+    renewer_send(&run->renewer);
+}
+
+static void renewal_is_answered(void *context)
+{
+    struct run *run = context;
+
+    renewer_take(&run->renewer);
+}
+
+/* Without it the command runs all the same: until its lease ends. */
+static void begin_heartbeat(struct run *run)
+{
+    const struct session *session = &run->session;
+    struct error error = { 0 };
+
+    if (!heartbeat_start(&run->heartbeat, &session->broker, &session->answer, session->arena,
+                         &error))
+        report_line("no heartbeats: %s", error.cause);
+}
+
+static void heartbeat_is_due(void *context)
+{
+    struct run *run = context;
+
+    heartbeat_send(&run->heartbeat);
+}
+
+static void heartbeat_is_answered(void *context)
+{
+    struct run *run = context;
+
+    heartbeat_take(&run->heartbeat);
+}
+
 static bool run_command(struct run *run, char *const argv[], int *exit_code, struct error *error)
 {
-    struct process_watch watch = { -1, receipt_is_there, run };
+    const struct delivery_keys keys = { &run->session.ssh_key, &run->session.tls_key };
+    const struct process_watch watches[] = {
+        { &run->receipt.descriptor, receipt_is_there, run },
+        { &run->renewer.timer, renewal_is_due, run },
+        { &run->renewer.answered, renewal_is_answered, run },
+        { &run->heartbeat.timer, heartbeat_is_due, run },
+        { &run->heartbeat.answered, heartbeat_is_answered, run },
+    };
     char **environment;
     pid_t child;
 
-    if (!delivery_init(&run->delivery, &run->session.answer, &run->session.ssh_key, clock_wall_s(),
+    if (!delivery_init(&run->delivery, &run->session.answer, &keys, clock_wall_s(),
                        run->session.arena, error))
         return false;
     environment = environment_build(&run->delivery.environment, environ);
@@ -157,9 +219,12 @@ static bool run_command(struct run *run, char *const argv[], int *exit_code, str
         return error_set(error, ERROR_MEMORY, "no memory for the command's environment");
     if (!process_start(PROCESS_COMMAND, argv, environment, &child, exit_code, error))
         return false;
+    upcoming_report(run->session.answer.json, run->session.answer.stage, clock_wall_s());
     ask_receipt(run);
-    watch.descriptor = run->receipt.descriptor;
-    *exit_code = process_wait(child, run->session.signals, &watch);
+    begin_renewals(run);
+    begin_heartbeat(run);
+    *exit_code = process_wait(child, run->session.signals, watches, COUNT(watches));
+    renewer_stop(&run->renewer);
     return true;
 }
 
@@ -170,9 +235,8 @@ static bool prepare(struct run *run, struct error *error)
     if (!process_catch_signals(&run->session.signals, error) ||
         !session_open(&run->session, &values->session, error))
         return false;
-    run->has_verifier = values->ledger_key != NULL;
     return (!values->ledger_key ||
-            receipt_read_key(values->ledger_key, run->session.arena, &run->verifier, error)) &&
+            log_trust_add_keys(&run->trust, values->ledger_key, run->session.arena, error)) &&
            session_identify(&run->session, &values->session, error);
 }
 
@@ -202,7 +266,11 @@ static int run_all(const struct values *values, char *const argv[], int *own_cod
 {
     OWNED(run_release) struct run run = { .values = values,
                                           .session.signals = -1,
-                                          .receipt.descriptor = -1 };
+                                          .receipt.descriptor = -1,
+                                          .renewer.timer = -1,
+                                          .renewer.answered = -1,
+                                          .heartbeat.timer = -1,
+                                          .heartbeat.answered = -1 };
     struct error error = { 0 };
     int signal_number;
 
@@ -252,8 +320,25 @@ const struct command command_exec = {
         "  jwt   STAGEPASS_<GRANT>_TOKEN, in capitals, '-' as '_'\n"
         "  aws   AWS_ACCESS_KEY_ID and its kin; of several grants, profiles named like them\n"
         "  ssh   SSH_AUTH_SOCK, an ssh-agent of its own that holds key and certificate\n"
+        "  x509  STAGEPASS_<GRANT>_CERTIFICATE, _CHAIN, _KEY and _CA: paths of files\n"
+        "  postgres  PGHOST, PGUSER, PGPASSWORD and their kin; of several grants, libpq services\n"
+        "        named like them\n"
+        "  registry  DOCKER_CONFIG and REGISTRY_AUTH_FILE, where docker, skopeo and their kin "
+        "find\n"
+        "        passwords\n"
         "\n"
-        "The ledger's checkpoint is printed on standard error: the job's log keeps it.",
+        "Where the stage's lease may go on it is renewed until COMMAND ends. What is in files, and "
+        "in "
+        "the\n"
+        "ssh-agent, is replaced then; tokens are in files, too: STAGEPASS_<GRANT>_TOKEN_FILE and\n"
+        "STAGEPASS_ACCESS_TOKEN_FILE. Variables stay what they were, and end as they would.\n"
+        "\n"
+        "The ledger's checkpoint is printed on standard error: the job's log keeps it.\n"
+        "\n"
+        "Where a stage comes `after` others it goes by COMMAND's exit code: 0 releases the lease\n"
+        "with success. 'not met: after' says that one of these has not gone well, in this run or\n"
+        "of this commit; 'not met: limits' that the stage has as many leases as it may. One that\n"
+        "is full, and where one waits, is waited for: see --wait and --no-wait.",
     .groups = { OPTION_GROUP(session_option_rows, offsetof(struct values, session)),
                 OPTION_GROUP(rows, 0) },
     .values_size = sizeof(struct values),

@@ -15,24 +15,11 @@
 #define SECOND_NS INT64_C(1000000000)
 
 struct values {
-    const char *broker;
-    const char *ca_file;
+    struct broker_options broker;
     const char *provider_ca_file;
 };
 
 static const struct option_row rows[] = {
-    { .name = "broker",
-      .kind = OPTION_TEXT,
-      .value = "URL",
-      .environment = "STAGEPASS_BROKER",
-      .help = "The broker, which says where its people log in",
-      .offset = offsetof(struct values, broker) },
-    { .name = "ca",
-      .kind = OPTION_TEXT,
-      .value = "FILE",
-      .environment = "STAGEPASS_CA",
-      .help = "Certificates (PEM) that the broker's is to be signed by; else the system's",
-      .offset = offsetof(struct values, ca_file) },
     { .name = "provider-ca",
       .kind = OPTION_TEXT,
       .value = "FILE",
@@ -89,7 +76,7 @@ static bool log_in(const struct values *values, struct upstream *upstream, struc
     struct broker broker;
     struct str id_token;
 
-    if (!broker_init(&broker, values->broker, values->ca_file, upstream, arena, error) ||
+    if (!broker_init(&broker, values->broker.url, values->broker.ca_file, upstream, arena, error) ||
         !fetch_peer_init(&flow.peer, values->provider_ca_file, arena, error) ||
         !person_find_provider(&broker, arena, &provider, error))
         return false;
@@ -124,7 +111,8 @@ const struct command command_login = {
                    "flow, RFC 8628).\n"
                    "The ID token is kept for later commands, readable by you alone, in\n"
                    "$XDG_STATE_HOME/stagepass (else ~/.local/state/stagepass).",
-    .groups = { OPTION_GROUP(rows, 0) },
+    .groups = { OPTION_GROUP(broker_option_rows, offsetof(struct values, broker)),
+                OPTION_GROUP(rows, 0) },
     .values_size = sizeof(struct values),
     .run = run,
 };

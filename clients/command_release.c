@@ -12,24 +12,11 @@
 #define ARENA_MAX ((size_t)256 * 1024)
 
 struct values {
-    const char *broker;
-    const char *ca_file;
+    struct broker_options broker;
     size_t outcome; /* as enum broker_outcome */
 };
 
 static const struct option_row rows[] = {
-    { .name = "broker",
-      .kind = OPTION_TEXT,
-      .value = "URL",
-      .environment = "STAGEPASS_BROKER",
-      .help = "The broker",
-      .offset = offsetof(struct values, broker) },
-    { .name = "ca",
-      .kind = OPTION_TEXT,
-      .value = "FILE",
-      .environment = "STAGEPASS_CA",
-      .help = "Certificates (PEM) that the broker's is to be signed by; else the system's",
-      .offset = offsetof(struct values, ca_file) },
     { .name = "outcome",
       .kind = OPTION_CHOICE,
       .value = "unsaid|success|failure",
@@ -75,8 +62,8 @@ static bool release(const struct values *values, struct str handle, struct error
     if (!calling.arena)
         return error_set(error, ERROR_MEMORY, "no memory");
     return upstream_start(&calling.upstream, error) &&
-           broker_init(&broker, values->broker, values->ca_file, calling.upstream, calling.arena,
-                       error) &&
+           broker_init(&broker, values->broker.url, values->broker.ca_file, calling.upstream,
+                       calling.arena, error) &&
            broker_release(&broker, handle, (enum broker_outcome)values->outcome, calling.arena,
                           error);
 }
@@ -102,7 +89,8 @@ const struct command command_release = {
                    "read from STAGEPASS_LEASE_HANDLE, else from standard input. A handle that is "
                    "not known (any\n"
                    "more) is no failure: the broker does not tell (RFC 7009).",
-    .groups = { OPTION_GROUP(rows, 0) },
+    .groups = { OPTION_GROUP(broker_option_rows, offsetof(struct values, broker)),
+                OPTION_GROUP(rows, 0) },
     .values_size = sizeof(struct values),
     .run = run,
 };

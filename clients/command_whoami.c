@@ -9,24 +9,11 @@
 #define ARENA_MAX ((size_t)1024 * 1024)
 
 struct values {
-    const char *broker;
-    const char *ca_file;
+    struct broker_options broker;
     size_t output;
 };
 
 static const struct option_row rows[] = {
-    { .name = "broker",
-      .kind = OPTION_TEXT,
-      .value = "URL",
-      .environment = "STAGEPASS_BROKER",
-      .help = "The broker",
-      .offset = offsetof(struct values, broker) },
-    { .name = "ca",
-      .kind = OPTION_TEXT,
-      .value = "FILE",
-      .environment = "STAGEPASS_CA",
-      .help = "Certificates (PEM) that the broker's is to be signed by; else the system's",
-      .offset = offsetof(struct values, ca_file) },
     { .name = "output",
       .kind = OPTION_CHOICE,
       .value = OUTPUT_NAMES,
@@ -41,7 +28,8 @@ static bool ask(const struct values *values, struct upstream *upstream, struct a
     struct broker broker;
     struct str id_token;
 
-    return broker_init(&broker, values->broker, values->ca_file, upstream, arena, error) &&
+    return broker_init(&broker, values->broker.url, values->broker.ca_file, upstream, arena,
+                       error) &&
            login_file_read(broker.url, arena, &id_token, error) &&
            person_ask(&broker, id_token, arena, me, error);
 }
@@ -74,7 +62,8 @@ const struct command command_whoami = {
     .description =
         "Ask the broker who the person is that logged in, which roles it gives them, and "
         "until when.",
-    .groups = { OPTION_GROUP(rows, 0) },
+    .groups = { OPTION_GROUP(broker_option_rows, offsetof(struct values, broker)),
+                OPTION_GROUP(rows, 0) },
     .values_size = sizeof(struct values),
     .run = run,
 };

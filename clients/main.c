@@ -10,11 +10,52 @@
 #define HELP_MAX_BYTES ((size_t)64 * 1024)
 #define EXIT_USAGE 2
 
+/* As they are listed: runners, people and operators, platform teams, auditors, tools. */
+/* clang-format off */
 static const struct command *const commands[] = {
-    &command_exec,         &command_credentials, &command_release,      &command_login,
-    &command_whoami,       &command_audit_tail,  &command_audit_verify, &command_doctor_issuer,
-    &command_policy_check, &command_policy_test, &command_token_show,   &command_token_verify,
+    &command_exec,
+    &command_credentials,
+    &command_release,
+    &command_login,
+    &command_whoami,
+    &command_approvals,
+    &command_approve,
+    &command_deny,
+    &command_block,
+    &command_unblock,
+    &command_leases,
+    &command_revoke,
+    &command_blocks,
+    &command_policy_init,
+    &command_policy_check,
+    &command_policy_test,
+    &command_policy_fmt,
+    &command_policy_explain,
+    &command_policy_who_can,
+    &command_policy_diff,
+    &command_policy_simulate,
+    &command_policy_schema,
+    &command_audit_tail,
+    &command_audit_search,
+    &command_audit_show,
+    &command_audit_inventory,
+    &command_audit_review,
+    &command_audit_blast_radius,
+    &command_audit_history,
+    &command_audit_replay,
+    &command_audit_sample,
+    &command_audit_verify,
+    &command_audit_mirror,
+    &command_audit_export,
+    &command_audit_import,
+    &command_audit_erase,
+    &command_token_show,
+    &command_token_verify,
+    &command_doctor_issuer, /* before the one whose name is its group */
+    &command_doctor,
+    &command_keys_publish,
 };
+/* clang-format on */
 
 static bool is_same(const char *a, const char *b)
 {
@@ -37,7 +78,7 @@ static void add_list(const char *group, struct buf *out)
             continue;
         buf_add_text(out, "  ");
         add_title(commands[i], out);
-        buf_printf(out, "%*s%s\n", (int)(20 - (out->len - start)), "", commands[i]->summary);
+        buf_printf(out, "%*s%s\n", (int)(24 - (out->len - start)), "", commands[i]->summary);
     }
 }
 
@@ -59,8 +100,8 @@ static int print_overview(FILE *file, const char *group)
     if (!group)
         buf_add_text(&text, "\n'stagepass COMMAND --help' says more of each; --version which one "
                             "this is.\n\nExit codes: 0 ok, 1 failure, 2 usage, 3 refused, "
-                            "5 broker unreachable,\n7 try later; `exec` passes its command's "
-                            "through.\n");
+                            "5 broker unreachable,\n6 found something, 7 try later; `exec` passes "
+                            "its command's through.\n");
     return print(file, &text);
 }
 

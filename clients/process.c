@@ -199,23 +199,27 @@ static bool has_ended(pid_t child, int *exit_code)
     return true;
 }
 
-int process_wait(pid_t child, int signals, const struct process_watch *watch)
+/* Until something happens; what happened is seen to. */
+static void look(pid_t child, int signals, const struct process_watch *watches, size_t count)
 {
-    struct pollfd watched[] = {
-        { .fd = signals, .events = POLLIN },
-        { .fd = watch->descriptor, .events = POLLIN },
-    };
+    struct pollfd watched[PROCESS_WATCHES_MAX + 1] = { { .fd = signals, .events = POLLIN } };
+
+    for (size_t i = 0; i < count; i++)
+        watched[i + 1] = (struct pollfd){ .fd = *watches[i].descriptor, .events = POLLIN };
+    if (poll(watched, (nfds_t)count + 1, -1) < 0)
+        return;
+    if (watched[0].revents & POLLIN)
+        pass_on(child, signals);
+    for (size_t i = 0; i < count; i++)
+        if (watched[i + 1].revents & POLLIN)
+            watches[i].is_readable(watches[i].context);
+}
+
+int process_wait(pid_t child, int signals, const struct process_watch *watches, size_t count)
+{
     int exit_code;
 
-    while (!has_ended(child, &exit_code)) {
-        if (poll(watched, COUNT(watched), -1) < 0)
-            continue;
-        if (watched[0].revents & POLLIN)
-            pass_on(child, signals);
-        if (watched[1].revents & POLLIN) {
-            watch->is_readable(watch->context);
-            watched[1].fd = -1;
-        }
-    }
+    while (!has_ended(child, &exit_code))
+        look(child, signals, watches, count);
     return exit_code;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -47,20 +48,26 @@ enum process_role {
 bool process_start(enum process_role role, char *const argv[], char **environment, pid_t *child,
                    int *exit_code, struct error *error) MUST_USE;
 
-/** What process_wait() looks at besides its child: called once when `descriptor` is readable. */
+#define PROCESS_WATCHES_MAX 8
+
+/**
+ * What process_wait() looks at besides its child: `is_readable` is called whenever `descriptor` is;
+ * it reads from it, or changes it.
+ */
 struct process_watch {
-    int descriptor; /* -1: nothing */
+    const int *descriptor; /* -1 there: nothing */
     void (*is_readable)(void *context);
     void *context;
 };
 
 /**
- * Wait for the child's end and give its exit code, 128 + n where signal n ended it.
+ * Wait for the child's end, with at most PROCESS_WATCHES_MAX watches, and give its exit code, 128 +
+ * n where signal n ended it.
  *
  * Signals that we get are passed on, but for those of the terminal's keys: the child, in the same
  * process group, has got these itself.
  */
-int process_wait(pid_t child, int signals, const struct process_watch *watch);
+int process_wait(pid_t child, int signals, const struct process_watch *watches, size_t count);
 
 /** Wait until `descriptor` is readable, at most `timeout_ms`; whether it is. */
 bool process_is_readable(int descriptor, int timeout_ms);

@@ -5,6 +5,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "base/base64.h"
@@ -17,6 +18,8 @@
 #define COORDINATE_LEN 32
 #define POINT_LEN (1 + 2 * COORDINATE_LEN)
 #define DER_MAX 80
+#define KEY_DER_MAX 512
+#define CURVE_BITS 256
 #define PROOF_ID_LEN 16
 #define PROOF_MAX ((size_t)8 * 1024)
 
@@ -25,11 +28,11 @@ struct proof_key {
     uint8_t point[POINT_LEN]; /* 0x04, x, y */
 };
 
-static bool make_pair(struct proof_key *key, struct error *error)
+/* Of a pair that is there: it must be one on P-256, which another curve's point does not fit. */
+static bool take_point(struct proof_key *key, struct error *error)
 {
     size_t len = 0;
 
-    key->pair = EVP_EC_gen("P-256");
     if (!key->pair ||
         EVP_PKEY_get_octet_string_param(key->pair, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, key->point,
                                         sizeof(key->point), &len) != 1 ||
@@ -44,7 +47,8 @@ bool proof_key_new(struct proof_key **key, struct error *error)
 
     if (!made)
         return error_set(error, ERROR_MEMORY, "proof key");
-    if (!make_pair(made, error)) {
+    made->pair = EVP_EC_gen("P-256");
+    if (!take_point(made, error)) {
         proof_key_free(made);
         return false;
     }
@@ -58,6 +62,40 @@ void proof_key_free(struct proof_key *key)
         return;
     EVP_PKEY_free(key->pair);
     free(key);
+}
+
+bool proof_key_write(const struct proof_key *key, struct buf *text, struct error *error)
+{
+    uint8_t *der = NULL;
+    int len = i2d_PrivateKey(key->pair, &der);
+
+    if (len <= 0)
+        return error_set_openssl(error, "cannot write a proof key");
+    buf_add_base64url(text, (struct str){ (const char *)der, (size_t)len });
+    OPENSSL_clear_free(der, (size_t)len);
+    return buf_is_ok(text) || error_set(error, ERROR_MEMORY, "proof key");
+}
+
+bool proof_key_read(struct str text, struct proof_key **key, struct error *error)
+{
+    OWNED(proof_key_free) struct proof_key *read = calloc(1, sizeof(*read));
+    uint8_t der[KEY_DER_MAX];
+    const uint8_t *at = der;
+    size_t len = 0;
+
+    if (!read)
+        return error_set(error, ERROR_MEMORY, "proof key");
+    if (BASE64_DECODED_MAX(text.len) > sizeof(der) || !base64url_decode(text, der, &len))
+        return error_set(error, ERROR_SYNTAX, "no proof key");
+    read->pair = d2i_PrivateKey(EVP_PKEY_EC, NULL, &at, (long)len);
+    secret_wipe(der, sizeof(der));
+    ERR_clear_error();
+    if (!read->pair || at != der + len || EVP_PKEY_get_bits(read->pair) != CURVE_BITS)
+        return error_set(error, ERROR_SYNTAX, "no proof key");
+    if (!take_point(read, error))
+        return false;
+    *key = TAKE(read);
+    return true;
 }
 
 static void add_coordinate(const struct proof_key *key, size_t index, struct buf *out)

@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "clients/binding.h"
 #include "clients/id_token.h"
 #include "clients/process.h"
 #include "clients/proof_key.h"
@@ -20,10 +21,22 @@
 #define EXCHANGE_TIMEOUT_MS 30000 /* a remote target may take its time to mint */
 #define FIRST_PAUSE_MS 500
 #define LONGEST_PAUSE_MS 8000
+#define ROOM_TELL_EVERY_MS ((int64_t)60 * 1000)
 #define GRANT_EXCHANGE "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange"
 #define TOKEN_TYPE_JWT "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt"
+#define GRANT_POLL "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code"
+#define POLL_ARENA_MAX ((size_t)1024 * 1024)
+#define POLL_SLOWER_S 5 /* RFC 8628 3.5 */
+#define POLL_LONGEST_S 300
+#define TELL_EVERY_S 60
 #define DETAIL_TYPE "stagepass_grant"
 #define PROOF_NAMESPACE "stagepass"
+
+/* Grants for which the request has a key with its proof, or a certificate request. */
+struct wanted_keys {
+    struct option_list ssh;
+    struct option_list csr;
+};
 
 #define OFFSET(member) offsetof(struct session_options, member)
 
@@ -66,6 +79,17 @@ const struct option_row session_option_rows[SESSION_OPTION_COUNT] = {
       .value = "NAME",
       .help = "This grant is for ssh: saves asking the broker; may be repeated",
       .offset = OFFSET(ssh_grants) },
+    { .name = "csr",
+      .kind = OPTION_LIST,
+      .value = "NAME",
+      .help = "This grant is for a certificate: saves asking the broker; may be repeated",
+      .offset = OFFSET(csr_grants) },
+    { .name = "binding",
+      .kind = OPTION_LIST,
+      .value = "NAME=FILE",
+      .help = "What is about to be applied, a plan say, for stages whose approval is bound to it: "
+              "its hash is sent; may be repeated",
+      .offset = OFFSET(bindings) },
     { .name = "ttl",
       .kind = OPTION_DURATION,
       .value = "TIME",
@@ -79,8 +103,14 @@ const struct option_row session_option_rows[SESSION_OPTION_COUNT] = {
     { .name = "wait",
       .kind = OPTION_DURATION,
       .value = "TIME",
-      .help = "How long a busy broker is waited for; else 30s",
+      .help = "How long a busy broker is waited for, else 30s; and a stage that is full, else 30m",
       .offset = OFFSET(wait_s) },
+    { .name = "no-wait",
+      .kind = OPTION_FLAG,
+      .help =
+          "Do not wait for people to approve: exit 4, and a run again, once they have, uses it; "
+          "nor where the stage is full: exit 7",
+      .offset = OFFSET(has_no_wait) },
     { .name = "no-dpop",
       .kind = OPTION_FLAG,
       .help = "Do not bind the tokens to a key that only this process has (RFC 9449)",
@@ -131,6 +161,7 @@ void session_close(struct session *session)
     upstream_stop(session->upstream);
     proof_key_free(session->proof_key);
     ssh_key_release(&session->ssh_key);
+    tls_key_release(&session->tls_key);
     arena_free(session->arena);
     *session = (struct session){ .signals = -1 };
 }
@@ -200,33 +231,70 @@ static bool prepare_ssh_key(struct session *session, struct str *line, struct st
                         error);
 }
 
-static bool add_detail(json_t *details, const char *grant, struct str line, struct str proof)
+static json_t *new_detail(json_t *details, const char *grant)
 {
     json_t *detail = json_object();
 
-    return detail && json_array_append_new(details, detail) == 0 &&
-           json_put(detail, "type", json_string(DETAIL_TYPE)) &&
-           json_put(detail, "grant", json_string(grant)) &&
-           json_put(detail, "public_key", json_from_str(line)) &&
-           json_put(detail, "proof", json_from_str(proof));
+    if (detail && json_array_append_new(details, detail) == 0 &&
+        json_put(detail, "type", json_string(DETAIL_TYPE)) &&
+        json_put(detail, "grant", json_string(grant)))
+        return detail;
+    return NULL;
 }
 
 /* Our key, with the proof that we hold it, for each ssh grant. */
-static bool add_details(struct session *session, const struct option_list *ssh_grants,
-                        struct buf *form, struct error *error)
+static bool add_ssh_details(struct session *session, const struct option_list *grants,
+                            json_t *details, struct error *error)
 {
-    JSON_OWNED json_t *details = json_array();
     struct str line;
     struct str proof;
-    struct str text;
 
-    if (ssh_grants->count == 0)
+    if (grants->count == 0)
         return true;
     if (!prepare_ssh_key(session, &line, &proof, error))
         return false;
-    for (size_t i = 0; i < ssh_grants->count; i++)
-        if (!add_detail(details, ssh_grants->items[i], line, proof))
+    for (size_t i = 0; i < grants->count; i++) {
+        json_t *detail = new_detail(details, grants->items[i]);
+
+        if (!detail || !json_put(detail, "public_key", json_from_str(line)) ||
+            !json_put(detail, "proof", json_from_str(proof)))
             return error_set(error, ERROR_USAGE, "a grant's name is not UTF-8");
+    }
+    return true;
+}
+
+/* A request by our key, which is the proof, for each grant of a certificate. */
+static bool add_csr_details(struct session *session, const struct option_list *grants,
+                            json_t *details, struct error *error)
+{
+    struct str pem;
+
+    if (grants->count == 0)
+        return true;
+    if (!session->tls_key.pem.data && !tls_key_init(&session->tls_key, error))
+        return false;
+    if (!tls_key_request(&session->tls_key, session->arena, &pem, error))
+        return false;
+    for (size_t i = 0; i < grants->count; i++) {
+        json_t *detail = new_detail(details, grants->items[i]);
+
+        if (!detail || !json_put(detail, "csr", json_from_str(pem)))
+            return error_set(error, ERROR_USAGE, "a grant's name is not UTF-8");
+    }
+    return true;
+}
+
+static bool add_details(struct session *session, const struct wanted_keys *wanted, struct buf *form,
+                        struct error *error)
+{
+    JSON_OWNED json_t *details = json_array();
+    struct str text;
+
+    if (wanted->ssh.count == 0 && wanted->csr.count == 0)
+        return true;
+    if (!add_ssh_details(session, &wanted->ssh, details, error) ||
+        !add_csr_details(session, &wanted->csr, details, error))
+        return false;
     text = json_text(session->arena, details);
     if (!text.data)
         return error_set(error, ERROR_MEMORY, "no memory for the request");
@@ -234,9 +302,31 @@ static bool add_details(struct session *session, const struct option_list *ssh_g
     return true;
 }
 
-static bool build_form(struct session *session, const struct session_options *options,
-                       const struct option_list *ssh_grants, struct buf *form, struct error *error)
+static bool add_bindings(const struct option_list *bindings, struct buf *form, struct error *error)
 {
+    for (size_t i = 0; i < bindings->count; i++) {
+        OWNED(buf_release) struct buf text = { 0 };
+
+        buf_init(&text, 256);
+        if (!binding_write(bindings->items[i], &text, error))
+            return false;
+        add_parameter(form, "binding", buf_str(&text));
+    }
+    return true;
+}
+
+static bool build_poll(const struct session *session, struct buf *form, struct error *error)
+{
+    buf_add_text(form, "grant_type=" GRANT_POLL);
+    add_parameter(form, "device_code", session->approval_code);
+    return buf_is_ok(form) || error_set(error, ERROR_MEMORY, "no memory for the request");
+}
+
+static bool build_form(struct session *session, const struct session_options *options,
+                       const struct wanted_keys *wanted, struct buf *form, struct error *error)
+{
+    if (session->approval_code.len > 0)
+        return build_poll(session, form, error);
     buf_add_text(form, "grant_type=" GRANT_EXCHANGE "&subject_token_type=" TOKEN_TYPE_JWT);
     add_parameter(form, "subject_token", session->subject_token);
     add_parameter(form, "stage", str_from(options->stage));
@@ -244,20 +334,22 @@ static bool build_form(struct session *session, const struct session_options *op
     add_scope(form, &options->grants);
     if (options->ttl_s > 0)
         buf_printf(form, "&ttl=%lld", (long long)options->ttl_s);
-    if (!add_details(session, ssh_grants, form, error))
+    if (!add_bindings(&options->bindings, form, error) ||
+        !add_details(session, wanted, form, error))
         return false;
     return buf_is_ok(form) ||
            error_set(error, ERROR_LIMIT, "the request is larger than %zu bytes", FORM_MAX);
 }
 
 /* A proof is good for one request, so each has its own. */
-static bool build_proof(const struct session *session, const char **header, struct error *error)
+bool session_prove(const struct session *session, struct str nonce, struct arena *arena,
+                   const char **header, struct error *error)
 {
     struct proof_request request = {
         .method = "POST",
-        .url = broker_path(&session->broker, "/token", session->arena),
+        .url = broker_path(&session->broker, "/token", arena),
         .now_s = clock_wall_s(),
-        .nonce = session->dpop_nonce,
+        .nonce = nonce,
     };
     struct str proof;
     struct str line;
@@ -267,23 +359,23 @@ static bool build_proof(const struct session *session, const char **header, stru
         return true;
     if (!request.url.data)
         return error_set(error, ERROR_MEMORY, "no memory for a proof");
-    if (!proof_key_prove(session->proof_key, &request, session->arena, &proof, error))
+    if (!proof_key_prove(session->proof_key, &request, arena, &proof, error))
         return false;
-    line = arena_printf(session->arena, "DPoP: " STR_FMT, STR_ARG(proof));
+    line = arena_printf(arena, "DPoP: " STR_FMT, STR_ARG(proof));
     *header = line.data;
     return line.data || error_set(error, ERROR_MEMORY, "no memory for a proof");
 }
 
 static bool send_once(struct session *session, const struct session_options *options,
-                      const struct option_list *ssh_grants, struct fetch_answer *answer,
+                      const struct wanted_keys *wanted, struct fetch_answer *answer,
                       struct error *error)
 {
     OWNED(buf_release) struct buf form = { 0 };
     struct broker_post post = { .path = "/token", .timeout_ms = EXCHANGE_TIMEOUT_MS };
 
     buf_init(&form, FORM_MAX);
-    if (!build_form(session, options, ssh_grants, &form, error) ||
-        !build_proof(session, &post.header, error))
+    if (!build_form(session, options, wanted, &form, error) ||
+        !session_prove(session, session->dpop_nonce, session->arena, &post.header, error))
         return false;
     post.form = buf_str(&form);
     return broker_send(&session->broker, &post, session->arena, answer, error);
@@ -291,12 +383,12 @@ static bool send_once(struct session *session, const struct session_options *opt
 
 /* Once: a broker that wants another nonce each time is none. */
 static bool send_with_nonce(struct session *session, const struct session_options *options,
-                            const struct option_list *ssh_grants, struct fetch_answer *answer,
+                            const struct wanted_keys *wanted, struct fetch_answer *answer,
                             struct error *error)
 {
     struct refusal refusal = { 0 };
 
-    if (!send_once(session, options, ssh_grants, answer, error))
+    if (!send_once(session, options, wanted, answer, error))
         return false;
     session->dpop_nonce = answer->dpop_nonce;
     if (answer->status != 400 || answer->dpop_nonce.len == 0)
@@ -304,7 +396,7 @@ static bool send_with_nonce(struct session *session, const struct session_option
     refusal_read(answer->status, answer->body, session->arena, &refusal);
     if (!str_eq(refusal.code, STR("use_dpop_nonce")))
         return true;
-    if (!send_once(session, options, ssh_grants, answer, error))
+    if (!send_once(session, options, wanted, answer, error))
         return false;
     session->dpop_nonce = answer->dpop_nonce;
     return true;
@@ -315,9 +407,25 @@ static bool is_busy(int status)
     return status == 429 || status == 503;
 }
 
+/* As many leases of the stage live as may: that takes longer than a broker is busy. */
+static bool is_full(const struct refusal *refusal)
+{
+    return refusal->status == 429 && str_eq(refusal->reason, STR("stage_full"));
+}
+
+static bool is_busy_for_now(const struct session *session, const struct fetch_answer *answer)
+{
+    struct refusal refusal = { 0 };
+
+    if (!is_busy(answer->status))
+        return false;
+    refusal_read(answer->status, answer->body, session->arena, &refusal);
+    return !is_full(&refusal);
+}
+
 /* Ask until the broker is no longer busy. */
 static bool send_patiently(struct session *session, const struct session_options *options,
-                           const struct option_list *ssh_grants, struct fetch_answer *answer,
+                           const struct wanted_keys *wanted, struct fetch_answer *answer,
                            struct error *error)
 {
     int64_t wait_s = options->wait_s > 0 ? options->wait_s : SESSION_WAIT_S;
@@ -325,9 +433,9 @@ static bool send_patiently(struct session *session, const struct session_options
     int pause_ms = FIRST_PAUSE_MS;
 
     for (;;) {
-        if (!send_with_nonce(session, options, ssh_grants, answer, error))
+        if (!send_with_nonce(session, options, wanted, answer, error))
             return false;
-        if (!is_busy(answer->status) || clock_monotonic_ms() + pause_ms > last_ms)
+        if (!is_busy_for_now(session, answer) || clock_monotonic_ms() + pause_ms > last_ms)
             return true;
         if (process_is_readable(session->signals, pause_ms))
             return error_set(error, ERROR_LATER, "interrupted while the broker was busy");
@@ -335,24 +443,38 @@ static bool send_patiently(struct session *session, const struct session_options
     }
 }
 
-/* Which grants want a key, if that is all that is amiss. */
-static bool wants_keys(const struct session *session, struct option_list *ssh_grants)
+static bool take_names(const struct str *names, size_t count, struct option_list *list)
+{
+    if (count == 0 || list->count > 0)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        list->items[i] = names[i].data; /* NUL-terminated by jansson */
+    list->count = count;
+    return true;
+}
+
+/* Which grants want a key or a request, if that is all that is amiss. */
+static bool wants_keys(const struct session *session, struct wanted_keys *wanted)
 {
     const struct refusal *refusal = &session->refusal;
+    bool is_more;
 
-    if (!str_eq(refusal->code, STR("invalid_authorization_details")) || ssh_grants->count > 0 ||
-        refusal->grants_needing_keys_count == 0)
+    if (!str_eq(refusal->code, STR("invalid_authorization_details")))
         return false;
-    for (size_t i = 0; i < refusal->grants_needing_keys_count; i++)
-        ssh_grants->items[i] = refusal->grants_needing_keys[i].data; /* NUL-terminated by jansson */
-    ssh_grants->count = refusal->grants_needing_keys_count;
-    return true;
+    is_more =
+        take_names(refusal->grants_needing_keys, refusal->grants_needing_keys_count, &wanted->ssh);
+    return take_names(refusal->grants_needing_csrs, refusal->grants_needing_csrs_count,
+                      &wanted->csr) ||
+           is_more;
 }
 
 static bool refused(const struct session *session, struct error *error)
 {
     int status = session->refusal.status;
 
+    if (is_full(&session->refusal))
+        return error_set(error, ERROR_LATER,
+                         "as many leases of the stage live as may: try again once one has ended");
     if (is_busy(status))
         return error_set(error, ERROR_LATER,
                          "the broker answers %d: nothing was released, try "
@@ -365,21 +487,282 @@ static bool refused(const struct session *session, struct error *error)
                      STR_ARG(session->broker.url), status);
 }
 
+/* ---- a stage that is full ---- */
+
+/* How long it is waited for that a lease of the stage ends. */
+struct room {
+    int64_t ends_ms;
+    int64_t told_ms; /* when it was told last; 0: never */
+    int pause_ms;
+};
+
+static void tell_full(struct room *room)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t left_s = (room->ends_ms - now_ms) / 1000;
+
+    if (room->told_ms != 0 && now_ms - room->told_ms < ROOM_TELL_EVERY_MS)
+        return;
+    room->told_ms = now_ms;
+    report_line("as many leases of the stage live as may: waiting until one ends, %lld min %lld s "
+                "left",
+                (long long)left_s / 60, (long long)left_s % 60);
+}
+
+/* Once more, with a token of now: what CI systems give is good for minutes. */
+static bool try_for_room(struct session *session, const struct session_options *options,
+                         const struct wanted_keys *wanted, struct fetch_answer *answer,
+                         struct error *error)
+{
+    OWNED(arena_free) struct arena *own = arena_new(SESSION_ARENA_MAX);
+    struct arena *outer = session->arena;
+    bool is_sent;
+
+    if (!own)
+        return error_set(error, ERROR_MEMORY, "no memory");
+    session->arena = own; /* so that waiting takes no more for being long */
+    is_sent = session_identify(session, options, error) &&
+              send_patiently(session, options, wanted, answer, error);
+    session->arena = outer;
+    session->subject_token = STR("");
+    session->dpop_nonce = is_sent ? arena_copy(outer, session->dpop_nonce) : STR("");
+    answer->body = is_sent ? arena_copy(outer, answer->body) : STR("");
+    return is_sent;
+}
+
+/* Until the stage is not full any more, or it is time to give up; then the refusal says so. */
+static bool await_room(struct session *session, const struct session_options *options,
+                       const struct wanted_keys *wanted, struct fetch_answer *answer,
+                       struct error *error)
+{
+    int64_t wait_s = options->wait_s > 0 ? options->wait_s : SESSION_ROOM_WAIT_S;
+    struct room room = { .ends_ms = clock_monotonic_ms() + wait_s * 1000,
+                         .pause_ms = FIRST_PAUSE_MS };
+
+    while (is_full(&session->refusal) && clock_monotonic_ms() + room.pause_ms < room.ends_ms) {
+        tell_full(&room);
+        if (process_is_readable(session->signals, room.pause_ms))
+            return error_set(error, ERROR_LATER, "interrupted while the stage was full");
+        room.pause_ms = room.pause_ms < LONGEST_PAUSE_MS / 2 ? 2 * room.pause_ms : LONGEST_PAUSE_MS;
+        session->refusal = (struct refusal){ 0 };
+        if (!try_for_room(session, options, wanted, answer, error))
+            return false;
+        if (answer->status != 200)
+            refusal_read(answer->status, answer->body, session->arena, &session->refusal);
+    }
+    return true;
+}
+
+/* ---- people who have to approve ---- */
+
+/* How long people are waited for, and how often is asked. */
+struct patience {
+    int64_t ends_ms;
+    int64_t interval_s;
+    int64_t told_ms; /* when it was told last */
+    bool is_pending; /* what the last poll came to */
+    bool is_too_fast;
+};
+
+static void tell_waiting(const struct session *session, struct patience *patience)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    int64_t left_s = (patience->ends_ms - now_ms) / 1000;
+
+    if (patience->told_ms != 0 && now_ms - patience->told_ms < (int64_t)TELL_EVERY_S * 1000)
+        return;
+    patience->told_ms = now_ms;
+    report_line("waiting for people to approve, %lld min %lld s left: `stagepass approve " STR_FMT
+                " --reason TEXT`",
+                (long long)(left_s > 0 ? left_s / 60 : 0),
+                (long long)(left_s > 0 ? left_s % 60 : 0), STR_ARG(session->refusal.approval));
+}
+
+/* What outlives the memory of one poll. */
+static bool keep_answer(struct session *session, struct fetch_answer *answer, struct error *error)
+{
+    answer->body = arena_copy(session->arena, answer->body);
+    return answer->body.data || error_set(error, ERROR_MEMORY, "no memory for the answer");
+}
+
+static struct str keep_nonce(struct session *session)
+{
+    size_t len = session->dpop_nonce.len;
+
+    if (len == 0 || len > sizeof(session->nonce))
+        return STR(""); /* without one the broker asks for it */
+    memmove(session->nonce, session->dpop_nonce.data, len);
+    return (struct str){ session->nonce, len };
+}
+
+/* A stage that is full leaves the approval as it is: it is asked for again. */
+static void judge_poll(const struct fetch_answer *answer, struct arena *arena,
+                       struct patience *patience)
+{
+    struct refusal refusal = { 0 };
+
+    refusal_read(answer->status, answer->body, arena, &refusal);
+    patience->is_pending = str_eq(refusal.code, STR("authorization_pending")) || is_full(&refusal);
+    patience->is_too_fast = str_eq(refusal.code, STR("slow_down"));
+}
+
+/* Waiting may take a day: each poll has memory of its own. */
+static bool poll_once(struct session *session, const struct session_options *options,
+                      struct patience *patience, struct fetch_answer *answer, struct error *error)
+{
+    static const struct wanted_keys no_keys = { 0 };
+    OWNED(arena_free) struct arena *own = arena_new(POLL_ARENA_MAX);
+    struct arena *outer = session->arena;
+    bool is_sent;
+
+    if (!own)
+        return error_set(error, ERROR_MEMORY, "no memory");
+    session->arena = own;
+    is_sent = send_patiently(session, options, &no_keys, answer, error);
+    session->arena = outer;
+    session->dpop_nonce = is_sent ? keep_nonce(session) : STR("");
+    if (!is_sent)
+        return false;
+    judge_poll(answer, own, patience);
+    return patience->is_pending || patience->is_too_fast || keep_answer(session, answer, error);
+}
+
+static bool not_in_time(const struct session *session, struct error *error)
+{
+    return error_set(error, ERROR_APPROVAL_EXPIRED, "nobody approved " STR_FMT " in time",
+                     STR_ARG(session->refusal.approval));
+}
+
+/* Ask again and again; with true `answer` is the last one. */
+static bool await_people(struct session *session, const struct session_options *options,
+                         struct patience *patience, struct fetch_answer *answer,
+                         struct error *error)
+{
+    do {
+        tell_waiting(session, patience);
+        if (process_is_readable(session->signals, (int)patience->interval_s * 1000))
+            return error_set(error, ERROR_APPROVAL_PENDING,
+                             "interrupted: a run again uses " STR_FMT " once it is approved",
+                             STR_ARG(session->refusal.approval));
+        if (clock_monotonic_ms() > patience->ends_ms + (int64_t)TELL_EVERY_S * 1000)
+            return not_in_time(session, error);
+        if (!poll_once(session, options, patience, answer, error))
+            return false;
+        if (patience->is_too_fast && patience->interval_s < POLL_LONGEST_S)
+            patience->interval_s += POLL_SLOWER_S;
+    } while (patience->is_pending || patience->is_too_fast);
+    return true;
+}
+
+static bool go_on_with_people(struct session *session, const struct session_options *options,
+                              struct error *error)
+{
+    struct patience patience = {
+        .ends_ms = clock_monotonic_ms() + session->refusal.approval_wait_s * 1000,
+        .interval_s = session->refusal.approval_interval_s,
+    };
+    struct refusal asked = session->refusal;
+    struct fetch_answer answer;
+
+    if (options->has_no_wait)
+        return error_set(error, ERROR_APPROVAL_PENDING,
+                         "people have to approve: `stagepass approve " STR_FMT
+                         " --reason TEXT`, then run again",
+                         STR_ARG(asked.approval));
+    session->approval_code = asked.approval_code;
+    if (!await_people(session, options, &patience, &answer, error))
+        return false;
+    if (answer.status == 200) {
+        session->refusal = (struct refusal){ 0 };
+        return answer_read(answer.body, session->arena, &session->answer, error);
+    }
+    refusal_read(answer.status, answer.body, session->arena, &session->refusal);
+    if (str_eq(session->refusal.code, STR("expired_token"))) {
+        session->refusal = asked;
+        return not_in_time(session, error);
+    }
+    return refused(session, error);
+}
+
+static bool wants_people(const struct session *session)
+{
+    return str_eq(session->refusal.code, STR("authorization_pending")) &&
+           session->refusal.approval_code.len > 0;
+}
+
 bool session_exchange(struct session *session, const struct session_options *options,
                       struct error *error)
 {
-    struct option_list ssh_grants = options->ssh_grants;
+    struct wanted_keys wanted = { options->ssh_grants, options->csr_grants };
     struct fetch_answer answer;
 
     do {
         session->refusal = (struct refusal){ 0 };
-        if (!send_patiently(session, options, &ssh_grants, &answer, error))
+        if (!send_patiently(session, options, &wanted, &answer, error))
             return false;
         if (answer.status == 200)
             return answer_read(answer.body, session->arena, &session->answer, error);
         refusal_read(answer.status, answer.body, session->arena, &session->refusal);
-    } while (wants_keys(session, &ssh_grants));
+    } while (wants_keys(session, &wanted));
+    if (wants_people(session))
+        return go_on_with_people(session, options, error);
+    if (!options->has_no_wait && !await_room(session, options, &wanted, &answer, error))
+        return false;
+    if (answer.status == 200)
+        return answer_read(answer.body, session->arena, &session->answer, error);
+    return wants_people(session) ? go_on_with_people(session, options, error)
+                                 : refused(session, error);
+}
+
+/* ---- renewing ---- */
+
+static bool send_renewal(struct session *session, struct str token, struct fetch_answer *answer,
+                         struct error *error)
+{
+    OWNED(buf_release) struct buf form = { 0 };
+    struct broker_post post = { .path = "/token", .timeout_ms = EXCHANGE_TIMEOUT_MS };
+
+    buf_init(&form, FORM_MAX);
+    buf_add_text(&form, "grant_type=refresh_token");
+    add_parameter(&form, "refresh_token", token);
+    if (!buf_is_ok(&form))
+        return error_set(error, ERROR_LIMIT, "the request is larger than %zu bytes", FORM_MAX);
+    if (!session_prove(session, session->dpop_nonce, session->arena, &post.header, error))
+        return false;
+    post.form = buf_str(&form);
+    return broker_send(&session->broker, &post, session->arena, answer, error);
+}
+
+static bool renew_once(struct session *session, struct str token, bool *wants_nonce,
+                       struct error *error)
+{
+    struct fetch_answer answer;
+
+    session->refusal = (struct refusal){ 0 };
+    if (!send_renewal(session, token, &answer, error))
+        return false;
+    session->dpop_nonce = answer.dpop_nonce;
+    if (answer.status == 200)
+        return answer_read_renewal(answer.body, session->arena, &session->answer, error);
+    refusal_read(answer.status, answer.body, session->arena, &session->refusal);
+    *wants_nonce = str_eq(session->refusal.code, STR("use_dpop_nonce"));
     return refused(session, error);
+}
+
+bool session_renew(struct session *session, struct str token, struct proof_key *take_key,
+                   struct error *error)
+{
+    struct error first = { 0 };
+    bool wants_nonce = false;
+
+    proof_key_free(session->proof_key);
+    session->proof_key = take_key;
+    if (renew_once(session, token, &wants_nonce, &first))
+        return true;
+    if (wants_nonce)
+        return renew_once(session, token, &wants_nonce, error);
+    *error = first;
+    return false;
 }
 
 static void report_part(const char *title, struct str text)
@@ -403,6 +786,25 @@ static void report_failed(const struct refusal *refusal)
     (void)fputc('\n', stderr);
 }
 
+/* What to do about conditions that other leases of the pipeline decide, not this job's claims. */
+static const struct {
+    const char *failed;
+    const char *advice;
+} advices[] = {
+    { "after", "a stage before this one has not gone well yet: let its job end well, then run this "
+               "one again" },
+    { "limits", "the stage has as many leases as it may: run this job again once one has ended, or "
+                "later" },
+};
+
+static void report_advice(const struct refusal *refusal)
+{
+    for (size_t i = 0; i < refusal->failed_count; i++)
+        for (size_t k = 0; k < COUNT(advices); k++)
+            if (str_eq(refusal->failed[i], str_from(advices[k].failed)))
+                report_part("what to do:", str_from(advices[k].advice));
+}
+
 int session_report(const struct session *session, const struct error *error)
 {
     const struct refusal *refusal = &session->refusal;
@@ -413,11 +815,13 @@ int session_report(const struct session *session, const struct error *error)
     report_part("why:", refusal->description);
     report_part("reason:", refusal->reason);
     report_failed(refusal);
+    report_advice(refusal);
     report_part("owner:", refusal->owner);
     report_part("help:", refusal->help);
     report_part("decision:", refusal->decision);
-    if (refusal->grants_needing_keys_count > 0)
-        (void)fputs("  ssh grants need a key of the job's own: `stagepass exec` makes one\n",
+    if (refusal->grants_needing_keys_count > 0 || refusal->grants_needing_csrs_count > 0)
+        (void)fputs("  ssh and x509 grants need a key of the job's own: `stagepass exec` makes "
+                    "one\n",
                     stderr);
     return error_kind(ERROR_REFUSED)->exit_code;
 }

@@ -4,41 +4,72 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/json.h"
 #include "clients/id_token.h"
+#include "clients/input.h"
 #include "identity/identity.h"
 #include "identity/profile.h"
+#include "identity/token.h"
 
 #define INPUT_MAX (TOKEN_MAX + 64) /* some room for white space */
 #define PROFILES_MAX 32
 
-static bool read_input(struct arena *arena, struct str *text, struct error *error)
-{
-    char *bytes = arena_alloc(arena, INPUT_MAX + 1);
-    size_t len;
+const struct option_row token_input_option_rows[TOKEN_INPUT_OPTION_COUNT] = {
+    { .name = "claims",
+      .kind = OPTION_TEXT,
+      .value = "FILE",
+      .help = "The job's claims, a JSON object; - is standard input",
+      .offset = offsetof(struct token_input_options, claims) },
+    { .name = "token",
+      .kind = OPTION_TEXT,
+      .value = "FILE",
+      .help = "The job's identity token, whose payload is read unverified; - is standard input",
+      .offset = offsetof(struct token_input_options, token) },
+};
 
-    if (!bytes)
-        return error_set(error, ERROR_MEMORY, "no memory for the token");
-    len = fread(bytes, 1, INPUT_MAX + 1, stdin);
-    if (ferror(stdin))
-        return error_set_errno(error, "cannot read standard input");
-    if (len > INPUT_MAX)
-        return error_set(error, ERROR_LIMIT, "more than %zu bytes on standard input", INPUT_MAX);
-    *text = (struct str){ bytes, len };
-    return true;
+static bool read_token(const char *path, struct arena *arena, struct str *token,
+                       struct error *error)
+{
+    if (!input_read(path, INPUT_MAX, arena, token, error))
+        return false;
+    *token = str_trim(*token);
+    return id_token_check(*token, error);
 }
 
 bool token_input_read(const struct operands *operands, struct arena *arena, struct str *token,
                       struct error *error)
 {
-    const char *path = operands->count > 0 ? operands->items[0] : "-";
-    bool is_read = strcmp(path, "-") == 0 ? read_input(arena, token, error)
-                                          : file_read(arena, path, INPUT_MAX, token, error);
+    return read_token(operands->count > 0 ? operands->items[0] : "-", arena, token, error);
+}
 
-    if (!is_read)
+bool token_input_json(const char *path, struct arena *arena, const json_t **object,
+                      struct error *error)
+{
+    struct str text;
+    json_t *parsed = NULL;
+
+    if (!input_read(path, JSON_LIMITS_REQUEST.bytes, arena, &text, error))
         return false;
-    *token = str_trim(*token);
-    return id_token_check(*token, error);
+    if (!json_parse_object(text, JSON_LIMITS_REQUEST, &parsed, error) ||
+        !json_keep(arena, parsed, error))
+        return error_wrap(error, "%s", path);
+    *object = parsed;
+    return true;
+}
+
+bool token_input_claims(const struct token_input_options *options, struct arena *arena,
+                        const json_t **claims, struct error *error)
+{
+    struct token_envelope envelope;
+    struct str token;
+
+    if (!options->claims == !options->token)
+        return error_set(error, ERROR_USAGE, "either --claims FILE or --token FILE is needed");
+    if (options->claims)
+        return token_input_json(options->claims, arena, claims, error);
+    return read_token(options->token, arena, &token, error) &&
+           token_open(token, NULL, arena, &envelope, error) &&
+           token_peek(&envelope, arena, claims, error);
 }
 
 static const struct profile *guess(struct str url)

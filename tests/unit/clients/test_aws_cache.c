@@ -15,6 +15,7 @@
 
 static struct arena *arena;
 static char folder[64];
+static const struct aws_renewal none;
 static const uint8_t question[SHA256_LEN] = { 1 };
 static const uint8_t other_question[SHA256_LEN] = { 2 };
 
@@ -49,7 +50,7 @@ static void an_answer_is_kept_for_its_question(void **state)
     (void)state;
     assert_true(aws_cache_open(&cache, question, arena, &error));
     assert_false(aws_cache_get(&cache, 0, arena, &answer));
-    assert_true(aws_cache_put(&cache, STR(ANSWER), &error));
+    assert_true(aws_cache_put(&cache, STR(ANSWER), &none, &error));
     assert_int_equal(stat(cache.path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0600);
     aws_cache_close(&cache);
@@ -70,7 +71,7 @@ static void an_answer_that_ends_soon_is_not_given_again(void **state)
 
     (void)state;
     assert_true(aws_cache_open(&cache, question, arena, &error));
-    assert_true(aws_cache_put(&cache, STR(ANSWER), &error));
+    assert_true(aws_cache_put(&cache, STR(ANSWER), &none, &error));
     assert_true(aws_cache_get(&cache, EXPIRES_S - AWS_CACHE_LEFT_MIN_S, arena, &answer));
     assert_false(aws_cache_get(&cache, EXPIRES_S - AWS_CACHE_LEFT_MIN_S + 1, arena, &answer));
     aws_cache_close(&cache);
@@ -87,7 +88,7 @@ static void what_is_no_answer_is_not_given(void **state)
         struct str answer;
 
         assert_true(aws_cache_open(&cache, question, arena, &error));
-        assert_true(aws_cache_put(&cache, str_from(cases[i]), &error));
+        assert_true(aws_cache_put(&cache, str_from(cases[i]), &none, &error));
         assert_false(aws_cache_get(&cache, 0, arena, &answer));
         aws_cache_close(&cache);
     }
@@ -136,9 +137,54 @@ static void without_a_folder_nothing_is_kept(void **state)
     (void)state;
     assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
     assert_true(aws_cache_open(&cache, question, arena, &error));
-    assert_true(aws_cache_put(&cache, STR(ANSWER), &error));
+    assert_true(aws_cache_put(&cache, STR(ANSWER), &none, &error));
     assert_false(aws_cache_get(&cache, 0, arena, &answer));
     assert_int_equal(setenv("XDG_RUNTIME_DIR", folder, 1), 0);
+}
+
+static void what_renews_it_is_kept_beside_the_answer(void **state)
+{
+    static const struct aws_renewal kept = { { "spr_1", 5 }, { "key", 3 } };
+    struct aws_cache cache = { .file = -1 };
+    struct aws_renewal renewal;
+    struct error error = { 0 };
+    struct str answer;
+
+    (void)state;
+    assert_false(aws_cache_get_renewal(&cache, arena, &renewal));
+    assert_true(aws_cache_open(&cache, question, arena, &error));
+    assert_true(aws_cache_put(&cache, STR(ANSWER), &kept, &error));
+    assert_true(aws_cache_get(&cache, EXPIRES_S - 900, arena, &answer));
+    assert_str(answer, ANSWER);
+    assert_false(aws_cache_get(&cache, EXPIRES_S + 900, arena, &answer));
+    assert_true(aws_cache_get_renewal(&cache, arena, &renewal)); /* when it is needed */
+    assert_str(renewal.token, "spr_1");
+    assert_str(renewal.key, "key");
+    assert_true(aws_cache_put(&cache, STR(ANSWER), &none, &error));
+    assert_false(aws_cache_get_renewal(&cache, arena, &renewal));
+    aws_cache_close(&cache);
+}
+
+static void what_renews_nothing_is_none(void **state)
+{
+    static const char *const lines[] = { ANSWER "\n",
+                                         ANSWER "\n{}",
+                                         ANSWER "\n{\"token\":\"\"}",
+                                         ANSWER "\n{\"token\":7}",
+                                         ANSWER "\nnonsense",
+                                         "" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        struct aws_cache cache = { .file = -1 };
+        struct aws_renewal renewal;
+        struct error error = { 0 };
+
+        assert_true(aws_cache_open(&cache, question, arena, &error));
+        assert_true(aws_cache_put(&cache, str_from(lines[i]), &none, &error));
+        assert_false(aws_cache_get_renewal(&cache, arena, &renewal));
+        aws_cache_close(&cache);
+    }
 }
 
 /* NOLINTEND(concurrency-mt-unsafe,cert-env33-c) */
@@ -151,6 +197,8 @@ int main(void)
         cmocka_unit_test(what_is_no_answer_is_not_given),
         cmocka_unit_test(a_folder_that_others_can_see_into_is_refused),
         cmocka_unit_test(a_link_in_its_place_is_refused),
+        cmocka_unit_test(what_renews_it_is_kept_beside_the_answer),
+        cmocka_unit_test(what_renews_nothing_is_none),
         cmocka_unit_test(without_a_folder_nothing_is_kept),
     };
 

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "clients/answer.h"
 #include "clients/environment.h"
@@ -101,6 +102,261 @@ static void one_aws_grant_fills_the_variables(void **state)
     assert_string_equal(value_of(list, "AWS_SESSION_TOKEN"), "session");
     assert_string_equal(value_of(list, "AWS_REGION"), "eu-central-1");
     assert_string_equal(value_of(list, "AWS_DEFAULT_REGION"), "eu-central-1");
+}
+
+static struct credential gcp(const char *grant, const char *project)
+{
+    return (struct credential){ .grant = str_from(grant),
+                                .type = CREDENTIAL_GCP,
+                                .token = STR("ya29.a"),
+                                .project = str_from(project) };
+}
+
+static void one_gcp_grant_fills_what_its_tools_read(void **state)
+{
+    struct answer answer = answer_with(gcp("site", "acme-prod"), (struct credential){ 0 });
+    char *inherited[] = { NULL };
+    char **list = build(&answer, inherited);
+
+    (void)state;
+    assert_string_equal(value_of(list, "STAGEPASS_SITE_TOKEN"), "ya29.a");
+    assert_string_equal(value_of(list, "CLOUDSDK_AUTH_ACCESS_TOKEN"), "ya29.a");
+    assert_string_equal(value_of(list, "GOOGLE_OAUTH_ACCESS_TOKEN"), "ya29.a");
+    assert_string_equal(value_of(list, "CLOUDSDK_CORE_PROJECT"), "acme-prod");
+    assert_string_equal(value_of(list, "GOOGLE_CLOUD_PROJECT"), "acme-prod");
+}
+
+static void several_gcp_grants_are_told_apart_by_their_names(void **state)
+{
+    struct answer answer = answer_with(gcp("site", "a"), gcp("logs", ""));
+    char *inherited[] = { NULL };
+    char **list = build(&answer, inherited);
+
+    (void)state;
+    assert_string_equal(value_of(list, "STAGEPASS_SITE_TOKEN"), "ya29.a");
+    assert_string_equal(value_of(list, "STAGEPASS_LOGS_TOKEN"), "ya29.a");
+    assert_null(value_of(list, "CLOUDSDK_AUTH_ACCESS_TOKEN"));
+    assert_null(value_of(list, "GOOGLE_CLOUD_PROJECT"));
+}
+
+static void an_azure_grant_says_whose_token_it_is(void **state)
+{
+    struct credential azure = { .grant = STR("arm"),
+                                .type = CREDENTIAL_AZURE,
+                                .token = STR("d.e.f"),
+                                .client_id = STR("0f8f"),
+                                .tenant_id = STR("7c9e") };
+    struct answer answer = answer_with(azure, gcp("site", ""));
+    char project[] = "GOOGLE_CLOUD_PROJECT=mine";
+    char *inherited[] = { project, NULL };
+    char **list = build(&answer, inherited);
+
+    (void)state;
+    assert_string_equal(value_of(list, "STAGEPASS_ARM_TOKEN"), "d.e.f");
+    assert_string_equal(value_of(list, "AZURE_ACCESS_TOKEN"), "d.e.f");
+    assert_string_equal(value_of(list, "AZURE_CLIENT_ID"), "0f8f");
+    assert_string_equal(value_of(list, "AZURE_TENANT_ID"), "7c9e");
+    assert_string_equal(value_of(list, "GOOGLE_CLOUD_PROJECT"), "mine");
+}
+
+static void a_vault_grant_says_where_its_token_is_good(void **state)
+{
+    struct credential vault = { .grant = STR("kv"),
+                                .type = CREDENTIAL_VAULT,
+                                .token = STR("hvs.a"),
+                                .address = STR("https://vault.acme.example"),
+                                .space = STR("teams/payments") };
+    struct answer answer = answer_with(vault, gcp("site", ""));
+    char *inherited[] = { NULL };
+    char **list = build(&answer, inherited);
+
+    (void)state;
+    assert_string_equal(value_of(list, "STAGEPASS_KV_TOKEN"), "hvs.a");
+    assert_string_equal(value_of(list, "VAULT_TOKEN"), "hvs.a");
+    assert_string_equal(value_of(list, "VAULT_ADDR"), "https://vault.acme.example");
+    assert_string_equal(value_of(list, "VAULT_NAMESPACE"), "teams/payments");
+}
+
+static struct credential github(const char *grant, const char *host)
+{
+    return (struct credential){ .grant = str_from(grant),
+                                .type = CREDENTIAL_GITHUB,
+                                .token = STR("ghs_a"),
+                                .host = str_from(host) };
+}
+
+static void a_github_grant_is_where_gh_looks_for_this_host(void **state)
+{
+    static const struct {
+        const char *host;
+        const char *gh;
+        const char *github;
+        const char * not ;
+        bool has_host;
+    } cases[] = {
+        { "github.com", "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", false },
+        { "acme.ghe.com", "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", true },
+        { "ghes.acme.example", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GH_TOKEN", true },
+    };
+    char *inherited[] = { NULL };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct answer answer = answer_with(github("repo", cases[i].host), gcp("site", ""));
+        char **list = build(&answer, inherited);
+
+        assert_string_equal(value_of(list, "STAGEPASS_REPO_TOKEN"), "ghs_a");
+        assert_string_equal(value_of(list, cases[i].gh), "ghs_a");
+        assert_string_equal(value_of(list, cases[i].github), "ghs_a");
+        assert_null(value_of(list, cases[i].not ));
+        if (cases[i].has_host)
+            assert_string_equal(value_of(list, "GH_HOST"), cases[i].host);
+        else
+            assert_null(value_of(list, "GH_HOST"));
+    }
+}
+
+static void several_github_grants_are_told_apart_by_their_names(void **state)
+{
+    struct answer answer = answer_with(github("a", "github.com"), github("b", "github.com"));
+    char *inherited[] = { NULL };
+    char **list = build(&answer, inherited);
+
+    (void)state;
+    assert_string_equal(value_of(list, "STAGEPASS_A_TOKEN"), "ghs_a");
+    assert_string_equal(value_of(list, "STAGEPASS_B_TOKEN"), "ghs_a");
+    assert_null(value_of(list, "GH_TOKEN"));
+}
+
+static void git_is_told_behind_what_it_was_told_already(void **state)
+{
+    static const struct {
+        const char *inherited;
+        const char *key;
+        const char *total; /* NULL: refused */
+    } cases[] = {
+        { NULL, "GIT_CONFIG_KEY_1", "2" },
+        { "", "GIT_CONFIG_KEY_1", "2" },
+        { "0", "GIT_CONFIG_KEY_1", "2" },
+        { "3", "GIT_CONFIG_KEY_4", "5" },
+        { "1000", "GIT_CONFIG_KEY_1001", "1002" },
+        { "1001", NULL, NULL },
+        { "-1", NULL, NULL },
+        { "many", NULL, NULL },
+    };
+    const struct credential repo = github("re-po", "github.com");
+    char *inherited[] = { NULL };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct environment environment = { .arena = arena };
+        struct error error = { 0 };
+        bool is_good = environment_add_git(&environment, &repo, cases[i].inherited, &error);
+        char **list;
+
+        assert_int_equal(is_good, cases[i].total != NULL);
+        if (!is_good)
+            continue;
+        list = environment_build(&environment, inherited);
+        assert_string_equal(value_of(list, "GIT_CONFIG_COUNT"), cases[i].total);
+        assert_string_equal(value_of(list, cases[i].key), "credential.https://github.com.helper");
+        for (size_t j = 0; list[j]; j++)
+            assert_null(strstr(list[j], "ghs_a"));
+    }
+}
+
+static void a_host_that_is_none_gets_into_no_setting(void **state)
+{
+    static const char *const hosts[] = { "a b", "a/b", "a\"", "a;b", "a\\b" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        const struct credential repo = github("repo", hosts[i]);
+        struct environment environment = { .arena = arena };
+        struct error error = { 0 };
+
+        assert_false(environment_add_git(&environment, &repo, NULL, &error));
+        assert_int_equal(environment.added_count, 0);
+    }
+}
+
+static struct credential postgres(const char *grant, const char *password, const char *sslmode)
+{
+    return (struct credential){ .grant = str_from(grant),
+                                .type = CREDENTIAL_POSTGRES,
+                                .host = STR("db.acme.example"),
+                                .port = STR("5433"),
+                                .database = STR("orders"),
+                                .user = STR("stagepass_x"),
+                                .password = str_from(password),
+                                .sslmode = str_from(sslmode) };
+}
+
+static void a_postgres_grant_is_where_libpq_looks(void **state)
+{
+    const struct postgres_files files = { STR("/w/ca"), STR("/w/crt"), STR("/w/key") };
+    const struct credential credential = postgres("db", "secret", "verify-full");
+    struct environment environment = { .arena = arena, .hidden = environment_of_libpq };
+    char address[] = "PGHOSTADDR=192.0.2.1";
+    char service[] = "PGSERVICE=other";
+    char options[] = "PGOPTIONS=-c work_mem=1GB";
+    char *inherited[] = { address, service, options, NULL };
+    struct error error = { 0 };
+    char **list;
+
+    (void)state;
+    assert_true(environment_add_postgres(&environment, &credential, &files, &error));
+    list = environment_build(&environment, inherited);
+    assert_string_equal(value_of(list, "PGHOST"), "db.acme.example");
+    assert_string_equal(value_of(list, "PGPORT"), "5433");
+    assert_string_equal(value_of(list, "PGDATABASE"), "orders");
+    assert_string_equal(value_of(list, "PGUSER"), "stagepass_x");
+    assert_string_equal(value_of(list, "PGPASSWORD"), "secret");
+    assert_string_equal(value_of(list, "PGSSLMODE"), "verify-full");
+    assert_string_equal(value_of(list, "PGSSLROOTCERT"), "/w/ca");
+    assert_string_equal(value_of(list, "PGSSLCERT"), "/w/crt");
+    assert_string_equal(value_of(list, "PGSSLKEY"), "/w/key");
+    assert_null(value_of(list, "PGHOSTADDR"));
+    assert_null(value_of(list, "PGSERVICE"));
+    assert_string_equal(value_of(list, "PGOPTIONS"), "-c work_mem=1GB");
+}
+
+static void what_a_postgres_grant_does_not_have_is_not_said(void **state)
+{
+    const struct postgres_files none = { 0 };
+    const struct credential credential = postgres("db", "", "");
+    struct environment environment = { .arena = arena, .hidden = environment_of_libpq };
+    char password[] = "PGPASSWORD=the runner's";
+    char mode[] = "PGSSLMODE=disable";
+    char *inherited[] = { password, mode, NULL };
+    struct error error = { 0 };
+    char **list;
+
+    (void)state;
+    assert_true(environment_add_postgres(&environment, &credential, &none, &error));
+    list = environment_build(&environment, inherited);
+    assert_null(value_of(list, "PGPASSWORD"));
+    assert_null(value_of(list, "PGSSLMODE"));
+    assert_null(value_of(list, "PGSSLCERT"));
+}
+
+static void several_postgres_grants_are_services(void **state)
+{
+    const struct postgres_files files = { .ca = STR("/w/ca") };
+    const struct postgres_files none = { 0 };
+    const struct credential first = postgres("db", "secret", "verify-full");
+    const struct credential second = postgres("stock", "other", "");
+    OWNED(buf_release) struct buf text = { 0 };
+
+    (void)state;
+    buf_init(&text, 4096);
+    environment_add_service(&text, &first, &files);
+    environment_add_service(&text, &second, &none);
+    assert_str(buf_str(&text),
+               "[db]\nhost=db.acme.example\nport=5433\ndbname=orders\nuser=stagepass_x\n"
+               "password=secret\nsslmode=verify-full\nsslrootcert=/w/ca\n\n"
+               "[stock]\nhost=db.acme.example\nport=5433\ndbname=orders\nuser=stagepass_x\n"
+               "password=other\n\n");
 }
 
 static void a_region_that_is_not_said_is_left_as_it_was(void **state)
@@ -206,6 +462,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_jwt_is_named_after_its_grant),
         cmocka_unit_test(one_aws_grant_fills_the_variables),
+        cmocka_unit_test(one_gcp_grant_fills_what_its_tools_read),
+        cmocka_unit_test(several_gcp_grants_are_told_apart_by_their_names),
+        cmocka_unit_test(an_azure_grant_says_whose_token_it_is),
+        cmocka_unit_test(a_vault_grant_says_where_its_token_is_good),
+        cmocka_unit_test(a_github_grant_is_where_gh_looks_for_this_host),
+        cmocka_unit_test(several_github_grants_are_told_apart_by_their_names),
+        cmocka_unit_test(git_is_told_behind_what_it_was_told_already),
+        cmocka_unit_test(a_host_that_is_none_gets_into_no_setting),
+        cmocka_unit_test(a_postgres_grant_is_where_libpq_looks),
+        cmocka_unit_test(what_a_postgres_grant_does_not_have_is_not_said),
+        cmocka_unit_test(several_postgres_grants_are_services),
         cmocka_unit_test(a_region_that_is_not_said_is_left_as_it_was),
         cmocka_unit_test(several_aws_grants_are_profiles),
         cmocka_unit_test(what_was_inherited_gives_way_and_the_identity_stays_behind),

@@ -109,6 +109,55 @@ static void a_thousand_proofs_verify(void **state)
     }
 }
 
+static void a_key_that_was_written_proves_as_it_did(void **state)
+{
+    OWNED(proof_key_free) struct proof_key *key = NULL;
+    OWNED(proof_key_free) struct proof_key *again = NULL;
+    OWNED(buf_release) struct buf text = { 0 };
+    struct error error = { 0 };
+    struct dpop_proof first = { 0 };
+    struct dpop_proof second = { 0 };
+
+    (void)state;
+    buf_init(&text, PROOF_KEY_TEXT_MAX);
+    assert_true(proof_key_new(&key, &error));
+    assert_true(proof_key_write(key, &text, &error));
+    assert_true(proof_key_read(buf_str(&text), &again, &error));
+    assert_true(check(prove(key), STR("POST"), STR(URL), NOW_S, &first));
+    assert_true(check(prove(again), STR("POST"), STR(URL), NOW_S, &second));
+    assert_string_equal(first.thumbprint, second.thumbprint);
+}
+
+/* DER of a key on another curve, of P-256 with more behind it, and what is none. */
+static void what_is_no_key_of_ours_is_refused(void **state)
+{
+    static const char *const texts[] = { "", "AAAA", "not base64url!", "MAA" };
+    OWNED(proof_key_free) struct proof_key *key = NULL;
+    OWNED(proof_key_free) struct proof_key *none = NULL;
+    OWNED(buf_release) struct buf text = { 0 };
+    struct error error = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct error why = { 0 };
+
+        assert_false(proof_key_read(str_from(texts[i]), &none, &why));
+        assert_int_equal(why.code, ERROR_SYNTAX);
+    }
+    buf_init(&text, 4096);
+    assert_true(proof_key_new(&key, &error));
+    assert_true(proof_key_write(key, &text, &error));
+    for (size_t len = 0; len < text.len; len++) {
+        struct error why = { 0 };
+
+        assert_false(proof_key_read(str_slice(buf_str(&text), 0, len), &none, &why));
+    }
+    for (size_t i = 0; i < PROOF_KEY_TEXT_MAX; i++)
+        buf_add_byte(&text, 'A');
+    assert_false(proof_key_read(buf_str(&text), &none, &error));
+    assert_null(none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +165,8 @@ int main(void)
         cmocka_unit_test(each_proof_and_each_key_is_another),
         cmocka_unit_test(a_proof_is_for_one_place_and_time),
         cmocka_unit_test(a_thousand_proofs_verify),
+        cmocka_unit_test(a_key_that_was_written_proves_as_it_did),
+        cmocka_unit_test(what_is_no_key_of_ours_is_refused),
     };
 
     return cmocka_run_group_tests(tests, make_arena, free_arena);

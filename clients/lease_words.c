@@ -1,0 +1,158 @@
+#include "clients/lease_words.h"
+
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "clients/operator.h"
+#include "clients/report.h"
+
+#define ARENA_MAX ((size_t)16 * 1024 * 1024)
+#define FORM_MAX ((size_t)32 * 1024)
+
+/* A million leases in pages of a hundred; a broker that gives more is none. */
+#define PAGES_MAX 20000
+
+#define ROW(word, option, shown, text)                                                             \
+    [LEASE_WORD_##word] = { .name = (option),                                                      \
+                            .kind = OPTION_TEXT,                                                   \
+                            .value = (shown),                                                      \
+                            .help = (text),                                                        \
+                            .offset = offsetof(struct lease_words, values) +                       \
+                                      LEASE_WORD_##word * sizeof(const char *) }
+
+const struct option_row lease_word_rows[LEASE_WORD_COUNT] = {
+    ROW(LEASE, "lease", "ID", "One lease"),
+    ROW(RUN, "run", "ID", "Of the CI system's run"),
+    ROW(STAGE, "stage", "PIPELINE:STAGE", "Of a stage"),
+    ROW(PIPELINE, "pipeline", "NAME", "Of a pipeline"),
+    ROW(REPOSITORY, "repository", "NAME|ID", "Of a repository"),
+    ROW(ISSUER, "issuer", "NAME", "Of an issuer"),
+    ROW(KID, "kid", "KID", "Of tokens signed with that key"),
+    ROW(PROOF_KEY, "key", "THUMBPRINT", "Of who proved that key or certificate"),
+    ROW(ACTOR, "actor", "NAME|ID", "Started by, or acted for by"),
+    ROW(COMMIT, "commit", "HASH", "Of a commit"),
+    ROW(ADDRESS, "address", "IP|NETWORK", "From an address or a range"),
+    ROW(TARGET, "target", "NAME", "With a credential for a target"),
+    ROW(ENVIRONMENT, "environment", "NAME", "Of stages of an environment"),
+    ROW(TENANT, "tenant", "NAME", "Of a tenant"),
+    ROW(OWNER, "owner", "NAME", "Of the pipelines of an owner"),
+    ROW(SINCE, "since", "TIME", "Opened then or later: 2026-11-22T10:00:00Z, or 2h before now"),
+    ROW(UNTIL, "until", "TIME", "Opened before that time"),
+};
+
+/* The broker's name of a word, where it is not the option's. */
+static const char *word_of(enum lease_word word)
+{
+    return word == LEASE_WORD_PROOF_KEY ? "proof-key" : lease_word_rows[word].name;
+}
+
+void lease_words_add(const struct lease_words *words, struct buf *form)
+{
+    for (int i = 0; i < LEASE_WORD_COUNT; i++) {
+        if (!words->values[i])
+            continue;
+        buf_printf(form, "%s%s=", form->len > 0 ? "&" : "", word_of((enum lease_word)i));
+        buf_add_percent(form, str_from(words->values[i]));
+    }
+}
+
+bool lease_words_are_open(const struct lease_words *words)
+{
+    for (int i = 0; i < LEASE_WORD_COUNT; i++)
+        if (words->values[i])
+            return false;
+    return true;
+}
+
+static void print_member(const json_t *lease, const char *name, const char *before)
+{
+    struct str text = json_str(json_object_get(lease, name));
+
+    if (text.len == 0)
+        return;
+    (void)fputs(before, stdout);
+    print_clean(stdout, text);
+}
+
+void lease_print(const json_t *lease)
+{
+    json_int_t renewals = json_integer_value(json_object_get(lease, "renewals"));
+
+    print_member(lease, "id", "");
+    print_member(lease, "stage", "  ");
+    print_member(lease, "state", "  ");
+    print_member(lease, "opened_at", "\n    since ");
+    print_member(lease, "expires_at", ", until ");
+    if (renewals > 0)
+        (void)printf(", renewed %" JSON_INTEGER_FORMAT " times", renewals);
+    print_member(lease, "repository", "\n    ");
+    print_member(lease, "run", " run ");
+    print_member(lease, "commit", " of ");
+    (void)puts("");
+}
+
+static bool ask_page(const struct lease_revocation *revocation, struct str cursor,
+                     struct arena *arena, const json_t **answer, struct error *error)
+{
+    OWNED(buf_release) struct buf form = { 0 };
+    struct operator_request request = { .method = "POST",
+                                        .path = "/api/v1/revocations",
+                                        .what = "revoking" };
+
+    buf_init(&form, FORM_MAX);
+    lease_words_add(&revocation->words, &form);
+    buf_printf(&form, "&dry_run=%s", revocation->is_dry ? "true" : "false");
+    if (revocation->reason) {
+        buf_add_text(&form, "&reason=");
+        buf_add_percent(&form, str_from(revocation->reason));
+    }
+    if (cursor.len > 0) {
+        buf_add_text(&form, "&cursor=");
+        buf_add_percent(&form, cursor);
+    }
+    if (!buf_is_ok(&form))
+        return error_set(error, ERROR_LIMIT, "what is asked is too long");
+    request.form = buf_str(&form);
+    return operator_ask(revocation->broker, &request, arena, answer, error);
+}
+
+/* `*next` is in the arena of the page before it is copied. */
+static bool take_page(struct lease_revocation *revocation, const json_t *answer, char next[1024],
+                      struct error *error)
+{
+    struct str cursor = json_str(json_object_get(answer, "next"));
+
+    if (json_array_extend(revocation->leases, json_object_get(answer, "leases")) != 0)
+        return error_set(error, ERROR_INVALID, "the broker's answer has no leases");
+    revocation->ended += (size_t)json_integer_value(json_object_get(answer, "ended"));
+    if (cursor.len >= 1024)
+        return error_set(error, ERROR_LIMIT, "the broker's cursor is too long");
+    (void)snprintf(next, 1024, STR_FMT, STR_ARG(cursor));
+    return true;
+}
+
+bool lease_revocation_run(struct lease_revocation *revocation, struct error *error)
+{
+    char next[1024] = "";
+
+    revocation->leases = json_array();
+    if (!revocation->leases)
+        return error_set(error, ERROR_MEMORY, "no memory");
+    for (size_t page = 0; page < PAGES_MAX; page++) {
+        OWNED(arena_free) struct arena *arena = arena_new(ARENA_MAX);
+        const json_t *answer = NULL;
+
+        if (!arena)
+            return error_set(error, ERROR_MEMORY, "no memory");
+        if (!ask_page(revocation, str_from(next), arena, &answer, error) ||
+            !take_page(revocation, answer, next, error))
+            return false;
+        if (next[0] == '\0')
+            return true;
+        if (!revocation->is_dry)
+            report_line("%zu leases have ended", revocation->ended);
+    }
+    return error_set(error, ERROR_LIMIT, "the broker's list does not end");
+}
