@@ -19,6 +19,8 @@ import tempfile
 import time
 import urllib.parse
 
+import openapi
+
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 PROGRAMS = os.environ.get("STAGEPASS_BIN", os.path.join(ROOT, "build", "asan", "bin"))
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -109,6 +111,14 @@ class Answer:
         return "%s %s" % (self.status, self.body[:2000])
 
 
+def hold_to_document(method, path, answer):
+    """Each answer of the API must be as docs/openapi.json tells it."""
+    found = openapi.mistake(method, path, answer.status, answer.headers["Content-Type"], answer.body)
+    if found:
+        check("%s %s answers as docs/openapi.json says" % (method, path.split("?")[0]), False,
+              "%s\n%s" % (found, answer))
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -139,6 +149,7 @@ class Place:
         self.issuer_url = None
         self.targets = {"fleet": {"type": "ssh", "key": "ssh-ca", "environment": "production"}}
         self.extra = {}
+        self.environment = {}  # of the broker, besides our own
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
@@ -162,13 +173,18 @@ class Place:
 
     def token(self, claims="main", audience=None, **changes):
         """A token as the CI system would give it to the job; `changes` replace claims."""
+        return self.tokens(1, claims, audience, **changes)[0]
+
+    def tokens(self, count, claims="main", audience=None, **changes):
+        """So many tokens, of jobs that differ in nothing else."""
         arguments = [os.path.join(PROGRAMS, "stagepass-dev-issuer"), "token", "--folder",
                      self.path("issuer"), "--url", self.issuer_url, "--audience",
                      audience or self.url, "--claims",
-                     os.path.join(ROOT, "tests", "data", "claims", "github", claims + ".json")]
+                     os.path.join(ROOT, "tests", "data", "claims", "github", claims + ".json"),
+                     "--count", str(count)]
         for name, value in changes.items():
             arguments += ["--set", "%s=%s" % (name, value)]
-        return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.split()
 
     def configuration(self):
         listen = {"address": "127.0.0.1", "port": str(self.port)}
@@ -201,7 +217,8 @@ class Place:
     def restart_broker(self, *arguments):
         self.broker = Process("broker", [os.path.join(PROGRAMS, "stagepassd"), "--config",
                                          self.path("broker.yaml"), *arguments],
-                              self.path("broker-%d.log" % time.monotonic_ns()))
+                              self.path("broker-%d.log" % time.monotonic_ns()),
+                              env=dict(os.environ, **self.environment))
         ready = self.broker.wait_for(r"event=broker\.ready url=(\S+) admin=(\S+)")
         self.admin = ready.group(2)
         return self.broker
@@ -217,9 +234,11 @@ class Place:
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read().decode())
+            answer = Answer(response.status, response.headers, response.read().decode())
         finally:
             connection.close()
+        hold_to_document(method, path, answer)
+        return answer
 
     def post_form(self, path, fields, headers=None):
         return self.request("POST", path, urllib.parse.urlencode(fields), dict(
@@ -242,6 +261,10 @@ class Place:
     def advance_clock(self, seconds):
         return self.admin_request("POST", "/test/clock", "advance=%d" % seconds)
 
+    def step_clock(self, seconds):
+        """Set the wall clock ahead or back, as somebody who corrects it does."""
+        return self.admin_request("POST", "/test/clock", "step=%d" % seconds)
+
     def run(self, *arguments, env=None, input=None, timeout=120):
         """Run the client to its end."""
         return subprocess.run([os.path.join(PROGRAMS, "stagepass"), *arguments],
@@ -257,7 +280,8 @@ class Place:
         """The ledger's entries, through the client."""
         result = self.run("audit", "tail", "--ledger", self.path("store"), "--output", "json",
                           "-n", "100000")
-        entries = [json.loads(line)["entry"] for line in result.stdout.splitlines() if line.strip()]
+        lines = [json.loads(line) for line in result.stdout.splitlines() if line.strip()]
+        entries = [line["entry"] for line in lines if "entry" in line]  # not what was pruned
         return [entry for entry in entries if kind is None or entry.get("type") == kind]
 
 
@@ -284,3 +308,26 @@ stages:
     grants:
       host: { ssh: { target: fleet, principals: [payments-deploy] }, ttl: 5m }
 """
+
+GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+GCP_PROVIDER = "//iam.googleapis.com/projects/123456/locations/global/workloadIdentityPools/ci/providers/broker"
+
+# The same of kinds that are issued, where a test needs it of both.
+ISSUED = {
+    "gcp": ("projects: [acme-prod], provider: %s" % GCP_PROVIDER,
+            "service_account: deploy@acme-prod.iam.gserviceaccount.com, "
+            "scopes: ['https://www.googleapis.com/auth/devstorage.read_only']", "15m"),
+    "azure": ("directory: %s, clients: [%s]" % (GUID, GUID),
+              "client_id: %s, scope: 'https://management.azure.com/.default'" % GUID, "90m"),
+    "kubernetes": ("api: 'https://10.0.0.1:6443'", "namespace: payments, service_account: deployer", "15m"),
+    "vault": ("address: 'https://vault.acme.example'", "role: payments-deploy", "15m"),
+    "registry": ("service: registry.acme.example", "access: ['repository:acme/payments:pull']", "15m"),
+    "github": ("installation: '77'", "repositories: ['4242'], permissions: { contents: read }", "1h"),
+}
+
+# What a target and a grant of each kind that is checked only need at least, and a life that fits.
+PLANNED = {
+    "gitlab": ("url: 'https://gitlab.acme.example'",
+               "project: '77', scopes: [read_repository], access_level: reporter", "24h"),
+}

@@ -1,7 +1,7 @@
 // An OpenID provider that nobody here wrote (npm oidc-provider), for tests/integration/test_people.
 //
 // `provider.mjs PORT` serves http://127.0.0.1:PORT until it is ended. Whoever logs in is the person that
-// the login names: "ann;security,audit" is ann of two groups. Clients: "stagepass" and "shop" for people
+// the login names: "ann;security,audit;7" is ann of two groups, and 7 is her id at GitHub. Clients: "stagepass" and "shop" for people
 // (device flow), "runner" for jobs (client credentials), whose tokens get the claims of the header `x-claims`
 // and, where `x-typ` is there, its `typ`. POST /test/rotate?kept=N makes a new signing key and publishes
 // the last N besides.
@@ -65,7 +65,7 @@ const device = {
 };
 
 function account(_, login) {
-  const [name, groups] = login.split(";");
+  const [name, groups, github] = login.split(";");
   return {
     accountId: login,
     claims: () => ({
@@ -73,6 +73,7 @@ function account(_, login) {
       email: `${name}@acme.example`,
       email_verified: true,
       groups: (groups ?? "").split(",").filter(Boolean),
+      github_id: github,
     }),
   };
 }
@@ -96,7 +97,7 @@ function rotate(kept) {
       { client_id: "shop", ...device },
       { client_id: "runner", client_secret: "secret", grant_types: ["client_credentials"], response_types: [], redirect_uris: [] },
     ],
-    claims: { openid: ["sub"], email: ["email", "email_verified"], groups: ["groups"] },
+    claims: { openid: ["sub", "github_id"], email: ["email", "email_verified"], groups: ["groups"] },
     conformIdTokenClaims: false,
     cookies: { keys: ["test"] },
     findAccount: account,
