@@ -34,7 +34,7 @@ static void apply(struct state *state, enum store_change_kind kind, uint64_t num
 {
     struct store_change change = change_of(kind, number);
 
-    if (!state_apply(state, &change, number + 1, NOW_S))
+    if (!state_apply(state, &(struct pending_change){ &change, number + 1, NOW_S }, NOW_S))
         abort();
 }
 
@@ -50,13 +50,13 @@ static int64_t use_one(struct state *state, uint64_t number, uint64_t oldest)
     memcpy(guard.mark, change.mark, sizeof(guard.mark));
     memcpy(guard.holder, change.holder, sizeof(guard.holder));
     start_ns = clock_monotonic_ns();
-    if (!state_guard_holds(state, &pending, &guard, NOW_S) ||
-        !state_apply(state, &change, number + 1, NOW_S))
+    if (!state_guard_holds(state, &pending, &guard, &(struct state_times){ NOW_S, NOW_S }) ||
+        !state_apply(state, &(struct pending_change){ &change, number + 1, NOW_S }, NOW_S))
         abort();
     spent_ns = clock_monotonic_ns() - start_ns;
     /* as an entry behind it: an earlier one would count as read again */
     change = change_of(STORE_FREE_MARK, oldest);
-    if (!state_apply(state, &change, number + 2, NOW_S))
+    if (!state_apply(state, &(struct pending_change){ &change, number + 2, NOW_S }, NOW_S))
         abort();
     return spent_ns;
 }
