@@ -4,19 +4,25 @@ A fenced block of sh, yaml or json has a comment above it that says how it is tr
 
   <!-- tested: file NAME -->          written under NAME, for the blocks after it
   <!-- tested: broker NAME -->        the same, and `stagepassd --config NAME --check` accepts it
+  <!-- tested: catalog NAME -->       the same, and `stagepass policy check --catalog NAME` accepts it
   <!-- tested: issuers -->            `issuers` of a broker.yaml, for the policies after it
   <!-- tested: policy NAME -->        a policy file: checked, and its tests are run
+  <!-- tested: guardrails -->         guardrails, beside a least pipeline: checked
+  <!-- tested: template NAME -->      a template, for the policies that use it
   <!-- tested: stages -->             stages of a pipeline: checked
   <!-- tested: stage -->              what stands in a stage: checked
   <!-- tested: grants -->             grants of a stage: checked
   <!-- tested: run -->                a script, in the document's folder
+  <!-- tested: example NAME -->       a script, in that folder of policy/examples
+  <!-- tested: beside -->             a script where the policy above is, with `claims/` of the tests
   <!-- tested: job CLAIMS [-CLAIM] -->  a script that has a job's token, and a running broker
   <!-- tested: workflow CLAIMS -->  a workflow's one step, against the development issuer
   <!-- tested: unit -->               a systemd unit: its commands
   <!-- tested: prints -->             what the block before printed; `...` stands for anything
   <!-- not tested: WHY -->
 
-`refused` behind a kind of policy, and `exit N` behind a script, say that it must fail.
+`planned` behind a kind of policy says that it is checked against a catalog, and that no broker loads it yet.
+`guarded` behind a stage puts the document's first guardrails beside it. `refused` behind a kind of policy, and `exit N` behind a script, say that it must fail.
 """
 
 import os
@@ -32,12 +38,13 @@ from harness import PAYMENTS, PROGRAMS, ROOT, Place, check  # noqa: E402
 BROKER_URL = "https://broker.acme.example"
 CLAIMS = os.path.join(ROOT, "tests", "data", "claims", "github")
 
-# What policy blocks are checked against.
+# What policy blocks are checked against. A catalog has no keys.
 WORLD = """
 issuer: https://broker.acme.example
 listen: { address: 127.0.0.1 }
 store: store
 policy: { directory: policies }
+people: { url: https://idp.acme.example, client_id: stagepass, same_as: { github: { /github_id: ci.actor_id } } }
 issuers:
   github: { profile: github, audience: https://broker.acme.example, only: { repository_owner_id: "918273" } }
   old-ci: { profile: generic, url: https://ci.acme.example, audience: broker,
@@ -46,8 +53,20 @@ issuers:
 targets:
   fleet: { type: ssh, key: ssh-ca, environment: production }
   previews: { type: ssh, key: ssh-previews }
+  mesh: { type: x509, trust_domain: acme.example, domains: [payments.acme.example], environment: production, key: mesh-ca }
+  orders-db: { type: postgres, dsn_file: orders.dsn, environment: production }
   prod-aws: { type: aws, region: eu-central-1, environment: production, accounts: ["111122223333"] }
+  prod-gcp: { type: gcp, environment: production, projects: [acme-prod],
+              provider: //iam.googleapis.com/projects/123456/locations/global/workloadIdentityPools/ci/providers/broker }
+  prod-azure: { type: azure, environment: production, directory: 7c9e6679-7425-40de-944b-e07fc1f90ae7,
+                clients: [0f8fad5b-d9cb-469f-a165-70867728950e] }
+  prod-k8s: { type: kubernetes, environment: production, api: https://10.0.0.1:6443, token_file: cluster.token }
+  prod-vault: { type: vault, environment: production, address: https://vault.acme.example }
+  acme-github: { type: github, environment: production, installation: "77", app: Iv23liEXAMPLE, key: github-app }
+  images: { type: registry, service: registry.acme.example, environment: production, key: registry }
 """
+
+CATALOG = re.sub(r", (key|dsn_file|token_file): [a-z.-]+", "", WORLD[WORLD.index("issuers:"):])
 
 PIPELINE = """pipeline: acme/payments
 owner: payments@acme.example
@@ -68,7 +87,9 @@ class Block:
         words = note.split(": ", 1)[1].split() if self.is_tested else []
         self.is_refused = "refused" in words
         self.exit = int(words[words.index("exit") + 1]) if "exit" in words else 0
-        self.words = [w for w in words if w != "refused"]
+        self.is_guarded = "guarded" in words
+        self.is_planned = "planned" in words
+        self.words = [w for w in words if w not in ("refused", "guarded", "planned")]
         if "exit" in self.words:
             del self.words[self.words.index("exit"):]
         self.kind = self.words[0] if self.words else None
@@ -153,8 +174,16 @@ class Document:
         # What stands at absolute places on a host stands beside the document's files here.
         text = block.text.replace("/etc/stagepass", self.folder + "/etc")
         path = self.write(name, text)
-        policies = re.search(r"policy: *{ *directory: *([^ }]+)", text).group(1)
-        policies = os.path.join(os.path.dirname(path), policies)
+        self.try_with_least_policy(block, path, ["stagepassd", "--config", name, "--check"])
+
+    def try_catalog(self, block):
+        path = self.write(block.words[1], block.text)
+        self.try_with_least_policy(block, path, ["stagepass", "policy", "check", "--catalog", block.words[1]])
+
+    def try_with_least_policy(self, block, path, arguments):
+        """A configuration that needs a policy folder: one is lent where there is none."""
+        named = re.search(r"policy: *{ *directory: *([^ }]+)", open(path).read())
+        policies = os.path.join(os.path.dirname(path), named.group(1) if named else "policies")
         is_borrowed = not os.path.isdir(policies)
         if is_borrowed:
             issuer, claim = (block.words[2].split("=") if len(block.words) > 2
@@ -163,34 +192,48 @@ class Document:
             with open(os.path.join(policies, "least.yaml"), "w") as stream:
                 stream.write('pipeline: a\nowner: a\nidentity: { issuer: %s, %s: "1" }\n'
                              "stages: { build: { kind: build } }\n" % (issuer, claim))
-        result = self.run(["stagepassd", "--config", name, "--check"])
+        result = self.run(arguments)
         if is_borrowed:
             os.remove(os.path.join(policies, "least.yaml"))
+            os.rmdir(policies)
         self.say(block, result.returncode == (2 if block.is_refused else 0), self.printed)
 
     def try_issuers(self, block):
         """Checked with the policy that must follow."""
-        self.world = re.sub(r"(?ms)^issuers:.*?(?=^targets:)", lambda _: block.text, WORLD)
+        self.world = re.sub(r"(?ms)^people:.*?(?=^targets:)", lambda _: block.text, WORLD)
         following = self.blocks[self.blocks.index(block) + 1:][:1]
         self.say(block, bool(following) and following[0].kind == "policy" and self.world != WORLD)
 
-    def try_policy(self, block, text=None):
+    def try_policy(self, block, text=None, guards=None):
         name = block.words[1] if len(block.words) > 1 else "policy.yaml"
         folder = os.path.join("checked", str(block.line))
         for sets in [b for b in self.blocks if b.kind == "sets"]:
             self.write(os.path.join(folder, "policies", "sets.yaml"), sets.text)
+        if block.is_guarded:
+            guards = next(b for b in self.blocks if b.kind == "guardrails").text
+        if guards:
+            self.write(os.path.join(folder, "policies", "guardrails.yaml"), guards)
+        for template in [b for b in self.blocks if b.kind == "template" and re.search(r"\buse:", block.text)]:
+            self.write(os.path.join(folder, "policies", template.words[1]), template.text)
         self.write(os.path.join(folder, "broker.yaml"), self.world)
         self.write(os.path.join(folder, "policies", name), block.text if text is None else text)
+        if block.is_planned:
+            self.write(os.path.join(folder, "catalog.yaml"), CATALOG)
+            result = self.run(["stagepassd", "--config", "broker.yaml", "--check"], os.path.join(self.folder, folder))
+            if result.returncode != 2 or "is not supported by this version" not in self.printed:
+                self.say(block, False, "a broker loads it: " + self.printed)
+                return
+        world = ["--catalog", "catalog.yaml"] if block.is_planned else ["--config", "broker.yaml"]
         folder = os.path.join(self.folder, folder)
-        result = self.run(["stagepass", "policy", "check", "--config", "broker.yaml"], folder)
+        self.policy_folder = folder
+        result = self.run(["stagepass", "policy", "check", *world], folder)
         if block.is_refused:
             self.say(block, result.returncode == 2, self.printed)
             return
         good = result.returncode == 0
         if good and "tests:" in block.text:
             checked = self.printed
-            result = self.run(["stagepass", "policy", "test", "--config", "broker.yaml", "--claims",
-                               os.path.dirname(CLAIMS)], folder)
+            result = self.run(["stagepass", "policy", "test", *world, "--claims", os.path.dirname(CLAIMS)], folder)
             good = result.returncode == 0
             self.printed = checked + self.printed
         self.say(block, good, self.printed)
@@ -198,22 +241,42 @@ class Document:
     def try_sets(self, block):
         self.try_policy(block, PIPELINE + LEAST_STAGE)
 
+    def try_guardrails(self, block):
+        self.try_policy(block, PIPELINE + LEAST_STAGE, block.text)
+
+    def try_template(self, block):
+        """Checked with the policies that use it."""
+        self.say(block, any(b.is_tested and "use:" in b.text for b in self.blocks))
+
     def try_stages(self, block):
         self.try_policy(block, PIPELINE + indent(block.text, 2))
 
     def try_stage(self, block):
         text = block.text
-        if "kind:" not in text:
+        if "kind:" not in text and "use:" not in text:
             text = "kind: deploy\n" + text
-        self.try_policy(block, PIPELINE + "  deploy-prod:\n" + indent(text, 4))
+        self.try_policy(block, PIPELINE + LEAST_STAGE + "  deploy-prod:\n" + indent(text, 4))
 
     def try_grants(self, block):
         head = ("  deploy-prod:\n    kind: deploy\n    environment: production\n"
                 "    when: { ref: refs/heads/main, environment: production }\n")
         self.try_policy(block, PIPELINE + head + indent(block.text, 4))
 
+    def try_beside(self, block):
+        claims = os.path.join(self.policy_folder, "claims")
+        if not os.path.exists(claims):
+            os.symlink(os.path.dirname(CLAIMS), claims)
+        result = self.run(["bash", "-euo", "pipefail", "-c", block.text], self.policy_folder,
+                          {"STAGEPASS_CONFIG": "broker.yaml", "LC_ALL": "C.UTF-8"})
+        self.say(block, result.returncode == block.exit, "exit %d\n%s" % (result.returncode, self.printed))
+
     def try_run(self, block):
         result = self.run(["bash", "-euo", "pipefail", "-c", block.text])
+        self.say(block, result.returncode == block.exit, "exit %d\n%s" % (result.returncode, self.printed))
+
+    def try_example(self, block):
+        result = self.run(["bash", "-euo", "pipefail", "-c", block.text],
+                          os.path.join(ROOT, "policy", "examples", block.words[1]))
         self.say(block, result.returncode == block.exit, "exit %d\n%s" % (result.returncode, self.printed))
 
     def start(self):
