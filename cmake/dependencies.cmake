@@ -1,6 +1,8 @@
 # The libraries we use, as imported targets:
-#   OpenSSL::Crypto  PkgConfig::jansson  PkgConfig::libcurl  PkgConfig::yaml  PkgConfig::expat
-#   PkgConfig::gnutls  PkgConfig::cmocka (with BUILD_TESTING)  Threads::Threads
+#   OpenSSL::Crypto  OpenSSL::SSL  PkgConfig::jansson  PkgConfig::libcurl  PkgConfig::yaml
+#   PkgConfig::expat  PkgConfig::gnutls  PkgConfig::libpq  PkgConfig::sqlite
+#   PkgConfig::cmocka (with BUILD_TESTING)
+#   Threads::Threads
 #   stagepass::libjwt  stagepass::libmicrohttpd  (the system's, or static from the private prefix)
 #   stagepass::systemd  (optional: empty without it, defines HAVE_SYSTEMD with it)
 
@@ -17,12 +19,14 @@ endif()
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
-find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto SSL)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson>=2.13)
 pkg_check_modules(libcurl REQUIRED IMPORTED_TARGET libcurl>=7.87)
 pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1>=0.2.5)
 pkg_check_modules(expat REQUIRED IMPORTED_TARGET expat>=2.5)
+pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq>=15)
+pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3>=3.40)
 pkg_check_modules(gnutls REQUIRED IMPORTED_TARGET gnutls>=3.7)
 if(BUILD_TESTING)
   pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka>=1.1.5)

@@ -15,6 +15,26 @@ function(stagepass_library name)
   target_link_libraries(${name} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
 endfunction()
 
+# stagepass_embed(<name> <file>)
+# Sets <name> to a C file that defines `const unsigned char <name>[]`, the bytes of the file, and
+# `const size_t <name>_len`. Made when CMake runs, which it does again when the file changes.
+function(stagepass_embed name file)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+  file(READ "${file}" bytes HEX)
+  string(REGEX REPLACE "(..)" "0x\\1, " bytes "${bytes}")
+  set(out "${CMAKE_CURRENT_BINARY_DIR}/${name}.c")
+  file(CONFIGURE OUTPUT "${out}" @ONLY CONTENT
+"#include <stddef.h>
+
+extern const unsigned char @name@[];
+extern const size_t @name@_len;
+
+const unsigned char @name@[] = { @bytes@ };
+const size_t @name@_len = sizeof(@name@);
+")
+  set(${name} "${out}" PARENT_SCOPE)
+endfunction()
+
 # stagepass_program(<name> SOURCES <file>... [LIBRARIES <library>...])
 # A program in bin/.
 function(stagepass_program name)
