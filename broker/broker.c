@@ -588,27 +588,27 @@ static void measure_ledger(struct broker *broker, int64_t now_s)
 }
 
 /* A clock that is set ahead while we run, perhaps by mistake, makes nothing older. */
-static int64_t clock_step_s(struct broker *broker)
+static int64_t age_clock_ms(struct broker *broker)
 {
     int64_t at_ms = clock_monotonic_ms(); /* first: a pause in between is no step back */
     int64_t clocks_ms = clock_wall_ms() - at_ms;
 
     if (broker->clocks_ms == 0 || clocks_ms < broker->clocks_ms)
         broker->clocks_ms = clocks_ms;
-    return (clocks_ms - broker->clocks_ms) / 1000;
+    return at_ms + broker->clocks_ms;
 }
 
 /* Once an hour, behind. What is pruned does not come back. */
 static void prune_ledger(struct broker *broker)
 {
     int64_t now_ms = clock_monotonic_ms();
-    int64_t step_s = clock_step_s(broker);
+    int64_t age_ms = age_clock_ms(broker);
 
     if (broker->config->ledger.keep_s == 0 ||
         (broker->pruned_ms != 0 && now_ms < broker->pruned_ms + PRUNE_EVERY_S * 1000))
         return;
     broker->pruned_ms = now_ms;
-    ledger_prune(broker->ledger, broker->config->ledger.keep_s + step_s);
+    ledger_prune(broker->ledger, age_ms - broker->config->ledger.keep_s * 1000);
 }
 
 /* Also reads those that came, so that no request has to. */
@@ -763,6 +763,7 @@ bool broker_run(struct broker *broker, struct error *error)
 
     if (signals < 0)
         return error_set_errno(error, "signals cannot be waited for");
+    (void)age_clock_ms(broker); /* how the clocks stand before anybody sets one */
     log_ready(broker);
     is_good = serve(broker, signals, error);
     (void)close(signals); /* nothing to lose */

@@ -35,7 +35,7 @@ struct eraser {
     struct ledger_erasure *first; /* guarded by lock */
     size_t waiting_count;         /* guarded by lock */
     bool is_started;              /* guarded by lock */
-    int64_t keep_s;               /* guarded by lock; not 0: something is to be pruned */
+    int64_t before_ms;               /* guarded by lock; not 0: something is to be pruned */
     atomic_bool is_stopping;      /* set with the lock */
 
     struct pruner pruner; /* the thread's */
@@ -368,16 +368,16 @@ struct eraser *eraser_new(const struct eraser_options *options)
 }
 
 /* The next one, in order; NULL to prune, or when it is over and nothing waits. */
-static struct ledger_erasure *take(struct eraser *eraser, int64_t *keep_s, bool *is_refused)
+static struct ledger_erasure *take(struct eraser *eraser, int64_t *before_ms, bool *is_refused)
 {
     struct ledger_erasure *erasure = NULL;
 
     (void)pthread_mutex_lock(&eraser->lock);
-    while (eraser->first == NULL && !eraser->is_stopping && eraser->keep_s == 0)
+    while (eraser->first == NULL && !eraser->is_stopping && eraser->before_ms == 0)
         (void)pthread_cond_wait(&eraser->wake, &eraser->lock);
-    *keep_s = eraser->first == NULL ? eraser->keep_s : 0;
+    *before_ms = eraser->first == NULL ? eraser->before_ms : 0;
     if (eraser->first == NULL)
-        eraser->keep_s = 0;
+        eraser->before_ms = 0;
     erasure = eraser->first;
     if (erasure != NULL) {
         eraser->first = erasure->queued;
@@ -388,11 +388,11 @@ static struct ledger_erasure *take(struct eraser *eraser, int64_t *keep_s, bool 
     return erasure;
 }
 
-static void prune(struct eraser *eraser, int64_t keep_s)
+static void prune(struct eraser *eraser, int64_t before_ms)
 {
     struct error error = { 0 };
 
-    if (!pruner_run(&eraser->pruner, keep_s, &error))
+    if (!pruner_run(&eraser->pruner, before_ms, &error))
         metric_add(METRIC_LEDGER_FAILURES, 1);
 }
 
@@ -414,15 +414,15 @@ static void *work(void *context)
 
     for (;;) {
         bool is_refused = false;
-        int64_t keep_s = 0;
-        struct ledger_erasure *erasure = take(eraser, &keep_s, &is_refused);
+        int64_t before_ms = 0;
+        struct ledger_erasure *erasure = take(eraser, &before_ms, &is_refused);
 
         if (erasure != NULL)
             answer(eraser, erasure, is_refused);
         else if (is_refused)
             return NULL;
         else
-            prune(eraser, keep_s);
+            prune(eraser, before_ms);
     }
 }
 
@@ -481,11 +481,11 @@ bool eraser_submit(struct eraser *eraser, struct ledger_erasure *erasure, struct
     return is_queued;
 }
 
-void eraser_prune(struct eraser *eraser, int64_t keep_s)
+void eraser_prune(struct eraser *eraser, int64_t before_ms)
 {
     (void)pthread_mutex_lock(&eraser->lock);
     if (!eraser->is_stopping && start(eraser)) {
-        eraser->keep_s = keep_s;
+        eraser->before_ms = before_ms;
         (void)pthread_cond_signal(&eraser->wake);
     }
     (void)pthread_mutex_unlock(&eraser->lock);

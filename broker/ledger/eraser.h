@@ -85,8 +85,8 @@ void eraser_do(struct eraser *eraser, struct ledger_erasure *erasure);
 /** Refuse what waits (ERROR_STOPPING), finish what is under way. Accepts NULL. */
 void eraser_free(struct eraser *eraser);
 
-/** Have what is older than `keep_s` pruned, once nothing waits. */
-void eraser_prune(struct eraser *eraser, int64_t keep_s);
+/** Have what is of before a time, not 0, pruned, once nothing waits. */
+void eraser_prune(struct eraser *eraser, int64_t before_ms);
 
 /** Queue one. Errors: ERROR_BUSY, ERROR_STOPPING, ERROR_MEMORY; then the waker is never called */
 bool eraser_submit(struct eraser *eraser, struct ledger_erasure *erasure, struct error *error)

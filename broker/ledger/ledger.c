@@ -345,9 +345,9 @@ uint64_t ledger_published_size(struct ledger *ledger)
     return publication == NULL ? 0 : publication->size;
 }
 
-void ledger_prune(struct ledger *ledger, int64_t keep_s)
+void ledger_prune(struct ledger *ledger, int64_t before_ms)
 {
-    eraser_prune(ledger->eraser, keep_s);
+    eraser_prune(ledger->eraser, before_ms);
 }
 
 static bool encode_private(const json_t *part, struct arena *arena, struct store_entry *entry,

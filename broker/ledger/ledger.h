@@ -179,10 +179,10 @@ void ledger_erase_now(struct ledger *ledger, struct ledger_erasure *erasure);
 uint64_t ledger_published_size(struct ledger *ledger);
 
 /**
- * Have what is older than `keep_s` pruned, behind: see ledger/pruner.h. What fails is tried again
- * with the next call, and counted in stagepass_ledger_failures_total.
+ * Have what is of before a time (ms since 1970, not 0) pruned, behind: see ledger/pruner.h. What
+ * fails is tried again with the next call, and counted in stagepass_ledger_failures_total.
  */
-void ledger_prune(struct ledger *ledger, int64_t keep_s);
+void ledger_prune(struct ledger *ledger, int64_t before_ms);
 
 /** One durable entry's bytes, into the arena. One short read of a file: usually from the page
  * cache. */

@@ -10,7 +10,6 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -307,11 +306,9 @@ static bool prune(struct run *run)
            replace_bundles(run, from, pruner->pruned);
 }
 
-bool pruner_run(struct pruner *pruner, int64_t keep_s, struct error *error)
+bool pruner_run(struct pruner *pruner, int64_t before_ms, struct error *error)
 {
-    struct run run = { .pruner = pruner,
-                       .before_ms = clock_wall_ms() - keep_s * 1000,
-                       .error = error };
+    struct run run = { .pruner = pruner, .before_ms = before_ms, .error = error };
     bool is_good = prune(&run);
 
     store_reader_close(run.reader);

@@ -31,8 +31,8 @@ struct pruner {
 };
 
 /**
- * Prune what is older than `keep_s`; `admin.pruned` is appended first.
+ * Prune what is of before a time (ms since 1970); `admin.pruned` is appended first.
  *
  * Errors: ERROR_IO, ERROR_LEDGER, ERROR_INVALID, ERROR_MEMORY
  */
-bool pruner_run(struct pruner *pruner, int64_t keep_s, struct error *error) MUST_USE;
+bool pruner_run(struct pruner *pruner, int64_t before_ms, struct error *error) MUST_USE;
