@@ -71,6 +71,20 @@ static bool copy_json(const json_t *from, struct arena *arena, const json_t **to
     return !from || json_keep(arena, made, &ignored);
 }
 
+/* As an entry has it: the mint's own, and by which attempt it was made. */
+static bool copy_record(const struct mint *mint, struct arena *arena, const json_t **record)
+{
+    struct error ignored = { 0 };
+    json_t *made;
+
+    if (mint->attempt.len == 0)
+        return copy_json(mint->record, arena, record);
+    made = mint->record ? json_deep_copy(mint->record) : json_object();
+    *record = made;
+    return json_keep(arena, made, &ignored) &&
+           json_put(made, "attempt", json_from_str(mint->attempt));
+}
+
 static void copy_id(const struct mint *mint, struct drop *drop)
 {
     for (size_t i = 0; i < mint->lease.len && i < ID_LEN; i++)
@@ -98,7 +112,7 @@ static struct drop *new_drop(struct ender *ender, const struct mint *mint, struc
         .waker = step_waker(&drop->step),
     };
     return drop->target.data && drop->revocation.stage.data && drop->revocation.grant.data &&
-                   copy_json(mint->record, arena, &drop->revocation.record) &&
+                   copy_record(mint, arena, &drop->revocation.record) &&
                    copy_json(mint->handle, arena, &drop->revocation.handle)
                ? drop
                : NULL;

@@ -42,6 +42,7 @@ struct call {
     char grant[32];
     char id[32];
     char secret[32]; /* of the handle; empty: there was none */
+    char attempt[ID_LEN + 1];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -70,6 +71,8 @@ static void note_call(const struct revocation *revocation)
     copy(call->id, sizeof(call->id), json_string_value(json_object_get(revocation->record, "id")));
     copy(call->secret, sizeof(call->secret),
          json_string_value(json_object_get(revocation->handle, "secret")));
+    copy(call->attempt, sizeof(call->attempt),
+         json_string_value(json_object_get(revocation->record, "attempt")));
 }
 
 static enum progress fake_revoke(struct revocation *revocation, struct error *error)
@@ -893,6 +896,28 @@ static void what_could_not_be_recorded_is_ended_all_the_same(void **state)
     assert_int_equal(ledger_size(world->ledger), size);
 }
 
+/* Some kinds end what a renewal made by its attempt: without it they end what the lease still has. */
+static void of_a_renewal_what_that_made_is_ended(void **state)
+{
+    static const char attempt[] = "01J00000000000000000000009";
+    struct world *world = *state;
+    JSON_OWNED json_t *record = json_pack("{s:s}", "id", "db-id");
+    struct mint mint = mint_of(&targets[0], record, NULL);
+
+    ender_drop(world->ender, &fake_kind, &mint);
+    wait_for(world->ender, &call_count, 1, 0);
+    assert_string_equal(calls[0].attempt, "");
+    mint.attempt = str_from(attempt);
+    ender_drop(world->ender, &fake_kind, &mint);
+    wait_for(world->ender, &call_count, 2, 0);
+    assert_string_equal(calls[1].attempt, attempt);
+    mint.record = NULL; /* it was not heard of */
+    mint.may_exist = true;
+    ender_drop(world->ender, &fake_kind, &mint);
+    wait_for(world->ender, &call_count, 3, 0);
+    assert_string_equal(calls[2].attempt, attempt);
+}
+
 static void what_was_never_made_is_not(void **state)
 {
     static const struct target_kind lasting = { .grant = { .name = "lasting" } };
@@ -1091,6 +1116,7 @@ int main(void)
         WITH(it_stops_once_what_was_asked_is_answered),
         WITH(many_leases_are_settled_once_each),
         WITH(what_could_not_be_recorded_is_ended_all_the_same),
+        WITH(of_a_renewal_what_that_made_is_ended),
         WITH(what_was_never_made_is_not),
         WITH(what_is_not_ended_so_is_told),
         WITH(what_no_lease_owns_is_recorded_once),
