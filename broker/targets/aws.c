@@ -296,7 +296,7 @@ static bool take_credentials(struct mint *mint, const struct aws_state *state,
     if (state->call->status != 200)
         return error_set(error, ERROR_MINT_UNKNOWN, "STS answered %d without an error",
                          state->call->status);
-    if (answer->access_key_id.len > 0 &&
+    if (aws_is_access_key_id(answer->access_key_id) && /* else it may be anything, of any length */
         !json_put(mint->record, "id", json_from_str(answer->access_key_id)))
         return error_set(error, ERROR_MEMORY, "no memory for a record");
     if (!aws_answer_check(answer, &state->request, &mint->expires_s, error))

@@ -9,11 +9,16 @@
 #define SECRET_KEY_MAX 1024
 #define PRINTABLE LETTERS_AND_DIGITS "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
+bool aws_is_access_key_id(struct str text)
+{
+    return text.len >= ACCESS_KEY_MIN && text.len <= ACCESS_KEY_MAX &&
+           str_is_made_of(text, LETTERS_AND_DIGITS "_");
+}
+
 /* Credentials travel on as environment variables, JSON and command output: plain text only. */
 static bool check_credentials(const struct aws_answer *answer, struct error *error)
 {
-    if (answer->access_key_id.len < ACCESS_KEY_MIN || answer->access_key_id.len > ACCESS_KEY_MAX ||
-        !str_is_made_of(answer->access_key_id, LETTERS_AND_DIGITS "_"))
+    if (!aws_is_access_key_id(answer->access_key_id))
         return error_set(error, ERROR_MINT, "the answer has no proper access key id");
     if (answer->secret_access_key.len == 0 || answer->secret_access_key.len > SECRET_KEY_MAX ||
         !str_is_made_of(answer->secret_access_key, PRINTABLE))

@@ -132,6 +132,9 @@ struct aws_request {
 /** Room for clocks and the way there, seconds that a credential may outlive what was asked. */
 #define AWS_EXPIRY_LEEWAY_S 60
 
+/** Whether a text is what AWS calls a key: 16 to 128 letters, digits and '_'. */
+bool aws_is_access_key_id(struct str text);
+
 /**
  * Hold an answer with credentials against the request: theirs for the role and session that were
  * asked for, for no longer, in a form that can be handed on.

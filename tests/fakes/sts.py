@@ -229,6 +229,7 @@ class Handler(misbehaviour.Handler):
         "both": lambda handler, asked: xml(200, answer_xml(asked, asked["claims"], BOTH)),
         "packed": changed(packed=83),
         "bomb": lambda handler, asked: xml(200, BOMB),
+        "long-key": changed(key="ASIA" + "A" * 15000),
     }
     codes = {"keys": "IDPCommunicationError", "expired": "ExpiredTokenException"}
 

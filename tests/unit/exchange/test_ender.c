@@ -896,7 +896,8 @@ static void what_could_not_be_recorded_is_ended_all_the_same(void **state)
     assert_int_equal(ledger_size(world->ledger), size);
 }
 
-/* Some kinds end what a renewal made by its attempt: without it they end what the lease still has. */
+/* Some kinds end what a renewal made by its attempt: without it they end what the lease still has.
+ */
 static void of_a_renewal_what_that_made_is_ended(void **state)
 {
     static const char attempt[] = "01J00000000000000000000009";

@@ -13,6 +13,7 @@
 #define GRANT                                                                                      \
     "{target: prod, role: \"" ROLE "\", tags: {team: payments}, policy_arns: "                     \
     "\"arn:aws:iam::aws:policy/A\", allow: [{actions: [\"s3:PutObject\"], resources: [\"*\"]}]}"
+#define KEY_ID_MAX 128
 #define SESSION "acme-payments-8817263541-" FIXTURE_LEASE
 #define SESSION_ARN "arn:aws:sts::111122223333:assumed-role/payments-deploy/" SESSION
 
@@ -330,6 +331,24 @@ static void answers_that_give_something_else_are_not_released(void **state)
     }
 }
 
+/* It would fill the entry that says why nothing was released. */
+static void an_id_that_is_none_is_not_recorded(void **state)
+{
+    struct remote_fixture *fixture = *state;
+    struct answer_parts parts = good;
+    char key_id[KEY_ID_MAX + 2] = { 0 };
+
+    memset(key_id, 'A', KEY_ID_MAX + 1);
+    parts.key_id = key_id;
+    parts.life_s = 43200; /* nothing of this is released */
+    assert_int_equal(mint_with(fixture, &parts), PROGRESS_FAILED);
+    assert_null(json_object_get(fixture->base.mint.record, "id"));
+    fixture_again(&fixture->base);
+    key_id[KEY_ID_MAX] = '\0';
+    assert_int_equal(mint_with(fixture, &parts), PROGRESS_FAILED);
+    assert_true(str_eq(fixture_text(fixture->base.mint.record, NULL, "id"), str_from(key_id)));
+}
+
 static void a_minute_longer_is_within_the_leeway(void **state)
 {
     struct remote_fixture *fixture = *state;
@@ -586,6 +605,7 @@ int main(void)
         TEST(a_target_may_want_rsa),
         TEST(a_run_that_is_no_tag_is_left_out),
         TEST(answers_that_give_something_else_are_not_released),
+        TEST(an_id_that_is_none_is_not_recorded),
         TEST(a_minute_longer_is_within_the_leeway),
         TEST(an_error_beside_credentials_wins),
         TEST(credentials_in_an_answer_that_is_no_200_are_not_released),
