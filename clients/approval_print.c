@@ -17,7 +17,7 @@ static void print_part(const char *title, struct str text)
     (void)puts("");
 }
 
-static void print_member(const json_t *object, const char *name, const char *title)
+static void print_row(const json_t *object, const char *name, const char *title)
 {
     print_part(title, json_str(json_object_get(object, name)));
 }
@@ -38,7 +38,7 @@ static void print_starter(const json_t *approval, const json_t *ci)
         (void)fputs(")", stdout);
     }
     (void)puts("");
-    print_member(json_object_get(approval, "actor"), "subject", "acting");
+    print_row(json_object_get(approval, "actor"), "subject", "acting");
 }
 
 static void print_bindings(const json_t *bindings)
@@ -99,12 +99,12 @@ static void print_terms(const json_t *approval)
     const json_t *terms = json_object_get(approval, "approval");
     json_int_t left = json_integer_value(json_object_get(approval, "left"));
 
-    print_member(approval, "state", "state");
+    print_row(approval, "state", "state");
     if (left > 0)
         (void)printf("  %-12s %" JSON_INTEGER_FORMAT "\n", "people left", left);
-    print_member(terms, "by", "asked");
-    print_member(terms, "self_approval", "own runs");
-    print_member(approval, "until", "until");
+    print_row(terms, "by", "asked");
+    print_row(terms, "self_approval", "own runs");
+    print_row(approval, "until", "until");
     if (json_is_true(json_object_get(approval, "break_glass")))
         print_part("glass", STR("broken"));
 }
@@ -118,20 +118,20 @@ void approval_print(const json_t *approval)
     print_clean(stdout, json_str(json_object_get(approval, "stage")));
     (void)puts("");
     print_terms(approval);
-    print_member(approval, "environment", "environment");
-    print_member(approval, "owner", "owner");
-    print_member(ci, "repository", "repository");
-    print_member(ci, "ref", "ref");
-    print_member(ci, "commit", "commit");
-    print_member(ci, "run", "run");
-    print_member(ci, "attempt", "attempt");
-    print_member(ci, "workflow_path", "workflow");
-    print_member(ci, "workflow_commit", "its commit");
+    print_row(approval, "environment", "environment");
+    print_row(approval, "owner", "owner");
+    print_row(ci, "repository", "repository");
+    print_row(ci, "ref", "ref");
+    print_row(ci, "commit", "commit");
+    print_row(ci, "run", "run");
+    print_row(ci, "attempt", "attempt");
+    print_row(ci, "workflow_path", "workflow");
+    print_row(ci, "workflow_commit", "its commit");
     print_starter(approval, ci);
-    print_member(approval, "reason", "why");
-    print_member(approval, "audience", "audience");
+    print_row(approval, "reason", "why");
+    print_row(approval, "audience", "audience");
     print_bindings(json_object_get(approval, "bindings"));
     print_grants(json_object_get(approval, "grants"));
-    print_member(approval, "rule", "rule");
-    print_member(approval, "digest", "digest");
+    print_row(approval, "rule", "rule");
+    print_row(approval, "digest", "digest");
 }

@@ -15,12 +15,7 @@ struct values {
 };
 
 static const struct option_row rows[] = {
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How they are shown",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How they are shown"),
 };
 
 static void print_all(const json_t *answer)

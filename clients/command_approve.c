@@ -27,11 +27,7 @@ struct values {
 };
 
 static const struct option_row rows[] = {
-    { .name = "reason",
-      .kind = OPTION_TEXT,
-      .value = "TEXT",
-      .help = "Why, for the ledger: it stays, so it must not name a person",
-      .offset = offsetof(struct values, reason) },
+    REASON_ROW(struct values),
     { .name = "digest",
       .kind = OPTION_TEXT,
       .value = "sha256:HEX",
@@ -65,12 +61,7 @@ static const struct option_row rows[] = {
       .kind = OPTION_FLAG,
       .help = "Approve nothing: show what it would be",
       .offset = offsetof(struct values, is_dry) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How it is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How it is printed"),
 };
 
 #define TAKES "the group that is asked, or with --break-glass the role operator"

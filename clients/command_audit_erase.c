@@ -52,12 +52,7 @@ static const struct option_row rows[] = {
       .kind = OPTION_FLAG,
       .help = "Erase. Without it nothing is, and the entries are counted",
       .offset = offsetof(struct values, is_meant) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the result is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the result is printed"),
 };
 
 /* Threads: confined */

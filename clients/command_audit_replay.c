@@ -41,12 +41,7 @@ static const struct option_row rows[] = {
       .value = "FOLDER",
       .help = "Where policies are kept by hash; else `policies` of the store",
       .offset = offsetof(struct values, policies) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the result is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the result is printed"),
 };
 
 /* One that comes out otherwise. Texts are in the arena of the run. */

@@ -47,12 +47,7 @@ static const struct option_row rows[] = {
       .help = "Of the ledger's first SIZE entries, to draw an earlier sample again; else of all "
               "that are signed",
       .offset = offsetof(struct values, size) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the sample is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the sample is printed"),
 };
 
 /* An entry that fits, and where it comes in the draw. */

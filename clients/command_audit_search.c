@@ -32,12 +32,8 @@ static const struct option_row rows[] = {
       .kind = OPTION_FLAG,
       .help = "Read every entry, and not a store's index: that could have been made to hide some",
       .offset = offsetof(struct values, reads_all) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "json: an object a line, with index and the entry's bytes as they were hashed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values,
+               "json: an object a line, with index and the entry's bytes as they were hashed"),
 };
 
 static bool print(const struct ledger_item *item, void *context, struct error *error)

@@ -37,12 +37,8 @@ static const struct option_row rows[] = {
       .kind = OPTION_FLAG,
       .help = "Leave personal values as the digests that stand in the entry",
       .offset = offsetof(struct values, has_digests) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "json: a list, with each entry's leaf hash, and its text as it was hashed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values,
+               "json: a list, with each entry's leaf hash, and its text as it was hashed"),
 };
 
 /* What is shown of one entry. In the arena of the showing. */

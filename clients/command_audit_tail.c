@@ -38,12 +38,8 @@ static const struct option_row rows[] = {
       .help = "Go on with those that come",
       .offset = offsetof(struct values, follows),
       .letter = 'f' },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "json: an object a line, with index and the entry's bytes as they were hashed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values,
+               "json: an object a line, with index and the entry's bytes as they were hashed"),
 };
 
 /* What is shown next: where showing it fails in between nothing comes twice. */

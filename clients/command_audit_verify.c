@@ -60,12 +60,7 @@ static const struct option_row rows[] = {
       .environment = "STAGEPASS_CA",
       .help = "Certificates (PEM) that a broker's is to be signed by; else the system's",
       .offset = offsetof(struct values, ca_file) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the result is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the result is printed"),
 };
 
 /* One verification and what it found. */

@@ -52,11 +52,7 @@ static const struct option_row rows[] = {
       .value = "TIME",
       .help = "How long it holds, at most 90d; then it ends by itself",
       .offset = offsetof(struct values, life_s) },
-    { .name = "reason",
-      .kind = OPTION_TEXT,
-      .value = "TEXT",
-      .help = "Why, for the ledger and other operators: it stays, so it must not name a person",
-      .offset = offsetof(struct values, reason) },
+    REASON_ROW(struct values),
     { .name = "dry-run",
       .kind = OPTION_FLAG,
       .help = "Block nothing: show which leases live, and who was issued something in 30 days",
@@ -65,12 +61,7 @@ static const struct option_row rows[] = {
       .kind = OPTION_FLAG,
       .help = "And end the leases that live: 'stagepass revoke' by itself does it without a block",
       .offset = offsetof(struct values, revokes) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the result is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the result is printed"),
 };
 
 /* The one thing that is named. */
@@ -161,12 +152,6 @@ static bool end_leases(const struct values *values, enum block_kind kind, size_t
 }
 
 /* ---- printing ---- */
-
-static void print_member(const json_t *object, const char *name, const char *before)
-{
-    (void)fputs(before, stdout);
-    print_clean(stdout, json_str(json_object_get(object, name)));
-}
 
 static void print_leases(const json_t *leases)
 {

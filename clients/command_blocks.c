@@ -14,23 +14,8 @@ struct values {
 };
 
 static const struct option_row rows[] = {
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How they are shown",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How they are shown"),
 };
-
-static void print_member(const json_t *block, const char *name, const char *before)
-{
-    struct str text = json_str(json_object_get(block, name));
-
-    if (text.len == 0)
-        return;
-    (void)fputs(before, stdout);
-    print_clean(stdout, text);
-}
 
 static void print_blocks(const json_t *blocks)
 {

@@ -18,17 +18,8 @@ struct values {
 };
 
 static const struct option_row rows[] = {
-    { .name = "reason",
-      .kind = OPTION_TEXT,
-      .value = "TEXT",
-      .help = "Why, for the ledger: it stays, so it must not name a person",
-      .offset = offsetof(struct values, reason) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the result is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    REASON_ROW(struct values),
+    OUTPUT_ROW(struct values, "How the result is printed"),
 };
 
 static bool ask(const struct values *values, const char *id, struct arena *arena,

@@ -12,10 +12,7 @@
 #include "clients/report.h"
 #include "clients/upcoming.h"
 
-#define ARENA_MAX ((size_t)16 * 1024 * 1024)
-#define QUERY_MAX 2048
-#define CURSOR_MAX 1024
-#define PAGES_MAX 20000
+#define STAGE_MAX 1024
 #define UPCOMING_DEFAULT_S (INT64_C(86400) * 60)
 #define EXIT_FOUND 6
 
@@ -33,12 +30,7 @@ static const struct option_row rows[] = {
       .value = "TIME",
       .help = "How far to look ahead: 60d",
       .offset = offsetof(struct values, upcoming_s) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the result is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the result is printed"),
 };
 
 /* What ends or is due, as rows {"at", "what", "of", "name", "owner"}. */
@@ -119,17 +111,18 @@ static bool add_pipeline(struct findings *findings, const json_t *pipeline)
     return true;
 }
 
-static bool add_exception(struct findings *findings, const json_t *exception, struct arena *arena)
+static bool add_exception(struct findings *findings, const json_t *exception)
 {
-    struct str of =
-        arena_printf(arena, STR_FMT ":" STR_FMT, STR_ARG(text_of(exception, "pipeline")),
-                     STR_ARG(text_of(exception, "stage")));
+    OWNED(buf_release) struct buf of = { 0 };
 
-    return of.data && add(findings, "exception", text_of(exception, "until"), of,
-                          text_of(exception, "from"), STR(""));
+    buf_init(&of, STAGE_MAX);
+    buf_printf(&of, STR_FMT ":" STR_FMT, STR_ARG(text_of(exception, "pipeline")),
+               STR_ARG(text_of(exception, "stage")));
+    return buf_is_ok(&of) && add(findings, "exception", text_of(exception, "until"), buf_str(&of),
+                                 text_of(exception, "from"), STR(""));
 }
 
-static bool add_page(struct findings *findings, const json_t *page, struct arena *arena)
+static bool add_page(struct findings *findings, const json_t *page)
 {
     const json_t *item = NULL;
     size_t i = 0;
@@ -138,50 +131,25 @@ static bool add_page(struct findings *findings, const json_t *page, struct arena
         if (!add_pipeline(findings, item))
             return false;
     json_array_foreach (json_object_get(page, "exceptions"), i, item)
-        if (!add_exception(findings, item, arena))
+        if (!add_exception(findings, item))
             return false;
     return true;
 }
 
-static bool look_page(const struct values *values, struct findings *findings, char next[CURSOR_MAX],
-                      struct error *error)
+static bool take(void *context, const json_t *page, struct error *error)
 {
-    OWNED(arena_free) struct arena *arena = arena_new(ARENA_MAX);
-    OWNED(buf_release) struct buf path = { 0 };
-    struct operator_request request = { .method = "GET", .what = "reading the policy" };
-    const json_t *answer = NULL;
-    struct str cursor;
-
-    buf_init(&path, QUERY_MAX);
-    buf_add_text(&path, "/api/v1/policy");
-    if (next[0] != '\0') {
-        buf_add_text(&path, "?cursor=");
-        buf_add_percent(&path, str_from(next));
-    }
-    buf_add_byte(&path, '\0');
-    if (!arena || !buf_is_ok(&path))
-        return error_set(error, ERROR_MEMORY, "no memory");
-    request.path = path.data;
-    if (!operator_ask(&values->broker, &request, arena, &answer, error))
-        return false;
-    cursor = text_of(answer, "next");
-    if (cursor.len >= CURSOR_MAX)
-        return error_set(error, ERROR_INVALID, "the broker's cursor is too long");
-    (void)snprintf(next, CURSOR_MAX, STR_FMT, STR_ARG(cursor));
-    return add_page(findings, answer, arena) || error_set(error, ERROR_MEMORY, "no memory");
+    return add_page(context, page) || error_set(error, ERROR_MEMORY, "no memory");
 }
 
 static bool look(const struct values *values, struct findings *findings, struct error *error)
 {
-    char next[CURSOR_MAX] = "";
+    const struct operator_pages pages = {
+        .request = { .method = "GET", .path = "/api/v1/policy", .what = "reading the policy" },
+        .take = take,
+        .context = findings,
+    };
 
-    for (size_t page = 0; page < PAGES_MAX; page++) {
-        if (!look_page(values, findings, next, error))
-            return false;
-        if (next[0] == '\0')
-            return true;
-    }
-    return error_set(error, ERROR_LIMIT, "the broker's list does not end");
+    return operator_ask_pages(&values->broker, &pages, error);
 }
 
 static int compare_rows(const void *a, const void *b)

@@ -28,12 +28,7 @@ static const struct option_row rows[] = {
       .environment = "STAGEPASS_CONFIG",
       .help = "broker.yaml; else " POLICY_CONFIG_DEFAULT,
       .offset = offsetof(struct values, config) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the result is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the result is printed"),
 };
 
 static const char *const state_names[] = {

@@ -22,12 +22,7 @@ static const struct option_row rows[] = {
       .kind = OPTION_FLAG,
       .help = "Overwrite what another issuer, or another broker, has put there",
       .offset = offsetof(struct values, may_replace) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How it is shown",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How it is shown"),
 };
 
 static bool get(const struct broker *broker, const char *path, struct arena *arena,

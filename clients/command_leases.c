@@ -1,6 +1,5 @@
 #include <stdio.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -9,10 +8,7 @@
 #include "clients/operator.h"
 #include "clients/report.h"
 
-#define ARENA_MAX ((size_t)16 * 1024 * 1024)
-#define QUERY_MAX ((size_t)8 * 1024)
-#define CURSOR_MAX 1024
-#define PAGES_MAX 20000
+#define PATH_MAX_LEN ((size_t)8 * 1024)
 
 struct values {
     struct broker_options broker;
@@ -26,60 +22,37 @@ static const struct option_row rows[] = {
       .kind = OPTION_FLAG,
       .help = "Instead: leases that have ended, with credentials that are not ended yet",
       .offset = offsetof(struct values, is_stuck) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How they are shown",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How they are shown"),
 };
 
-/* A page; `next` becomes the cursor of the one behind it, or empty. */
-static bool list_page(const struct values *values, char next[CURSOR_MAX], json_t *leases,
-                      struct error *error)
+static bool take(void *context, const json_t *page, struct error *error)
 {
-    OWNED(arena_free) struct arena *arena = arena_new(ARENA_MAX);
-    OWNED(buf_release) struct buf query = { 0 };
-    struct operator_request request = { .method = "GET", .what = "listing leases" };
-    const json_t *answer = NULL;
-    struct str cursor;
-
-    buf_init(&query, QUERY_MAX);
-    lease_words_add(&values->words, &query);
-    if (values->is_stuck)
-        buf_printf(&query, "%sstuck=1", query.len > 0 ? "&" : "");
-    if (next[0] != '\0') {
-        buf_printf(&query, "%scursor=", query.len > 0 ? "&" : "");
-        buf_add_percent(&query, str_from(next));
-    }
-    if (!arena || !buf_is_ok(&query))
-        return error_set(error, ERROR_MEMORY, "no memory, or too much is asked");
-    request.path = arena_printf(arena, "/api/v1/leases%s" STR_FMT, query.len > 0 ? "?" : "",
-                                STR_ARG(buf_str(&query)))
-                       .data;
-    if (!request.path)
-        return error_set(error, ERROR_MEMORY, "no memory");
-    if (!operator_ask(&values->broker, &request, arena, &answer, error))
-        return false;
-    cursor = json_str(json_object_get(answer, "next"));
-    if (cursor.len >= CURSOR_MAX ||
-        json_array_extend(leases, json_object_get(answer, "leases")) != 0)
-        return error_set(error, ERROR_INVALID, "the broker's answer is no list of leases");
-    (void)snprintf(next, CURSOR_MAX, STR_FMT, STR_ARG(cursor));
-    return true;
+    return json_array_extend(context, json_object_get(page, "leases")) == 0 ||
+           error_set(error, ERROR_INVALID, "the broker's answer is no list of leases");
 }
 
-static bool list_all(const struct values *values, json_t *leases, struct error *error)
+static bool list(const struct values *values, json_t *leases, struct error *error)
 {
-    char next[CURSOR_MAX] = "";
+    OWNED(buf_release) struct buf path = { 0 };
+    OWNED(buf_release) struct buf query = { 0 };
+    struct operator_pages pages = {
+        .request = { .method = "GET", .what = "listing leases" },
+        .take = take,
+        .context = leases,
+    };
 
-    for (size_t page = 0; page < PAGES_MAX; page++) {
-        if (!list_page(values, next, leases, error))
-            return false;
-        if (next[0] == '\0')
-            return true;
-    }
-    return error_set(error, ERROR_LIMIT, "the broker's list does not end");
+    buf_init(&path, PATH_MAX_LEN);
+    buf_init(&query, PATH_MAX_LEN);
+    lease_words_add(&values->words, &query);
+    if (values->is_stuck)
+        buf_add_text(&query, query.len > 0 ? "&stuck=1" : "stuck=1");
+    buf_add_text(&path, query.len > 0 ? "/api/v1/leases?" : "/api/v1/leases");
+    buf_add(&path, buf_str(&query));
+    buf_add_byte(&path, '\0');
+    if (!buf_is_ok(&path) || !buf_is_ok(&query))
+        return error_set(error, ERROR_LIMIT, "what is asked is too long");
+    pages.request.path = path.data;
+    return operator_ask_pages(&values->broker, &pages, error);
 }
 
 static void print_all(const struct values *values, const json_t *leases)
@@ -102,7 +75,7 @@ static int run(const void *given, const struct operands *operands)
     (void)operands;
     if (!leases)
         (void)error_set(&error, ERROR_MEMORY, "no memory");
-    if (!leases || !list_all(values, leases, &error))
+    if (!leases || !list(values, leases, &error))
         return report_failure(&error);
     if (values->output == OUTPUT_JSON)
         return report_json(leases);

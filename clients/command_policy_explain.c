@@ -72,12 +72,7 @@ static const struct option_row rows[] = {
       .value = "ID",
       .help = "Instead of all these: a request that a ledger has recorded, by its decision's id",
       .offset = offsetof(struct values, decision) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the explanation is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the explanation is printed"),
 };
 
 /* What is asked, and the answer. Memory is the source's. */

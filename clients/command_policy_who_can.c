@@ -51,12 +51,7 @@ static const struct option_row rows[] = {
       .value = "TIME",
       .help = "Also say what is closed at that time: 2026-12-24, 2026-12-24T10:00:00Z",
       .offset = offsetof(struct values, at) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the result is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the result is printed"),
 };
 
 /** What was found, with what printing it needs. */

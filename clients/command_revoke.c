@@ -17,11 +17,7 @@ struct values {
 };
 
 static const struct option_row rows[] = {
-    { .name = "reason",
-      .kind = OPTION_TEXT,
-      .value = "TEXT",
-      .help = "Why, for the ledger: it stays, so it must not name a person",
-      .offset = offsetof(struct values, reason) },
+    REASON_ROW(struct values),
     { .name = "dry-run",
       .kind = OPTION_FLAG,
       .help = "End nothing: show which leases would end",
@@ -30,12 +26,7 @@ static const struct option_row rows[] = {
       .kind = OPTION_FLAG,
       .help = "Do not show them first, and do not ask",
       .offset = offsetof(struct values, is_sure) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the result is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the result is printed"),
 };
 
 static bool check(const struct values *values, struct error *error)

@@ -26,12 +26,7 @@ static const struct option_row rows[] = {
       .value = "NAME",
       .help = "Whose token it is; else its issuer tells",
       .offset = offsetof(struct values, profile) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the token is shown",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the token is shown"),
 };
 
 /* What is shown; nothing of it was verified. */

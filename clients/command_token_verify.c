@@ -57,12 +57,7 @@ static const struct option_row rows[] = {
       .value = "TIME",
       .help = "How far clocks may be apart; else 30s",
       .offset = offsetof(struct values, leeway_s) },
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How the result is printed",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How the result is printed"),
 };
 
 static bool describe_issuer(const struct values *values, struct issuer_options *issuer,

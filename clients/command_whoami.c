@@ -14,12 +14,7 @@ struct values {
 };
 
 static const struct option_row rows[] = {
-    { .name = "output",
-      .kind = OPTION_CHOICE,
-      .value = OUTPUT_NAMES,
-      .help = "How it is shown",
-      .offset = offsetof(struct values, output),
-      .letter = 'o' },
+    OUTPUT_ROW(struct values, "How it is shown"),
 };
 
 static bool ask(const struct values *values, struct upstream *upstream, struct arena *arena,

@@ -2,17 +2,12 @@
 
 #include <stdio.h>
 
-#include "base/arena.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "clients/operator.h"
 #include "clients/report.h"
 
-#define ARENA_MAX ((size_t)16 * 1024 * 1024)
 #define FORM_MAX ((size_t)32 * 1024)
-
-/* A million leases in pages of a hundred; a broker that gives more is none. */
-#define PAGES_MAX 20000
 
 #define ROW(word, option, shown, text)                                                             \
     [LEASE_WORD_##word] = { .name = (option),                                                      \
@@ -66,16 +61,6 @@ bool lease_words_are_open(const struct lease_words *words)
     return true;
 }
 
-static void print_member(const json_t *lease, const char *name, const char *before)
-{
-    struct str text = json_str(json_object_get(lease, name));
-
-    if (text.len == 0)
-        return;
-    (void)fputs(before, stdout);
-    print_clean(stdout, text);
-}
-
 void lease_print(const json_t *lease)
 {
     json_int_t renewals = json_integer_value(json_object_get(lease, "renewals"));
@@ -93,14 +78,32 @@ void lease_print(const json_t *lease)
     (void)puts("");
 }
 
-static bool ask_page(const struct lease_revocation *revocation, struct str cursor,
-                     struct arena *arena, const json_t **answer, struct error *error)
+/* ---- revoking ---- */
+
+static bool take(void *context, const json_t *page, struct error *error)
+{
+    struct lease_revocation *revocation = context;
+
+    if (json_array_extend(revocation->leases, json_object_get(page, "leases")) != 0)
+        return error_set(error, ERROR_INVALID, "the broker's answer has no leases");
+    revocation->ended += (size_t)json_integer_value(json_object_get(page, "ended"));
+    if (!revocation->is_dry && json_object_get(page, "next"))
+        report_line("%zu leases have ended", revocation->ended);
+    return true;
+}
+
+bool lease_revocation_run(struct lease_revocation *revocation, struct error *error)
 {
     OWNED(buf_release) struct buf form = { 0 };
-    struct operator_request request = { .method = "POST",
-                                        .path = "/api/v1/revocations",
-                                        .what = "revoking" };
+    struct operator_pages pages = {
+        .request = { .method = "POST", .path = "/api/v1/revocations", .what = "revoking" },
+        .take = take,
+        .context = revocation,
+    };
 
+    revocation->leases = json_array();
+    if (!revocation->leases)
+        return error_set(error, ERROR_MEMORY, "no memory");
     buf_init(&form, FORM_MAX);
     lease_words_add(&revocation->words, &form);
     buf_printf(&form, "&dry_run=%s", revocation->is_dry ? "true" : "false");
@@ -108,51 +111,8 @@ static bool ask_page(const struct lease_revocation *revocation, struct str curso
         buf_add_text(&form, "&reason=");
         buf_add_percent(&form, str_from(revocation->reason));
     }
-    if (cursor.len > 0) {
-        buf_add_text(&form, "&cursor=");
-        buf_add_percent(&form, cursor);
-    }
     if (!buf_is_ok(&form))
         return error_set(error, ERROR_LIMIT, "what is asked is too long");
-    request.form = buf_str(&form);
-    return operator_ask(revocation->broker, &request, arena, answer, error);
-}
-
-/* `*next` is in the arena of the page before it is copied. */
-static bool take_page(struct lease_revocation *revocation, const json_t *answer, char next[1024],
-                      struct error *error)
-{
-    struct str cursor = json_str(json_object_get(answer, "next"));
-
-    if (json_array_extend(revocation->leases, json_object_get(answer, "leases")) != 0)
-        return error_set(error, ERROR_INVALID, "the broker's answer has no leases");
-    revocation->ended += (size_t)json_integer_value(json_object_get(answer, "ended"));
-    if (cursor.len >= 1024)
-        return error_set(error, ERROR_LIMIT, "the broker's cursor is too long");
-    (void)snprintf(next, 1024, STR_FMT, STR_ARG(cursor));
-    return true;
-}
-
-bool lease_revocation_run(struct lease_revocation *revocation, struct error *error)
-{
-    char next[1024] = "";
-
-    revocation->leases = json_array();
-    if (!revocation->leases)
-        return error_set(error, ERROR_MEMORY, "no memory");
-    for (size_t page = 0; page < PAGES_MAX; page++) {
-        OWNED(arena_free) struct arena *arena = arena_new(ARENA_MAX);
-        const json_t *answer = NULL;
-
-        if (!arena)
-            return error_set(error, ERROR_MEMORY, "no memory");
-        if (!ask_page(revocation, str_from(next), arena, &answer, error) ||
-            !take_page(revocation, answer, next, error))
-            return false;
-        if (next[0] == '\0')
-            return true;
-        if (!revocation->is_dry)
-            report_line("%zu leases have ended", revocation->ended);
-    }
-    return error_set(error, ERROR_LIMIT, "the broker's list does not end");
+    pages.request.form = buf_str(&form);
+    return operator_ask_pages(revocation->broker, &pages, error);
 }

@@ -1,5 +1,9 @@
 #include "clients/operator.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "clients/fetch.h"
@@ -9,6 +13,10 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define TIMEOUT_MS 30000
 #define ANSWER_MAX ((size_t)2 * 1024 * 1024)
+#define FORM_MAX ((size_t)32 * 1024)
+#define PAGE_ARENA_MAX ((size_t)16 * 1024 * 1024)
+#define CURSOR_MAX 1024
+#define PAGES_MAX 20000 /* a million rows in pages of fifty; a broker that gives more is none */
 #define FORM_TYPE "Content-Type: application/x-www-form-urlencoded"
 
 static const struct json_limits limits = { ANSWER_MAX, 16, 20000 };
@@ -96,6 +104,75 @@ bool operator_ask(const struct broker_options *options, const struct operator_re
     struct upstream *upstream = NULL;
     bool is_good =
         upstream_start(&upstream, error) && ask(options, request, upstream, arena, answer, error);
+
+    upstream_stop(upstream);
+    return is_good;
+}
+
+/* Where the cursor goes: "path?query&cursor=" of a GET, "form&cursor=" of a POST. */
+static bool add_cursor(struct operator_request *request, struct str cursor, struct buf *buf,
+                       struct error *error)
+{
+    bool is_form = request->form.data != NULL;
+    const char *join = is_form || strchr(request->path, '?') ? "&" : "?";
+
+    if (cursor.len == 0)
+        return true;
+    buf_init(buf, FORM_MAX);
+    buf_add(buf, is_form ? request->form : str_from(request->path));
+    buf_printf(buf, "%scursor=", join);
+    buf_add_percent(buf, cursor);
+    buf_add_byte(buf, '\0');
+    if (!buf_is_ok(buf))
+        return error_set(error, ERROR_LIMIT, "what is asked is too long");
+    if (is_form)
+        request->form = (struct str){ buf->data, buf->len - 1 };
+    else
+        request->path = buf->data;
+    return true;
+}
+
+/* One page; `next` becomes the cursor of the one behind it, or empty. */
+static bool ask_page(const struct broker_options *options, const struct operator_pages *pages,
+                     struct upstream *upstream, char next[CURSOR_MAX], struct error *error)
+{
+    OWNED(arena_free) struct arena *arena = arena_new(PAGE_ARENA_MAX);
+    OWNED(buf_release) struct buf buf = { 0 };
+    struct operator_request request = pages->request;
+    const json_t *page = NULL;
+    struct str cursor;
+
+    if (!arena)
+        return error_set(error, ERROR_MEMORY, "no memory");
+    if (!add_cursor(&request, str_from(next), &buf, error) ||
+        !ask(options, &request, upstream, arena, &page, error))
+        return false;
+    cursor = json_str(json_object_get(page, "next"));
+    if (cursor.len >= CURSOR_MAX)
+        return error_set(error, ERROR_INVALID, "the broker's cursor is too long");
+    (void)snprintf(next, CURSOR_MAX, STR_FMT, STR_ARG(cursor));
+    return pages->take(pages->context, page, error);
+}
+
+static bool ask_pages(const struct broker_options *options, const struct operator_pages *pages,
+                      struct upstream *upstream, struct error *error)
+{
+    char next[CURSOR_MAX] = "";
+
+    for (size_t i = 0; i < PAGES_MAX; i++) {
+        if (!ask_page(options, pages, upstream, next, error))
+            return false;
+        if (next[0] == '\0')
+            return true;
+    }
+    return error_set(error, ERROR_LIMIT, "the broker's list does not end");
+}
+
+bool operator_ask_pages(const struct broker_options *options, const struct operator_pages *pages,
+                        struct error *error)
+{
+    struct upstream *upstream = NULL;
+    bool is_good = upstream_start(&upstream, error) && ask_pages(options, pages, upstream, error);
 
     upstream_stop(upstream);
     return is_good;

@@ -26,3 +26,20 @@ struct operator_request {
  */
 bool operator_ask(const struct broker_options *options, const struct operator_request *request,
                   struct arena *arena, const json_t **answer, struct error *error) MUST_USE;
+
+/** A list that the broker gives page by page, each with the cursor of the one behind it. */
+struct operator_pages {
+    struct operator_request
+        request; /* of the first page: the cursor joins its query, or its form */
+    /** Take a page. It lives until this returns. */
+    bool (*take)(void *context, const json_t *page, struct error *error);
+    void *context;
+};
+
+/**
+ * Ask for all pages, in order.
+ *
+ * Errors: those of operator_ask() and of `take`, ERROR_INVALID, ERROR_LIMIT (the list does not end)
+ */
+bool operator_ask_pages(const struct broker_options *options, const struct operator_pages *pages,
+                        struct error *error) MUST_USE;

@@ -38,6 +38,22 @@ struct option_row {
     size_t offset; /* in the group's struct */
 };
 
+/** The row of `--output`, of commands that print facts: an enum output of clients/report.h. */
+#define OUTPUT_NAMES "text|json"
+#define OUTPUT_ROW(type, text)                                                                     \
+    {                                                                                              \
+        .name = "output", .kind = OPTION_CHOICE, .value = OUTPUT_NAMES, .help = (text),            \
+        .offset = offsetof(type, output), .letter = 'o'                                            \
+    }
+
+/** The row of `--reason`, of what becomes an entry. */
+#define REASON_ROW(type)                                                                           \
+    {                                                                                              \
+        .name = "reason", .kind = OPTION_TEXT, .value = "TEXT",                                    \
+        .help = "Why, for the ledger: it stays, so it must not name a person",                     \
+        .offset = offsetof(type, reason)                                                           \
+    }
+
 /** Options that belong together: some commands share a group. */
 struct option_group {
     const struct option_row *rows;

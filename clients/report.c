@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/utf8.h"
 #include "clients/variable.h"
 
@@ -38,6 +39,16 @@ void print_clean(FILE *file, struct str text)
     add_clean(&clean, text);
     if (clean.len > 0)
         (void)fwrite(clean.data, 1, clean.len, file); /* report_finish() asks once for all */
+}
+
+void print_member(const json_t *object, const char *name, const char *before)
+{
+    struct str text = json_str(json_object_get(object, name));
+
+    if (text.len == 0)
+        return;
+    (void)fputs(before, stdout);
+    print_clean(stdout, text);
 }
 
 void report_line(const char *format, ...)

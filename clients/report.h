@@ -10,13 +10,12 @@
 
 struct error;
 
-/** What `--output` chooses between on commands that print facts: the row's value is OUTPUT_NAMES.
+/** What `--output` chooses between on commands that print facts: OUTPUT_ROW of clients/options.h.
  */
 enum output {
     OUTPUT_PLAIN,
     OUTPUT_JSON,
 };
-#define OUTPUT_NAMES "text|json"
 
 /**
  * Write foreign text to a terminal or log: what is not a plain character (controls, line ends,
@@ -24,6 +23,9 @@ enum output {
  * makes a line of its own.
  */
 void print_clean(FILE *file, struct str text);
+
+/** A text of an answer on standard output, behind another; nothing where there is none. */
+void print_member(const json_t *object, const char *name, const char *before);
 
 /** A line "stagepass: ..." on standard error, in one write; cleaned as print_clean() does. */
 void report_line(const char *format, ...) PRINTF_LIKE(1, 2);
