@@ -12,10 +12,11 @@ import http.server
 import json
 import sys
 import threading
+import time
 
 BODY_MAX = 128 * 1024
 HANG_S = 60
-SLOW_S = 3  # within what the broker waits
+LOOK_S = 0.02
 TRICKLE_S = 0.5
 HUGE = 10 * 1024 * 1024
 
@@ -51,8 +52,11 @@ def hang(handler, answer):
     handler.close_connection = True
 
 
-def slow(handler, answer):
-    handler.server.ending.wait(SLOW_S)
+def held(handler, answer):
+    """Until the control file says something else; a broker waits for five seconds."""
+    end = time.monotonic() + HANG_S
+    while handler.control().startswith("held") and time.monotonic() < end:
+        handler.server.ending.wait(LOOK_S)
     handler.reply(answer)
 
 
@@ -107,9 +111,9 @@ def created(handler, answer):
 
 
 MODES = {function.__name__: function for function in (
-    hang, slow, close, truncated, trickle, huge, redirect, html, gateway, garbage, created)}
+    hang, held, close, truncated, trickle, huge, redirect, html, gateway, garbage, created)}
 # After these nobody can say whether a credential exists: nothing is given out, and it is on record so.
-UNKNOWN = sorted(set(MODES) - {"slow"})
+UNKNOWN = sorted(set(MODES) - {"held"})
 
 
 # --- the server ---------------------------------------------------------------------------------
@@ -132,15 +136,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def default_mode(self, asked):
         return "ok"
 
-    def mode(self, asked):
-        name = ""
+    def control(self):
+        """What the control file says."""
         if self.server.options.control:
             try:
                 with open(self.server.options.control, encoding="utf-8") as file:
-                    name = file.read().strip()
+                    return file.read().strip()
             except FileNotFoundError:
                 pass
-        name, _, place = (name or self.default_mode(asked)).partition("@")
+        return ""
+
+    def mode(self, asked):
+        name, _, place = (self.control() or self.default_mode(asked)).partition("@")
         return name if not place or place == asked.get("place") else "ok"
 
     def do_POST(self):

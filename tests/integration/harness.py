@@ -25,7 +25,7 @@ ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 PROGRAMS = os.environ.get("STAGEPASS_BIN", os.path.join(ROOT, "build", "asan", "bin"))
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 JWT = "urn:ietf:params:oauth:token-type:jwt"
-WAIT_S = 30
+WAIT_S = 60  # how long anything is waited for, on machines that are slow and busy
 
 _failures = 0
 _processes = []
@@ -53,6 +53,16 @@ def finish():
     for folder in _folders:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(1 if _failures else 0)
+
+
+def wait_until(holds):
+    """Whether it holds before the deadline."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 class Process:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from harness import ROOT, Process, check
+from harness import ROOT, Process, check, wait_until
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "fakes"))
 
@@ -27,6 +27,12 @@ def recorded(place):
         return [json.loads(line) for line in place.read("record").splitlines()]
     except FileNotFoundError:
         return []
+
+
+def wait_for_requests(place, count):
+    """Until so many good requests have come in all: who sent them has the intent in the ledger, and waits."""
+    if not wait_until(lambda: len(recorded(place)) >= count):
+        raise RuntimeError("%d requests came, not %d" % (len(recorded(place)), count))
 
 
 def outcomes(place, since=0):
