@@ -69,7 +69,7 @@ enum progress metrics_get(struct http_request *request, void *context)
 #ifdef STAGEPASS_TEST_CLOCK
 enum progress clock_post(struct http_request *request, void *context)
 {
-    static const char *const parameters[] = { "advance", "step", NULL };
+    static const char *const parameters[] = { "advance", "step", "hold", NULL };
     struct form *form = arena_alloc(request->arena, sizeof(*form));
     struct error error = { 0 };
     struct str text;
@@ -82,8 +82,11 @@ enum progress clock_post(struct http_request *request, void *context)
     } else if (form && form_get(form, "advance", &text) && str_to_int64(text, &seconds) &&
                seconds >= 0) {
         clock_test_advance(seconds);
+    } else if (form && form_get(form, "hold", &text)) {
+        clock_test_hold(str_eq(text, STR("true")));
     } else {
-        (void)error_set(&error, ERROR_REQUEST, "expected advance=SECONDS or step=SECONDS");
+        (void)error_set(&error, ERROR_REQUEST,
+                        "expected advance=SECONDS, step=SECONDS or hold=true or false");
         return http_answer_problem(request, &error);
     }
     return http_answer_json(request, 200, json_pack("{s:I}", "now", clock_wall_s()));

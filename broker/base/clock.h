@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /**
@@ -25,6 +26,9 @@ int64_t clock_monotonic_ns(void);
 #ifdef STAGEPASS_TEST_CLOCK
 /** Move both clocks ahead by `seconds` (0 or more; summed over calls). */
 void clock_test_advance(int64_t seconds);
+
+/** Stop both clocks, so that they go on by what tests add alone, or let them run again. */
+void clock_test_hold(bool is_held);
 
 /** Set the wall clock ahead, or back where below 0: as if somebody corrected it. */
 void clock_test_step(int64_t seconds);

@@ -271,6 +271,10 @@ class Place:
     def advance_clock(self, seconds):
         return self.admin_request("POST", "/test/clock", "advance=%d" % seconds)
 
+    def hold_clock(self, is_held=True):
+        """Time goes on by what is added alone, until it is let run again; what is due once a second then waits."""
+        return self.admin_request("POST", "/test/clock", "hold=%s" % ("true" if is_held else "false"))
+
     def step_clock(self, seconds):
         """Set the wall clock ahead or back, as somebody who corrects it does."""
         return self.admin_request("POST", "/test/clock", "step=%d" % seconds)

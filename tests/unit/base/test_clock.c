@@ -60,6 +60,24 @@ static void a_step_moves_the_wall_clock_alone_and_also_back(void **state)
     assert_true(clock_monotonic_ms() - monotonic_ms < 10000);
     clock_test_step(-3600);
 }
+
+static void a_clock_that_is_held_goes_on_by_what_is_added_alone(void **state)
+{
+    int64_t start_ns = clock_monotonic_ns();
+    int64_t monotonic_ms;
+    int64_t wall_ms;
+
+    (void)state;
+    clock_test_hold(true);
+    monotonic_ms = clock_monotonic_ms();
+    wall_ms = clock_wall_ms();
+    while (clock_monotonic_ns() < start_ns + 20 * INT64_C(1000000))
+        assert_true(clock_monotonic_ms() == monotonic_ms && clock_wall_ms() == wall_ms);
+    clock_test_advance(7);
+    assert_true(clock_monotonic_ms() == monotonic_ms + 7000 && clock_wall_ms() == wall_ms + 7000);
+    clock_test_hold(false);
+    assert_true(clock_monotonic_ms() > monotonic_ms + 7000 && clock_wall_ms() > wall_ms + 7000);
+}
 #endif
 
 int main(void)
@@ -70,6 +88,7 @@ int main(void)
 #ifdef STAGEPASS_TEST_CLOCK
         cmocka_unit_test(a_test_moves_both_clocks_and_sums_up),
         cmocka_unit_test(a_step_moves_the_wall_clock_alone_and_also_back),
+        cmocka_unit_test(a_clock_that_is_held_goes_on_by_what_is_added_alone),
 #endif
     };
 
