@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-WAIT_S = 30
+WAIT_S = 60
 SETTINGS = """
 listen_addresses = ''
 max_connections = 60
@@ -113,6 +113,16 @@ class Cluster:
         """Run it; rows as lines, columns with |."""
         return self.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-U",
                         user, "-d", database, "-c", text).stdout.rstrip("\n")
+
+    def session(self, text, database="stagepass"):
+        """A client that has been told this, and does not end before it is told to."""
+        process = subprocess.Popen([os.path.join(programs(), "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.folder,
+                                    "-p", str(self.port), "-U", "postgres", "-d", database], **self.user, cwd="/",
+                                   env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, stdin=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL, text=True)
+        process.stdin.write(text + "\n")
+        process.stdin.flush()
+        return process
 
     def stop(self, number=signal.SIGINT):
         """SIGINT: as an administrator does. SIGQUIT: at once, like a crash."""
