@@ -1,6 +1,7 @@
 /*
  * Credentials of an AWS role, by AssumeRoleWithWebIdentity: the broker is an identity provider that
- * the account trusts, and signs an assertion for one role and one lease.
+ * the account trusts, and signs an assertion for one role and one lease. Or, where the target has
+ * `credentials_file`, by AssumeRole, signed with these keys.
  *
  * A mint is entered twice, and once more where a worker signs. First it sends the request and
  * waits; then the answer is held against what was asked. From the moment of sending until an answer
@@ -12,23 +13,25 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "targets/aws_credentials.h"
 #include "targets/aws_internal.h"
+#include "targets/aws_sts.h"
 #include "targets/remote_call.h"
 
 #define AUDIENCE_DEFAULT "sts.amazonaws.com"
 #define REGION_MAX 32
-#define FORM_MAX ((size_t)64 * 1024)
-#define ERROR_CODE_MAX 64
 #define PACKED_WARNING_PERCENT 80 /* what is packed cannot be told before */
-#define ERROR_MESSAGE_MAX 120
+#define CREDENTIALS_MEMORY_MAX ((size_t)64 * 1024)
 
-static const char *const settings[] = { "region",       "accounts",       "endpoint",
-                                        "audience",     "algorithm",      "ca",
-                                        "allow_http",   "allow_networks", "revoke",
-                                        "revoker_role", "iam_endpoint",   NULL };
+static const char *const settings[] = {
+    "region",     "accounts",       "endpoint", "audience",     "algorithm",    "ca",
+    "allow_http", "allow_networks", "revoke",   "revoker_role", "iam_endpoint", "credentials_file",
+    NULL
+};
 
 static const char *const own_settings[] = { "endpoint",   "iam_endpoint",   "ca",
-                                            "allow_http", "allow_networks", NULL };
+                                            "allow_http", "allow_networks", "credentials_file",
+                                            NULL };
 
 static const struct text_limits revoker_limits = { "revoker_role", AWS_NAME_CHARSET, 64, 1 };
 
@@ -95,19 +98,50 @@ static bool read_audience(const struct yaml_reader *reader, const json_t *node,
 }
 
 /* Requests to it are signed as ones for its root. */
+static bool check_is_root(const struct yaml_reader *reader, const json_t *node, const char *key,
+                          struct str url)
+{
+    struct str host = str_slice(url, str_find(url, '/') + strlen("//"), url.len);
+
+    return str_find(host, '/') == host.len ||
+           yaml_complain(reader, json_object_get(node, key), "expected a URL without a path");
+}
+
 static bool read_iam_endpoint(const struct yaml_reader *reader, const json_t *node,
                               struct aws_settings *own)
 {
-    const json_t *value = json_object_get(node, "iam_endpoint");
-    struct str host;
+    return setting_endpoint(reader, node, "iam_endpoint", &own->peer, &own->iam_endpoint) &&
+           check_is_root(reader, node, "iam_endpoint", own->iam_endpoint);
+}
 
-    if (!setting_endpoint(reader, node, "iam_endpoint", &own->peer, &own->iam_endpoint))
+/* A start says what is wrong with them; whoever only checks may not read them. */
+static bool are_chained(const char *path)
+{
+    OWNED(arena_free) struct arena *arena = arena_new(CREDENTIALS_MEMORY_MAX);
+    struct error error = { 0 };
+    struct aws_keys keys;
+
+    return arena && aws_credentials_read(path, arena, &keys, &error) && keys.session_token.len > 0;
+}
+
+/* Where keys ask there is no token that could say anything. */
+static bool read_credentials(const struct yaml_reader *reader, const json_t *node,
+                             struct aws_settings *own)
+{
+    static const char *const of_tokens[] = { "audience", "algorithm" };
+
+    if (!setting_file(reader, node, "credentials_file", &own->credentials_file))
         return false;
-    host = str_slice(own->iam_endpoint, str_find(own->iam_endpoint, '/') + strlen("//"),
-                     own->iam_endpoint.len);
-    if (str_find(host, '/') < host.len)
-        return yaml_complain(reader, value, "expected a URL without a path");
-    return true;
+    if (!own->credentials_file)
+        return true;
+    for (size_t i = 0; i < COUNT(of_tokens); i++)
+        if (json_object_get(node, of_tokens[i]))
+            return yaml_complain(reader, json_object_get(node, of_tokens[i]),
+                                 "'%s' is of web identity: with 'credentials_file' AWS gets no "
+                                 "token",
+                                 of_tokens[i]);
+    own->is_chained = are_chained(own->credentials_file);
+    return check_is_root(reader, node, "endpoint", own->endpoint);
 }
 
 /* How sessions are ended before they expire, if at all. */
@@ -144,17 +178,24 @@ static bool configure(const struct yaml_reader *yaml, const json_t *node, struct
     is_good = read_endpoint(&reader, node, own) && is_good;
     is_good = read_audience(&reader, node, own) && is_good;
     is_good = read_revoker(&reader, node, own) && is_good;
+    is_good = read_credentials(&reader, node, own) && is_good;
     return stage_token_setting(&reader, node, &own->algorithm) && is_good;
 }
 
 static bool start(struct target *target, const struct target_tools *tools, struct error *error)
 {
     const struct aws_settings *own = target->settings;
+    OWNED(arena_free) struct arena *arena = arena_new(CREDENTIALS_MEMORY_MAX);
+    struct aws_keys keys;
 
-    return stage_token_start(tools, own->algorithm, error);
+    if (!own->credentials_file)
+        return stage_token_start(tools, own->algorithm, error);
+    if (!arena)
+        return error_set(error, ERROR_MEMORY, "no memory for keys");
+    return aws_credentials_read(own->credentials_file, arena, &keys, error);
 }
 
-/* A mint under way: the assertion is signed, then STS is asked. */
+/* A mint under way: an assertion is signed, unless keys ask; then STS is asked. */
 struct aws_state {
     struct aws_grant grant;
     struct aws_request request;
@@ -174,8 +215,7 @@ static bool state_new(struct mint *mint, struct aws_state **state, struct error 
         return grant_error(&reader, error);
     *state = made;
     return aws_request_build(mint, mint->target->settings, &made->grant, &made->request,
-                             &made->claims, error) &&
-           json_keep(mint->arena, made->claims, error);
+                             &made->claims, error);
 }
 
 /* What is known before the answer: enough to find, and to deny, a session that may exist. */
@@ -205,24 +245,20 @@ static bool aws_intend(struct mint *mint, struct error *error)
 
 static bool ask(struct mint *mint, struct aws_state *state, struct str token, struct error *error)
 {
-    const struct aws_settings *own = mint->target->settings;
-    OWNED(buf_release) struct buf form = { 0 };
-    struct remote_request request = {
-        .who = "STS",
-        .method = "POST",
-        .url = own->endpoint.data,
-        .headers = { "Content-Type: application/x-www-form-urlencoded; charset=utf-8",
-                     "Accept: text/xml" },
-        .peer = &own->peer,
+    const struct aws_question question = {
+        .settings = mint->target->settings,
+        .grant = &state->grant,
+        .request = &state->request,
+        .token = token,
+        .arena = mint->arena,
     };
+    OWNED(buf_release) struct buf form = { 0 };
+    struct remote_request request;
 
-    buf_init(&form, FORM_MAX);
-    aws_form_write(mint, &state->grant, state->request.session, token, &form);
-    if (!buf_is_ok(&form))
-        return error_set(error, ERROR_LIMIT, "the request to STS is too large");
+    if (!aws_sts_ask(&question, &form, &request, error))
+        return false;
     if (!mint->record && !put_session(mint, state->request.session, state->grant.role, error))
         return false;
-    request.body = buf_str(&form);
     return remote_call_mint(mint, &request, &state->call, error);
 }
 
@@ -236,23 +272,16 @@ static enum progress sign_and_ask(struct mint *mint, struct aws_state *state, st
         .claims = state->claims,
     };
     struct str token = { 0 };
-    enum progress progress = stage_token_sign(mint, &wanted, &state->signing, &token, error);
+    enum progress progress = PROGRESS_DONE;
 
+    if (state->request.action == AWS_STS_WEB_IDENTITY)
+        progress = stage_token_sign(mint, &wanted, &state->signing, &token, error);
     if (progress != PROGRESS_DONE)
         return progress;
     return ask(mint, state, token, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
 }
 
 /* The answer. */
-
-static bool refused_by_sts(const struct aws_answer *answer, int status, struct error *error)
-{
-    struct str code = str_slice(answer->error_code, 0, ERROR_CODE_MAX);
-    struct str message = str_slice(answer->error_message, 0, ERROR_MESSAGE_MAX);
-
-    return error_set(error, ERROR_MINT, "STS refused with %d \"" STR_FMT "\": \"" STR_FMT "\"",
-                     status, STR_ARG(code), STR_ARG(message));
-}
 
 static bool put_packed_size(struct mint *mint, struct str text)
 {
@@ -313,13 +342,13 @@ static bool read_answer(struct mint *mint, const struct aws_state *state, struct
     struct aws_answer answer;
     struct error inner = { 0 };
 
-    if (!aws_xml_parse(buf_str(&call->body), mint->arena, &answer, &inner))
+    if (!aws_xml_parse(buf_str(&call->body), state->request.action, mint->arena, &answer, &inner))
         return error_set(error, ERROR_MINT_UNKNOWN, "STS answered %d; %s", call->status,
                          inner.cause);
     if (!answer.error_code.data && !answer.error_message.data)
         return take_credentials(mint, state, &answer, error);
     mint->may_exist = call->status == 200 || answer.access_key_id.data;
-    return refused_by_sts(&answer, call->status, error);
+    return aws_sts_refused(&answer, state->request.action, call->status, error);
 }
 
 static bool finish(struct mint *mint, const struct aws_state *state, struct error *error)
@@ -351,8 +380,9 @@ static enum policy_revocation revocation_of(const json_t *grant_fields, const vo
     return own && own->revoker_role.len > 0 ? POLICY_REVOKED_BY_NAME : POLICY_REVOKED_BY_EXPIRY;
 }
 
-static const char *const fields[] = { "target", "role",        "allow", "policy_arns",
-                                      "tags",   "pin_address", NULL };
+static const char *const fields[] = { "target",      "role", "allow",
+                                      "policy_arns", "tags", "transitive_tags",
+                                      "pin_address", NULL };
 static const char *const fields_with_holes[] = { "role", "allow", "tags", NULL };
 static const char *const fields_told[] = { "role", NULL };
 static const char *const lists_that_give[] = { "allow", "actions", "resources", "policy_arns",

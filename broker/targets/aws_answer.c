@@ -15,17 +15,26 @@ bool aws_is_access_key_id(struct str text)
            str_is_made_of(text, LETTERS_AND_DIGITS "_");
 }
 
+const char *aws_keys_fault(const struct aws_keys *keys)
+{
+    if (!aws_is_access_key_id(keys->access_key_id))
+        return "access key id";
+    if (keys->secret_access_key.len == 0 || keys->secret_access_key.len > SECRET_KEY_MAX ||
+        !str_is_made_of(keys->secret_access_key, PRINTABLE))
+        return "secret access key";
+    return str_is_made_of(keys->session_token, PRINTABLE) ? NULL : "session token";
+}
+
 /* Credentials travel on as environment variables, JSON and command output: plain text only. */
 static bool check_credentials(const struct aws_answer *answer, struct error *error)
 {
-    if (!aws_is_access_key_id(answer->access_key_id))
-        return error_set(error, ERROR_MINT, "the answer has no proper access key id");
-    if (answer->secret_access_key.len == 0 || answer->secret_access_key.len > SECRET_KEY_MAX ||
-        !str_is_made_of(answer->secret_access_key, PRINTABLE))
-        return error_set(error, ERROR_MINT, "the answer has no proper secret access key");
-    if (answer->session_token.len == 0 || !str_is_made_of(answer->session_token, PRINTABLE))
-        return error_set(error, ERROR_MINT, "the answer has no proper session token");
-    return true;
+    const struct aws_keys keys = { answer->access_key_id, answer->secret_access_key,
+                                   answer->session_token };
+    const char *fault = aws_keys_fault(&keys);
+
+    if (!fault && keys.session_token.len == 0)
+        fault = "session token";
+    return !fault || error_set(error, ERROR_MINT, "the answer has no proper %s", fault);
 }
 
 static bool check_life(const struct aws_answer *answer, const struct aws_request *request,

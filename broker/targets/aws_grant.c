@@ -4,6 +4,7 @@
  * The same reader serves the load and each mint. At load every open hole counts as 64 bytes, so a
  * policy that fits then fits whatever fills it.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -23,6 +24,8 @@ static const struct text_limits resource_limits = { "resources", NULL, AWS_POLIC
 static const struct text_limits condition_limits = { "conditions", NULL, 1024, 64 };
 static const struct text_limits policy_arn_limits = { "policy_arns", AWS_NAME_CHARSET ":/", 2048,
                                                       AWS_POLICY_ARNS_MAX };
+static const struct text_limits transitive_limits = { "transitive_tags", AWS_TAG_CHARSET,
+                                                      AWS_TAG_KEY_MAX, AWS_TAGS_MAX };
 static const struct text_limits tag_limits = { "tags", AWS_TAG_CHARSET, AWS_TAG_VALUE_MAX, 1 };
 
 #define ROLE_NAME_MAX 64
@@ -459,6 +462,36 @@ static bool read_tags(struct grant_reader *reader, const json_t *fields, struct 
     return true;
 }
 
+static bool is_own_tag(struct str name)
+{
+    for (size_t i = 0; i < AWS_OWN_TAGS; i++)
+        if (str_eq(name, str_from(own_tags[i])))
+            return true;
+    return false;
+}
+
+/* Tags that stay where the session assumes another role. */
+static bool read_transitive(struct grant_reader *reader, const json_t *fields,
+                            struct aws_grant *grant)
+{
+    const json_t *value = json_object_get(fields, "transitive_tags");
+
+    if (!value)
+        return true;
+    if (!grant_texts(reader, value, &transitive_limits, &grant->transitive_tags))
+        return false;
+    for (size_t i = 0; i < grant->transitive_tags.count; i++) {
+        struct str name = grant->transitive_tags.list[i];
+
+        if (!is_own_tag(name) && !json_object_getn(grant->tags, name.data, name.len))
+            return grant_fault(reader, grant_item(value, i),
+                               "'" STR_FMT "' is no tag: neither one of 'tags', nor stage, "
+                               "pipeline or run",
+                               STR_ARG(str_slice(name, 0, 40)));
+    }
+    return true;
+}
+
 /* A pinned grant is pinned as a whole: nothing in it may come without the condition. */
 static bool check_pin(struct grant_reader *reader, const json_t *fields,
                       const struct aws_grant *grant, const struct address *address)
@@ -489,7 +522,8 @@ bool aws_grant_read(struct grant_reader *reader, const json_t *fields,
            check_pin(reader, fields, grant, address) &&
            read_role(reader, fields, settings, grant) &&
            read_allow(reader, fields, grant->pins_address ? address : NULL, &grant->policy) &&
-           read_policy_arns(reader, fields, grant) && read_tags(reader, fields, grant);
+           read_policy_arns(reader, fields, grant) && read_tags(reader, fields, grant) &&
+           read_transitive(reader, fields, grant);
 }
 
 /* What it gives. */
@@ -552,6 +586,17 @@ static bool check_statement_keys(const struct yaml_reader *yaml, const json_t *f
     return is_good;
 }
 
+/* As far as is known: what a role's own keys ask for lives an hour at most. */
+static void check_chain(const struct yaml_reader *yaml, const struct policy_grant_view *view,
+                        const struct aws_settings *settings)
+{
+    if (settings && settings->is_chained && view->ttl_s > AWS_CHAINED_TTL_MAX_S)
+        (void)yaml_complain(yaml, view->fields,
+                            "the target's 'credentials_file' holds a session's keys: AWS gives "
+                            "what they ask for an hour at most, 'ttl' is %" PRId64 " s",
+                            view->ttl_s);
+}
+
 void aws_grant_check(const struct yaml_reader *yaml, const struct policy_grant_view *view)
 {
     OWNED(arena_free) struct arena *arena = arena_new(GRANT_MEMORY_MAX);
@@ -566,4 +611,5 @@ void aws_grant_check(const struct yaml_reader *yaml, const struct policy_grant_v
     else if (check_statement_keys(yaml, view->fields) &&
              !aws_grant_read(&reader, view->fields, settings, &longest, &grant))
         grant_report(yaml, view->fields, &reader);
+    check_chain(yaml, view, settings);
 }

@@ -19,7 +19,8 @@ struct error;
 /** Limits of AWS. Source: STS service model 2011-06-15, AssumeRoleWithWebIdentity */
 #define AWS_TTL_MIN_S 900
 #define AWS_TTL_MAX_S 43200
-#define AWS_POLICY_MAX 2048 /* characters of the session policy */
+#define AWS_CHAINED_TTL_MAX_S 3600 /* where a role's own keys ask */
+#define AWS_POLICY_MAX 2048        /* characters of the session policy */
 #define AWS_POLICY_ARNS_MAX 10
 #define AWS_TAGS_MAX 50
 #define AWS_TAG_KEY_MAX 128
@@ -47,7 +48,18 @@ struct aws_settings {
      * are. */
     struct str revoker_role;
     struct str iam_endpoint; /* empty: the partition's */
+    /* NULL: we ask by web identity, and hold no keys. */
+    const char *credentials_file;
+    bool is_chained; /* as far as is known: these keys are a role's own */
 };
+
+/** How STS is asked. */
+enum aws_sts_action {
+    AWS_STS_WEB_IDENTITY, /* AssumeRoleWithWebIdentity */
+    AWS_STS_ROLE          /* AssumeRole, signed with the target's keys */
+};
+
+enum aws_sts_action aws_sts_action_of(const struct aws_settings *settings);
 
 /** A grant as it is asked of STS. Its texts live in the reader's arena or in the policy. */
 struct aws_grant {
@@ -57,7 +69,8 @@ struct aws_grant {
     struct str role_name; /* the ARN's last part, without the path */
     struct str policy;    /* the session policy, minified; empty: none */
     struct texts policy_arns;
-    const json_t *tags; /* NULL: none */
+    const json_t *tags;           /* NULL: none */
+    struct texts transitive_tags; /* names of tags, of ours too */
     bool pins_address;
 };
 
@@ -101,7 +114,7 @@ struct aws_answer {
 };
 
 /**
- * Read the XML of an AssumeRoleWithWebIdentity answer or of an error.
+ * Read the XML of an answer to one of STS's actions or of an error.
  *
  * Refused: a document type, entities beyond the five of XML, processing instructions, elements
  * deeper or texts longer than any STS sends, a wanted element twice or with elements inside,
@@ -111,8 +124,8 @@ struct aws_answer {
  * Errors: ERROR_SYNTAX, ERROR_LIMIT, ERROR_MEMORY
  * Owns:   `*answer` lives in `arena`
  */
-bool aws_xml_parse(struct str xml, struct arena *arena, struct aws_answer *answer,
-                   struct error *error) MUST_USE;
+bool aws_xml_parse(struct str xml, enum aws_sts_action action, struct arena *arena,
+                   struct aws_answer *answer, struct error *error) MUST_USE;
 
 /** The same of an IAM answer to one of the requests of aws_iam.h. */
 bool aws_xml_parse_iam(struct str xml, struct arena *arena, struct aws_answer *answer,
@@ -120,11 +133,13 @@ bool aws_xml_parse_iam(struct str xml, struct arena *arena, struct aws_answer *a
 
 /** What was asked, for holding the answer against it. */
 struct aws_request {
-    struct str session;      /* RoleSessionName */
-    struct str assumed_role; /* the ARN that must come back */
-    struct str audience;
-    struct str subject;
-    struct str source_identity;
+    enum aws_sts_action action;
+    struct str session;         /* RoleSessionName */
+    struct str assumed_role;    /* the ARN that must come back */
+    struct str audience;        /* of a token */
+    struct str subject;         /* of a token */
+    struct str source_identity; /* empty: none is set */
+    const json_t *tags;         /* as a token's claim says them; NULL: none */
     int64_t now_s;
     int64_t ttl_s;
 };
@@ -144,6 +159,9 @@ bool aws_is_access_key_id(struct str text);
 bool aws_answer_check(const struct aws_answer *answer, const struct aws_request *request,
                       int64_t *expires_s, struct error *error) MUST_USE;
 
+/** What of keys is not in a form that can be handed on: "access key id"; NULL: all is. */
+const char *aws_keys_fault(const struct aws_keys *keys);
+
 /** The source identity of a lease's sessions: the lease, and which of its mints where not the
  * first.
  */
@@ -157,19 +175,22 @@ bool aws_session_name(struct str repository, struct str run, struct str lease, s
                       struct str *name) MUST_USE;
 
 /**
- * Put together what is asked of STS, and what the assertion says besides: it is for this role,
+ * Put together what is asked of STS, and what an assertion says besides: it is for this role,
  * stage and lease alone.
  *
  * Errors: ERROR_MINT, ERROR_MEMORY
- * Owns:   `request`'s texts live in the mint's arena, or in what the mint and `settings` borrow;
- *         `*claims` is the caller's
+ * Owns:   `request`'s texts and `*claims` live in the mint's arena, or in what the mint and
+ *         `settings` borrow
  */
 bool aws_request_build(const struct mint *mint, const struct aws_settings *settings,
                        const struct aws_grant *grant, struct aws_request *request, json_t **claims,
                        struct error *error) MUST_USE;
 
-/** Write the form that carries the assertion; whoever sends it asks the buffer whether it fits. */
-void aws_form_write(const struct mint *mint, const struct aws_grant *grant, struct str session,
+/**
+ * Write the form of a request's action: with the assertion, or with what that would say. Whoever
+ * sends it asks the buffer whether it fits.
+ */
+void aws_form_write(const struct aws_grant *grant, const struct aws_request *request,
                     struct str token, struct buf *form);
 
 /** `revoke` and `is_revocable` of the kind: sessions are denied by a policy of their role. */

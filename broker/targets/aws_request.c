@@ -2,7 +2,8 @@
  * What we ask of STS, and the assertion that says who asks.
  *
  * The assertion is good for one role only (the `roles` claim), for five minutes, and names stage
- * and lease in what AWS logs: session name, source identity and session tags.
+ * and lease in what AWS logs: session name, source identity and session tags. Where keys ask the
+ * form says the same.
  *
  * Source: STS service model 2011-06-15; IAM user guide, "Pass session tags using
  * AssumeRoleWithWebIdentity"
@@ -19,6 +20,8 @@
 #define CLAIM_ROLES "https://aws.amazon.com/roles"
 #define CLAIM_SOURCE_IDENTITY "https://aws.amazon.com/source_identity"
 #define CLAIM_TAGS "https://aws.amazon.com/tags"
+#define TAGS_PRINCIPAL "principal_tags"
+#define TAGS_TRANSITIVE "transitive_tag_keys"
 
 /* The session's name. */
 
@@ -72,8 +75,22 @@ static bool put_own_tag(json_t *tags, const char *name, struct str value)
     return put_tag(tags, name, value);
 }
 
+/* Those of the transitive ones that are there: one of our own may be left out. */
+static bool put_transitive(json_t *claim, const json_t *tags, const struct texts *transitive)
+{
+    JSON_OWNED json_t *names = json_array();
+
+    for (size_t i = 0; i < transitive->count; i++)
+        if (json_object_getn(tags, transitive->list[i].data, transitive->list[i].len) &&
+            json_array_append_new(names, json_from_str(transitive->list[i])) != 0)
+            return false;
+    return names &&
+           (json_array_size(names) == 0 || json_put(claim, TAGS_TRANSITIVE, json_incref(names)));
+}
+
 static json_t *tags_new(const struct mint *mint, const struct aws_grant *grant)
 {
+    JSON_OWNED json_t *claim = json_object();
     JSON_OWNED json_t *tags = json_object();
     struct str pipeline;
     struct str rest;
@@ -87,7 +104,9 @@ static json_t *tags_new(const struct mint *mint, const struct aws_grant *grant)
     is_good = is_good && put_own_tag(tags, AWS_TAG_STAGE, mint->stage) &&
               put_own_tag(tags, AWS_TAG_PIPELINE, pipeline) &&
               put_own_tag(tags, AWS_TAG_RUN, mint->run);
-    return is_good ? json_pack("{s:O}", "principal_tags", tags) : NULL;
+    is_good = is_good && json_put(claim, TAGS_PRINCIPAL, json_incref(tags)) &&
+              put_transitive(claim, tags, &grant->transitive_tags);
+    return is_good ? TAKE(claim) : NULL;
 }
 
 struct str aws_source_identity(struct str lease, struct str attempt, struct arena *arena)
@@ -127,18 +146,51 @@ static void add_policy_arns(struct buf *form, const struct texts *arns)
     }
 }
 
-void aws_form_write(const struct mint *mint, const struct aws_grant *grant, struct str session,
+static void add_tags(struct buf *form, const json_t *claim)
+{
+    const json_t *transitive = json_object_get(claim, TAGS_TRANSITIVE);
+    const char *name;
+    json_t *value;
+    size_t i = 0;
+
+    json_object_foreach (json_iterable(json_object_get(claim, TAGS_PRINCIPAL)), name, value) {
+        buf_printf(form, "&Tags.member.%zu.Key=", ++i);
+        buf_add_percent(form, str_from(name));
+        buf_printf(form, "&Tags.member.%zu.Value=", i);
+        buf_add_percent(form, json_str(json_array_get(value, 0)));
+    }
+    for (i = 0; i < json_array_size(transitive); i++) {
+        buf_printf(form, "&TransitiveTagKeys.member.%zu=", i + 1);
+        buf_add_percent(form, json_str(json_array_get(transitive, i)));
+    }
+}
+
+void aws_form_write(const struct aws_grant *grant, const struct aws_request *request,
                     struct str token, struct buf *form)
 {
-    add_field(form, "Action", STR("AssumeRoleWithWebIdentity"));
+    bool is_web_identity = request->action == AWS_STS_WEB_IDENTITY;
+
+    add_field(form, "Action",
+              is_web_identity ? STR("AssumeRoleWithWebIdentity") : STR("AssumeRole"));
     add_field(form, "Version", STR("2011-06-15"));
     add_field(form, "RoleArn", grant->role);
-    add_field(form, "RoleSessionName", session);
-    buf_printf(form, "&DurationSeconds=%" PRId64, mint->ttl_s);
+    add_field(form, "RoleSessionName", request->session);
+    buf_printf(form, "&DurationSeconds=%" PRId64, request->ttl_s);
     if (grant->policy.len > 0)
         add_field(form, "Policy", grant->policy);
     add_policy_arns(form, &grant->policy_arns);
-    add_field(form, "WebIdentityToken", token);
+    if (is_web_identity) {
+        add_field(form, "WebIdentityToken", token);
+        return;
+    }
+    if (request->source_identity.len > 0)
+        add_field(form, "SourceIdentity", request->source_identity);
+    add_tags(form, request->tags);
+}
+
+enum aws_sts_action aws_sts_action_of(const struct aws_settings *settings)
+{
+    return settings->credentials_file ? AWS_STS_ROLE : AWS_STS_WEB_IDENTITY;
 }
 
 struct str aws_session_arn(const struct aws_grant *grant, struct str session, struct arena *arena)
@@ -153,6 +205,7 @@ bool aws_request_build(const struct mint *mint, const struct aws_settings *setti
                        struct error *error)
 {
     *request = (struct aws_request){
+        .action = aws_sts_action_of(settings),
         .audience = settings->audience,
         .subject = mint->stage,
         .source_identity = aws_source_identity(mint->lease, mint->attempt, mint->arena),
@@ -162,13 +215,17 @@ bool aws_request_build(const struct mint *mint, const struct aws_settings *setti
     if (mint->ttl_s < AWS_TTL_MIN_S || mint->ttl_s > AWS_TTL_MAX_S)
         return error_set(error, ERROR_MINT, "AWS gives credentials of %d to %d s, not %" PRId64,
                          AWS_TTL_MIN_S, AWS_TTL_MAX_S, mint->ttl_s);
-    if (mint->stage.len < AWS_SUBJECT_MIN)
+    if (request->action == AWS_STS_WEB_IDENTITY && mint->stage.len < AWS_SUBJECT_MIN)
         return error_set(error, ERROR_MINT, "AWS takes no subject of less than %d characters",
                          AWS_SUBJECT_MIN);
     if (!aws_session_name(mint->repository, mint->run, mint->lease, mint->arena, &request->session))
         return error_set(error, ERROR_MEMORY, "no memory for a session's name");
     request->assumed_role = aws_session_arn(grant, request->session, mint->arena);
     *claims = claims_new(mint, grant, request->source_identity);
-    return (request->assumed_role.data && request->source_identity.data && *claims) ||
-           error_set(error, ERROR_MEMORY, "no memory for a request to STS");
+    request->tags = json_object_get(*claims, CLAIM_TAGS);
+    if (!request->assumed_role.data || !request->source_identity.data || !*claims) {
+        json_decref(*claims);
+        return error_set(error, ERROR_MEMORY, "no memory for a request to STS");
+    }
+    return json_keep(mint->arena, *claims, error);
 }

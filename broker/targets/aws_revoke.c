@@ -4,8 +4,9 @@
  * answer nobody heard.
  *
  * We write it as a role of our own, `revoker_role`, which we assume for each denial, for this role
- * alone. Then we remove denials whose sessions have expired meanwhile: what a role's policies may
- * hold together is limited. Where it is full that comes first.
+ * alone, in the way in which the target asks. Then we remove denials whose sessions have expired
+ * meanwhile: what a role's policies may hold together is limited. Where it is full that comes
+ * first.
  *
  * Source: IAM user guide, "Revoke IAM role temporary security credentials"; IAM and STS quotas
  */
@@ -14,12 +15,11 @@
 #include "base/json.h"
 #include "targets/aws_iam.h"
 #include "targets/aws_internal.h"
+#include "targets/aws_sts.h"
 #include "targets/remote_call.h"
 #include "targets/stage_token.h"
 
 #define STS "STS"
-#define FORM_MAX ((size_t)64 * 1024)
-#define ERROR_CODE_MAX 64
 
 /* No stage's id has two colons in a row: no stage can be who this is. */
 #define SUBJECT "stagepass::revoker"
@@ -108,6 +108,7 @@ static bool set_request(const struct revocation *revocation, struct ending *endi
         .waker = revocation->waker,
     };
     ending->request = (struct aws_request){
+        .action = aws_sts_action_of(own),
         .session = session,
         .assumed_role = aws_session_arn(&ending->revoker, session, arena),
         .audience = own->audience,
@@ -146,22 +147,18 @@ static bool begin(struct revocation *revocation, struct ending **begun, struct e
 static bool assume(struct revocation *revocation, struct ending *ending, struct str token,
                    struct error *error)
 {
-    const struct aws_settings *own = revocation->target->settings;
-    OWNED(buf_release) struct buf form = { 0 };
-    struct remote_request request = {
-        .who = STS,
-        .method = "POST",
-        .url = own->endpoint.data,
-        .headers = { "Content-Type: application/x-www-form-urlencoded; charset=utf-8",
-                     "Accept: text/xml" },
-        .peer = &own->peer,
+    const struct aws_question question = {
+        .settings = revocation->target->settings,
+        .grant = &ending->revoker,
+        .request = &ending->request,
+        .token = token,
+        .arena = revocation->arena,
     };
+    OWNED(buf_release) struct buf form = { 0 };
+    struct remote_request request;
 
-    buf_init(&form, FORM_MAX);
-    aws_form_write(&ending->asking, &ending->revoker, ending->request.session, token, &form);
-    if (!buf_is_ok(&form))
-        return error_set(error, ERROR_LIMIT, "the request to " STS " is too large");
-    request.body = buf_str(&form);
+    if (!aws_sts_ask(&question, &form, &request, error))
+        return false;
     ending->step = STEP_ASSUMING; /* before the thread may wake us */
     return remote_call_send(revocation->tools->upstream, revocation->waker, revocation->arena,
                             &request, &ending->call, error);
@@ -178,9 +175,10 @@ static enum progress sign_and_assume(struct revocation *revocation, struct endin
         .claims = ending->claims,
     };
     struct str token = { 0 };
-    enum progress progress =
-        stage_token_sign(&ending->asking, &wanted, &ending->signing, &token, error);
+    enum progress progress = PROGRESS_DONE;
 
+    if (ending->request.action == AWS_STS_WEB_IDENTITY)
+        progress = stage_token_sign(&ending->asking, &wanted, &ending->signing, &token, error);
     if (progress != PROGRESS_DONE)
         return progress;
     return assume(revocation, ending, token, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
@@ -193,13 +191,13 @@ static bool take_keys(struct revocation *revocation, struct ending *ending, stru
     int64_t expires_s;
 
     if (!remote_call_is_answered(ending->call, STS, &inner) ||
-        !aws_xml_parse(buf_str(&ending->call->body), revocation->arena, &answer, &inner))
+        !aws_xml_parse(buf_str(&ending->call->body), ending->request.action, revocation->arena,
+                       &answer, &inner))
         return error_set(error, ERROR_MINT, "nobody to revoke as: %s", inner.cause);
-    if (answer.error_code.data || answer.error_message.data || ending->call->status != 200)
-        return error_set(error, ERROR_MINT, "nobody to revoke as: " STS " refused with %d \"%.*s\"",
-                         ending->call->status,
-                         (int)str_slice(answer.error_code, 0, ERROR_CODE_MAX).len,
-                         answer.error_code.data ? answer.error_code.data : "");
+    if (answer.error_code.data || answer.error_message.data || ending->call->status != 200) {
+        (void)aws_sts_refused(&answer, ending->request.action, ending->call->status, &inner);
+        return error_set(error, ERROR_MINT, "nobody to revoke as: %s", inner.cause);
+    }
     ending->keys =
         (struct aws_keys){ answer.access_key_id, answer.secret_access_key, answer.session_token };
     return aws_answer_check(&answer, &ending->request, &expires_s, error);

@@ -20,8 +20,10 @@
 #define TEXT_MAX ((size_t)16 * 1024)
 #define ELEMENTS_MAX 200
 
-#define SUCCESS "/AssumeRoleWithWebIdentityResponse"
-#define RESULT SUCCESS "/AssumeRoleWithWebIdentityResult"
+#define WEB_IDENTITY "/AssumeRoleWithWebIdentityResponse"
+#define WEB_IDENTITY_RESULT WEB_IDENTITY "/AssumeRoleWithWebIdentityResult"
+#define ROLE "/AssumeRoleResponse"
+#define ROLE_RESULT ROLE "/AssumeRoleResult"
 #define FAILURE "/ErrorResponse"
 
 #define LIST "/ListRolePoliciesResponse"
@@ -33,8 +35,12 @@ struct service {
     const char *roots[4]; /* ended by NULL */
 };
 
-static const struct service sts = { "https://sts.amazonaws.com/doc/2011-06-15/",
-                                    { SUCCESS, NULL } };
+#define STS_NAMESPACE "https://sts.amazonaws.com/doc/2011-06-15/"
+
+static const struct service sts[] = {
+    [AWS_STS_WEB_IDENTITY] = { STS_NAMESPACE, { WEB_IDENTITY, NULL } },
+    [AWS_STS_ROLE] = { STS_NAMESPACE, { ROLE, NULL } },
+};
 static const struct service iam = {
     "https://iam.amazonaws.com/doc/2010-05-08/",
     { LIST, "/PutRolePolicyResponse", "/DeleteRolePolicyResponse", NULL },
@@ -42,27 +48,38 @@ static const struct service iam = {
 
 #define FIELD(member) offsetof(struct aws_answer, member)
 
+/* What both of STS's actions answer, and an error. */
+#define ROLE_ROWS(result)                                                                          \
+    { result "/Credentials/AccessKeyId", FIELD(access_key_id), false },                            \
+        { result "/Credentials/SecretAccessKey", FIELD(secret_access_key), false },                \
+        { result "/Credentials/SessionToken", FIELD(session_token), false },                       \
+        { result "/Credentials/Expiration", FIELD(expiration), false },                            \
+        { result "/AssumedRoleUser/Arn", FIELD(assumed_role), false },                             \
+        { result "/SourceIdentity", FIELD(source_identity), false },                               \
+    {                                                                                              \
+        result "/PackedPolicySize", FIELD(packed_policy_size), false                               \
+    }
+#define ERROR_ROWS(place)                                                                          \
+    { place "/Error/Code", FIELD(error_code), false },                                             \
+    {                                                                                              \
+        place "/Error/Message", FIELD(error_message), false                                        \
+    }
+
 static const struct wanted {
     const char *path;
     size_t field;
     bool is_list; /* texts that may come often: each with a space behind it */
 } wanted[] = {
-    { RESULT "/Credentials/AccessKeyId", FIELD(access_key_id), false },
-    { RESULT "/Credentials/SecretAccessKey", FIELD(secret_access_key), false },
-    { RESULT "/Credentials/SessionToken", FIELD(session_token), false },
-    { RESULT "/Credentials/Expiration", FIELD(expiration), false },
-    { RESULT "/SubjectFromWebIdentityToken", FIELD(subject), false },
-    { RESULT "/Audience", FIELD(audience), false },
-    { RESULT "/AssumedRoleUser/Arn", FIELD(assumed_role), false },
-    { RESULT "/SourceIdentity", FIELD(source_identity), false },
-    { RESULT "/PackedPolicySize", FIELD(packed_policy_size), false },
+    ROLE_ROWS(WEB_IDENTITY_RESULT),
+    ROLE_ROWS(ROLE_RESULT),
+    { WEB_IDENTITY_RESULT "/SubjectFromWebIdentityToken", FIELD(subject), false },
+    { WEB_IDENTITY_RESULT "/Audience", FIELD(audience), false },
     /* an error is one wherever it stands */
-    { FAILURE "/Error/Code", FIELD(error_code), false },
-    { FAILURE "/Error/Message", FIELD(error_message), false },
-    { SUCCESS "/Error/Code", FIELD(error_code), false },
-    { SUCCESS "/Error/Message", FIELD(error_message), false },
-    { RESULT "/Error/Code", FIELD(error_code), false },
-    { RESULT "/Error/Message", FIELD(error_message), false },
+    ERROR_ROWS(FAILURE),
+    ERROR_ROWS(WEB_IDENTITY),
+    ERROR_ROWS(WEB_IDENTITY_RESULT),
+    ERROR_ROWS(ROLE),
+    ERROR_ROWS(ROLE_RESULT),
     { LISTED "/PolicyNames/member", FIELD(policy_names), true },
 };
 
@@ -322,10 +339,10 @@ static bool parse(const struct service *service, struct str xml, struct arena *a
     return is_good;
 }
 
-bool aws_xml_parse(struct str xml, struct arena *arena, struct aws_answer *answer,
-                   struct error *error)
+bool aws_xml_parse(struct str xml, enum aws_sts_action action, struct arena *arena,
+                   struct aws_answer *answer, struct error *error)
 {
-    return parse(&sts, xml, arena, answer, error);
+    return parse(&sts[action], xml, arena, answer, error);
 }
 
 bool aws_xml_parse_iam(struct str xml, struct arena *arena, struct aws_answer *answer,

@@ -1,11 +1,10 @@
 """IAM as sts.py has it: signed requests for the inline policies of roles, and who is denied by them.
 
-Signatures are made again by botocore's own signer, and compared. Sessions are those that sts.py gave: a
+Signatures: aws_signature.py. Sessions are those that sts.py gave: a
 request is one's own role's to allow (the broker's role may change policies, every other may do all), its session
 policy's to narrow, and an inline policy's to deny.
 """
 
-import datetime
 import fnmatch
 import json
 import os
@@ -13,26 +12,17 @@ import re
 import urllib.parse
 from xml.sax.saxutils import escape
 
-import awscli  # noqa: F401 - it brings its own botocore, which is found behind it
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-
+import aws_signature
 import misbehaviour
 
 NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
-CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 REVOKER_SUBJECT = "stagepass::revoker"
 SECRET = "fake/secret+access+key+000000000000000001"
 TOKEN = "fakesessiontoken" * 64 + "=="
 
-AUTHORIZATION = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(\w{16,128})/(\d{8})/us-east-1/iam/aws4_request, "
-    r"SignedHeaders=([a-z0-9;-]+), Signature=[0-9a-f]{64}", re.ASCII)
 NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 DOCUMENT = re.compile("[\t\n\r\u0020-\u00ff]{1,131072}")
 INLINE_MAX = 10240  # characters of all of a role's inline policies, without white space
-LEEWAY = datetime.timedelta(minutes=5)
 
 FIELDS = {
     "PutRolePolicy": {"RoleName", "PolicyName", "PolicyDocument"},
@@ -60,6 +50,10 @@ def covers(statement, effect, action, resource, session):
             and any(fnmatch.fnmatchcase(resource, one) for one in list_of(statement["Resource"])))
 
 
+def session_arn(asked):
+    return f"arn:{asked['partition']}:sts::{asked['account']}:assumed-role/{asked['name']}/{asked['session']}"
+
+
 class Iam:
     def __init__(self, path, revoker, xml):
         self.path = path
@@ -73,7 +67,7 @@ class Iam:
         key = "ASIAFAKE%012d" % (len(self.sessions) + 1)
         self.sessions[key] = {
             "role": asked["name"], "account": asked["account"], "policy": asked["policy"],
-            "source": asked["claims"].get("https://aws.amazon.com/source_identity")}
+            "source": asked["source"], "arn": session_arn(asked)}
         return key
 
     def refusal(self, code, message, status):
@@ -81,39 +75,22 @@ class Iam:
                 f"<Message>{escape(message)}</Message></Error><RequestId>fake</RequestId></ErrorResponse>")
         return misbehaviour.Refused(self.xml(status, text), f"{code}: {message}")
 
+    def signer(self, headers, body, service, region):
+        """The session whose signature it is."""
+        return self.sessions[aws_signature.check(
+            headers, body, service, region, lambda key: (SECRET, TOKEN) if key in self.sessions else None)]
+
     def session_of(self, headers, body):
-        """Whose signature it is, once botocore signs the same."""
-        given = headers["Authorization"]
-        parts = AUTHORIZATION.fullmatch(given)
-        if not parts or parts[1] not in self.sessions:
-            raise self.refusal("InvalidClientTokenId", "The security token included in the request is invalid", 403)
-        names = parts[3].split(";")
-        stamp = headers.get("X-Amz-Date", "")
-        if names != sorted(names) or not {"host", "x-amz-date", "x-amz-security-token"} <= set(names):
-            raise self.refusal("IncompleteSignature", "not all is signed", 400)
-        if not re.fullmatch(parts[2] + r"T\d{6}Z", stamp):
-            raise self.refusal("SignatureDoesNotMatch", "the date is another day's", 403)
-        when = datetime.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
-        if abs(datetime.datetime.now(datetime.timezone.utc) - when) > LEEWAY:
-            raise self.refusal("SignatureDoesNotMatch", "Signature expired", 403)
-        request = AWSRequest(
-            "POST", f"http://{headers['Host']}/", data=body,
-            headers={name: headers.get(name, "") for name in names
-                     if name not in ("host", "x-amz-date", "x-amz-security-token")})
-        signer = SigV4Auth(Credentials(parts[1], SECRET, TOKEN), "iam", "us-east-1")
-        request.context["timestamp"] = stamp
-        signer._modify_request_before_signing(request)
-        signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
-        signer._inject_signature_to_request(request, signature)
-        if request.headers["Authorization"] != given or headers.get("X-Amz-Security-Token") != TOKEN:
-            raise self.refusal("SignatureDoesNotMatch", "The request signature we calculated does not match", 403)
-        return self.sessions[parts[1]]
+        try:
+            return self.signer(headers, body, "iam", "us-east-1")
+        except aws_signature.Bad as bad:
+            raise self.refusal(bad.code, str(bad), bad.status) from bad
 
     # --- what is asked ---
 
     def form(self, headers, body):
-        if headers.get("Content-Type") != CONTENT_TYPE:
-            raise self.refusal("ValidationError", "not " + CONTENT_TYPE, 400)
+        if headers.get("Content-Type") != aws_signature.CONTENT_TYPE:
+            raise self.refusal("ValidationError", "not " + aws_signature.CONTENT_TYPE, 400)
         pairs = urllib.parse.parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True,
                                        errors="strict")
         form = dict(pairs)

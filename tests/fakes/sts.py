@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""A strict stand-in for AWS STS and IAM: AssumeRoleWithWebIdentity, and the inline policies of roles (aws_iam.py).
+"""A strict stand-in for AWS STS and IAM: AssumeRoleWithWebIdentity, AssumeRole (aws_role.py), and the inline
+policies of roles (aws_iam.py).
 
 It takes what the real one takes and refuses the rest with AWS's own error codes. The token is verified as
 AWS does it: discovery and keys are fetched from the issuer's URL, the signature is checked, then audience,
-times and the roles claim.
+times and the roles claim. What is signed is verified by aws_signature.py.
 
 How it is told what to answer: misbehaviour.py. Without a mode it is the end of the role's name behind a '+'
 (role/deploy+longer), else "ok". The record is without the token.
@@ -22,6 +23,8 @@ sys.dont_write_bytecode = True
 
 import assertion  # noqa: E402
 import aws_iam  # noqa: E402
+import aws_role  # noqa: E402
+import aws_signature  # noqa: E402
 import misbehaviour  # noqa: E402
 
 NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
@@ -104,8 +107,6 @@ def check_claims(claims, issuer, role):
 def read_form(headers, body):
     if headers.get("Content-Type") != CONTENT_TYPE:
         raise invalid("not " + CONTENT_TYPE)
-    if headers.get("Authorization"):
-        raise invalid("this action is not signed")
     try:
         pairs = urllib.parse.parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True,
                                        errors="strict")
@@ -179,28 +180,40 @@ def check_form(form):
 # --- answers ------------------------------------------------------------------------------------
 
 
-def answer_xml(asked, claims, extra=""):
-    expiration = datetime.datetime.fromtimestamp(int(time.time()) + asked["duration_s"], datetime.timezone.utc)
-    arn = f"arn:{asked['partition']}:sts::{asked['account']}:assumed-role/{asked['name']}/{asked['session']}"
+def of_token(asked, claims):
+    """What only AssumeRoleWithWebIdentity answers."""
     issuer = claims["iss"].split("://", 1)[1]
-    source = claims.get("https://aws.amazon.com/source_identity")
-    source = f"<SourceIdentity>{escape(source)}</SourceIdentity>" if source else ""
     provider = f"arn:{asked['partition']}:iam::{asked['account']}:oidc-provider/{issuer}"
-    return f"""<AssumeRoleWithWebIdentityResponse xmlns="{NAMESPACE}">
- <AssumeRoleWithWebIdentityResult>
+    return (f"<SubjectFromWebIdentityToken>{escape(claims['sub'])}</SubjectFromWebIdentityToken>"
+            f"<Audience>{escape(claims['aud'])}</Audience><Provider>{escape(provider)}</Provider>")
+
+
+def answer_xml(asked, extra=""):
+    action = asked["action"]
+    expiration = datetime.datetime.fromtimestamp(int(time.time()) + asked["duration_s"], datetime.timezone.utc)
+    arn = aws_iam.session_arn(asked)
+    source = f"<SourceIdentity>{escape(asked['source'])}</SourceIdentity>" if asked["source"] else ""
+    return f"""<{action}Response xmlns="{NAMESPACE}">
+ <{action}Result>
   {source}
   <AssumedRoleUser><AssumedRoleId>AROAFAKE:{asked["session"]}</AssumedRoleId><Arn>{arn}</Arn></AssumedRoleUser>
   <Credentials><AccessKeyId>{asked.get("key", "ASIAFAKE000000000001")}</AccessKeyId>
    <SecretAccessKey>fake/secret+access+key+000000000000000001</SecretAccessKey>
    <SessionToken>{"fakesessiontoken" * 64}==</SessionToken>
    <Expiration>{expiration:%Y-%m-%dT%H:%M:%SZ}</Expiration></Credentials>
-  <SubjectFromWebIdentityToken>{escape(claims["sub"])}</SubjectFromWebIdentityToken>
-  <Audience>{escape(claims["aud"])}</Audience><Provider>{escape(provider)}</Provider>
+  {of_token(asked, asked["claims"]) if "claims" in asked else ""}
   <PackedPolicySize>{asked.get("packed", 23)}</PackedPolicySize>{extra}
- </AssumeRoleWithWebIdentityResult>
+ </{action}Result>
  <ResponseMetadata><RequestId>fake</RequestId></ResponseMetadata>
-</AssumeRoleWithWebIdentityResponse>
+</{action}Response>
 """
+
+
+def identity_xml(asked):
+    return (f'<GetCallerIdentityResponse xmlns="{NAMESPACE}"><GetCallerIdentityResult><Arn>{escape(asked["arn"])}</Arn>'
+            f'<UserId>AROAFAKE:{escape(asked["arn"].rpartition("/")[2])}</UserId><Account>{asked["account"]}</Account>'
+            "</GetCallerIdentityResult><ResponseMetadata><RequestId>fake</RequestId></ResponseMetadata>"
+            "</GetCallerIdentityResponse>")
 
 
 BOMB = ('<!DOCTYPE a [<!ENTITY a "aaaaaaaaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
@@ -211,7 +224,7 @@ BOTH = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
 
 
 def changed(**changes):
-    return lambda handler, asked: xml(200, answer_xml({**asked, **changes}, asked["claims"]))
+    return lambda handler, asked: xml(200, answer_xml({**asked, **changes}))
 
 
 def error(status, code, message):
@@ -226,7 +239,7 @@ class Handler(misbehaviour.Handler):
         "longer": changed(duration_s=43200),
         "other-role": changed(name="admin"),
         "other-account": changed(account="000000000000"),
-        "both": lambda handler, asked: xml(200, answer_xml(asked, asked["claims"], BOTH)),
+        "both": lambda handler, asked: xml(200, answer_xml(asked, BOTH)),
         "packed": changed(packed=83),
         "bomb": lambda handler, asked: xml(200, BOMB),
         "long-key": changed(key="ASIA" + "A" * 15000),
@@ -236,15 +249,42 @@ class Handler(misbehaviour.Handler):
     def take(self, body):
         if self.path != "/":
             raise invalid("not a POST to /")
+        if aws_signature.service_of(self.headers) == "sts":
+            return self.take_role(body)
         if self.headers.get("Authorization"):
             return self.take_iam(body)
+        return self.take_token(body)
+
+    def take_identity(self, body):
+        """Who a session is."""
+        try:
+            session = self.server.iam.signer(self.headers, body, "sts", self.server.options.region)
+        except aws_signature.Bad as bad:
+            raise refusal(bad.code, str(bad), bad.status) from bad
+        if sorted(body.decode("ascii").split("&")) != ["Action=GetCallerIdentity", "Version=2011-06-15"]:
+            raise invalid("GetCallerIdentity has no parameters")
+        return {"place": "identity", "arn": session["arn"], "account": session["account"]}
+
+    def take_role(self, body):
+        if b"Action=GetCallerIdentity" in body:
+            return self.take_identity(body)
+        try:
+            asked = self.server.roles.take(self.headers, body)
+        except (aws_role.Bad, aws_signature.Bad) as bad:
+            raise refusal(bad.code, str(bad), bad.status) from bad
+        asked.update(place="assume", policy=check_policy(asked["policy"]) if asked["policy"] else None)
+        asked["key"] = self.server.iam.session_new(asked)
+        return asked
+
+    def take_token(self, body):
         form = read_form(self.headers, body)
-        asked = {"place": "assume", **check_form(form)}
+        asked = {"place": "assume", "action": form["Action"], **check_form(form)}
         try:
             asked["claims"] = self.server.issuer.claims(form["WebIdentityToken"], longest=20000)
             check_claims(asked["claims"], self.server.issuer, asked["role"])
         except assertion.Bad as bad:
             raise refusal(self.codes.get(bad.kind, "InvalidIdentityToken"), str(bad)) from bad
+        asked["source"] = asked["claims"].get("https://aws.amazon.com/source_identity")
         asked["key"] = self.server.iam.session_new(asked)
         return asked
 
@@ -257,7 +297,9 @@ class Handler(misbehaviour.Handler):
     def answer(self, asked):
         if asked["place"] == "iam":
             return xml(200, asked["answer"])
-        return xml(200, answer_xml(asked, asked["claims"]))
+        if asked["place"] == "identity":
+            return xml(200, identity_xml(asked))
+        return xml(200, answer_xml(asked))
 
     def default_mode(self, asked):
         return asked["name"].rpartition("+")[2] if "+" in asked.get("name", "") else "ok"
@@ -270,16 +312,19 @@ def main():
     parser.add_argument("--audience", default="sts.amazonaws.com")
     parser.add_argument("--revoker", default="stagepass-revoker", help="the name of the broker's own role")
     parser.add_argument("--roles", metavar="FILE", help="the roles' inline policies: read, and written")
+    parser.add_argument("--region", default="eu-central-1", help="whose STS it is: that of signatures")
+    parser.add_argument("--keys", metavar="FILE", help="who may sign AssumeRole, as aws_role.py says; read each time")
     parser.add_argument("--leeway", type=int, metavar="S", help="how far a moved clock may be ahead")
     options = parser.parse_args()
     if options.leeway:
         assertion.LEEWAY_S = options.leeway
-        aws_iam.LEEWAY = datetime.timedelta(seconds=options.leeway)
+        aws_signature.LEEWAY = datetime.timedelta(seconds=options.leeway)
     server = misbehaviour.Server(Handler, options)
     server.issuer = assertion.Issuer(options.issuer, options.ca)
     server.issuer.audience = options.audience
     server.issuer.revoker = options.revoker
     server.iam = aws_iam.Iam(options.roles, options.revoker, xml)
+    server.roles = aws_role.Roles(options.keys, options.region, options.revoker)
     server.lock = threading.Lock()
     misbehaviour.serve(server)
 

@@ -83,9 +83,15 @@ const char *fixture_configure(struct fixture *fixture, const char *kind, const c
 
 const char *fixture_check(struct fixture *fixture, const char *kind, const char *yaml)
 {
+    return fixture_check_life(fixture, kind, yaml, 900);
+}
+
+const char *fixture_check_life(struct fixture *fixture, const char *kind, const char *yaml,
+                               int64_t ttl_s)
+{
     const struct yaml_document *document = document_of(fixture, yaml);
     struct policy_target target = { .settings = fixture->target.settings };
-    struct policy_grant_view view = { .name = STR("site"), .ttl_s = 900 };
+    struct policy_grant_view view = { .name = STR("site"), .ttl_s = ttl_s };
     struct diagnostics diagnostics;
     struct yaml_reader reader = { document, &diagnostics, NULL };
 

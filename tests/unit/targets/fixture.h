@@ -46,6 +46,10 @@ const char *fixture_configure(struct fixture *fixture, const char *kind, const c
 /** Check a grant's fields, written as YAML, at load; NULL, or the first message. */
 const char *fixture_check(struct fixture *fixture, const char *kind, const char *yaml);
 
+/** The same of a grant of another `ttl` than 15 minutes. */
+const char *fixture_check_life(struct fixture *fixture, const char *kind, const char *yaml,
+                               int64_t ttl_s);
+
 /** A grant's fields as YAML, and the first message of their check; NULL: they are good. */
 struct fixture_case {
     const char *fields;

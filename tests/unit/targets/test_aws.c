@@ -214,6 +214,20 @@ static void the_assertion_is_for_one_role_stage_and_lease(void **state)
                "\"stage\":[\"" FIXTURE_STAGE "\"],\"team\":[\"payments\"]}");
 }
 
+static void transitive_tags_are_in_the_assertion(void **state)
+{
+    struct remote_fixture *fixture = *state;
+    struct peer_script script = { .status = 200, .body = answer_of(fixture, &good) };
+    const json_t *tags;
+
+    fixture_fields(&fixture->base, "{role: \"" ROLE "\", tags: {team: payments}, "
+                                   "transitive_tags: [team, stage]}");
+    assert_int_equal(remote_mint_from(fixture, use_endpoint, &script, 1), PROGRESS_DONE);
+    tags = json_object_get(assertion_of(fixture), "https://aws.amazon.com/tags");
+    assert_str(json_text(fixture->base.arena, json_object_get(tags, "transitive_tag_keys")),
+               "[\"team\",\"stage\"]");
+}
+
 /* So that one session of a lease can be denied and not the other. */
 static void a_renewal_has_a_source_identity_of_its_own(void **state)
 {
@@ -601,6 +615,7 @@ int main(void)
         TEST(sts_is_asked_for_the_role_and_life_of_the_policy),
         TEST(sts_is_asked_for_no_more_than_the_policy_allows),
         TEST(the_assertion_is_for_one_role_stage_and_lease),
+        TEST(transitive_tags_are_in_the_assertion),
         TEST(a_renewal_has_a_source_identity_of_its_own),
         TEST(a_target_may_want_rsa),
         TEST(a_run_that_is_no_tag_is_left_out),

@@ -110,6 +110,8 @@ static void good_grants_are_accepted_at_load(void **state)
         "{" ROLE ", policy_arns: \"arn:aws:iam::111122223333:policy/ci/web\"}",
         "{" ROLE ", tags: {team: payments, \"cost centre\": \"a/b:c=d+e@f\"}}",
         "{" ROLE ", tags: {preview: \"pr-${pr}\"}}",
+        "{" ROLE ", tags: {team: a}, transitive_tags: [team, run, stage, pipeline]}",
+        "{" ROLE ", transitive_tags: stage}",
         "{" ROLE ", pin_address: true, " ALLOW "}",
         "{" ROLE ", allow: [{actions: [\"s3:*\"], resources: [\"arn:aws:s3:::web-${pr}/*\"]}]}",
         "{" ROLE ", allow: [{actions: [\"*\"], resources: [\"*\"]}]}",
@@ -199,6 +201,12 @@ static const struct {
     { "{" ROLE ", tags: {stage: b}}", "the broker sets" },
     { "{" ROLE ", tags: {Pipeline: b}}", "the broker sets" },
     { "{" ROLE ", tags: {team: a, Team: b}}", "differ in case" },
+    { "{" ROLE ", tags: {team: a}, transitive_tags: [Team]}", "is no tag" },
+    { "{" ROLE ", transitive_tags: [team]}", "is no tag" },
+    { "{" ROLE ", transitive_tags: []}", "transitive_tags" },
+    { "{" ROLE ", transitive_tags: [run, run]}", "twice" },
+    { "{" ROLE ", transitive_tags: {run: a}}", "transitive_tags" },
+    { "{" ROLE ", transitive_tags: [\"r*\"]}", "cannot have" },
 };
 
 static void bad_grants_are_refused_at_load(void **state)

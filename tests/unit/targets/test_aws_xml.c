@@ -37,7 +37,7 @@ static int tear_down(void **state)
 
 static bool parse(const char *xml)
 {
-    return aws_xml_parse(str_from(xml), arena, &answer, &error);
+    return aws_xml_parse(str_from(xml), AWS_STS_WEB_IDENTITY, arena, &answer, &error);
 }
 
 static void check_keys(void)
@@ -66,6 +66,21 @@ static void an_answer_is_read_whatever_its_order_and_spacing(void **state)
     assert_str(answer.subject, "s");
     assert_str(answer.source_identity, "l");
     assert_null(answer.error_code.data);
+}
+
+static void each_action_has_its_own_answer(void **state)
+{
+    static const char signed_one[] = "<AssumeRoleResponse " SPACE "><AssumeRoleResult>" KEYS
+                                     "</AssumeRoleResult></AssumeRoleResponse>";
+
+    (void)state;
+    assert_true(aws_xml_parse(str_from(signed_one), AWS_STS_ROLE, arena, &answer, &error));
+    check_keys();
+    assert_false(parse(signed_one));
+    assert_int_equal(error.code, ERROR_SYNTAX);
+    error = (struct error){ 0 };
+    assert_false(aws_xml_parse(STR(OPEN KEYS CLOSE), AWS_STS_ROLE, arena, &answer, &error));
+    assert_int_equal(error.code, ERROR_SYNTAX);
 }
 
 static void an_error_is_read_with_its_references(void **state)
@@ -297,7 +312,7 @@ static void a_failed_allocation_is_an_error(void **state)
         assert_true(nth < 1000);
         error = (struct error){ 0 };
         fail_memory_at(nth);
-        is_done = aws_xml_parse(STR(OPEN KEYS CLOSE), own, &answer, &error);
+        is_done = aws_xml_parse(STR(OPEN KEYS CLOSE), AWS_STS_WEB_IDENTITY, own, &answer, &error);
         fail_memory_at(0);
         assert_true(is_done == (error.code == ERROR_NONE));
         arena_free(own);
@@ -310,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_answer_is_read_whatever_its_order_and_spacing),
+        TEST(each_action_has_its_own_answer),
         TEST(an_error_is_read_with_its_references),
         TEST(a_prefix_for_the_namespace_changes_nothing),
         TEST(an_error_beside_credentials_is_seen),
