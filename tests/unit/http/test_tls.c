@@ -415,7 +415,7 @@ static void a_silent_handshake_is_cut_off(void **state)
     options.header_timeout_ms = 200;
     server = peer_server(options);
     fd = peer_connect(http_port(server));
-    assert_true(peer_is_closed(fd, 2000));
+    assert_true(peer_is_closed(fd, 4000)); /* by default: 5 s */
     peer_close(fd);
     http_stop(server);
 }

@@ -13,7 +13,7 @@
 #include "base/macros.h"
 #include "tests/test.h"
 
-#define PATIENCE_MS 5000
+#define PATIENCE_MS 30000
 
 struct peer {
     pthread_t thread;

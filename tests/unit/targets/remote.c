@@ -9,7 +9,7 @@
 #include "tests/test.h"
 #include "upstream/upstream.h"
 
-#define PATIENCE_S 10
+#define PATIENCE_S 30
 #define TURNS_MAX 16
 
 static void wake(void *context)

@@ -8,7 +8,7 @@
 #include "tests/assert_str.h"
 #include "tests/test.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
 #define AUDIENCE "https://cloud.example"
 
 static int set_up(void **state)
