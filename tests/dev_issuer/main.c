@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "lines.h"
 #include "options.h"
 #include "serve.h"
 #include "sign.h"
@@ -12,11 +13,12 @@
 static const char usage[] =
     "usage: stagepass-dev-issuer serve --folder DIR [OPTION]...\n"
     "       stagepass-dev-issuer token --folder DIR --url ISSUER [OPTION]...\n"
+    "       stagepass-dev-issuer lines\n"
     "\n"
     "A CI system's token issuer for development and tests. It vouches for anything: no broker\n"
     "that matters may trust it.\n"
     "\n"
-    "Both commands:\n"
+    "serve and token:\n"
     "  --folder DIR         where its keys are: DIR/keys, made when missing\n"
     "  --algorithm ALG      RS256 (default, as GitHub) or ES256\n"
     "  --profile NAME       the CI system it imitates, as in broker.yaml: github (default), "
@@ -41,6 +43,10 @@ static const char usage[] =
     "  --unset NAME         leave a claim out\n"
     "  --lifetime DURATION  exp - iat, default: the platform's; a changed iat carries exp along\n"
     "  --count N            how many, default 1\n"
+    "\n"
+    "lines: as token, for each line of standard input, which is a JSON array of its options; "
+    "behind\n"
+    "its tokens there is an empty line\n"
     "\n"
     "  --help, --version    this text, or the version\n"
     "\n"
@@ -70,12 +76,16 @@ static bool run(char *const *arguments, struct error *error)
     struct options options;
 
     if (arguments[0] == NULL)
-        return error_set(error, ERROR_USAGE, "it needs a command: serve or token");
+        return error_set(error, ERROR_USAGE, "it needs a command: serve, token or lines");
+    if (strcmp(arguments[0], "lines") == 0)
+        return arguments[1] == NULL ? lines_run(stdin, stdout, error)
+                                    : error_set(error, ERROR_USAGE, "lines takes no options");
     for (size_t i = 0; i < COUNT(commands); i++)
         if (strcmp(arguments[0], commands[i].name) == 0)
             return options_read(commands[i].command, arguments + 1, &options, error) &&
                    commands[i].run(&options, error);
-    return error_set(error, ERROR_USAGE, "unknown command '%s': serve or token", arguments[0]);
+    return error_set(error, ERROR_USAGE, "unknown command '%s': serve, token or lines",
+                     arguments[0]);
 }
 
 /* Asked for anywhere on the line, these two are all that is done. */

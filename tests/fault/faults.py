@@ -12,7 +12,6 @@ import json
 import mmap
 import os
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -21,7 +20,7 @@ ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 import harness  # noqa: E402
-from harness import PAYMENTS, PROGRAMS, Place  # noqa: E402
+from harness import PAYMENTS, Place  # noqa: E402
 
 BUILD = os.environ.get("STAGEPASS_BUILD", os.path.join(ROOT, "build", "asan"))
 SHIM = os.path.join(BUILD, "tests", "fault", "libfault_shim.so")
@@ -111,12 +110,7 @@ def make_place():
 
 def tokens_of(place, count):
     """Many tokens of one build at once."""
-    claims = os.path.join(ROOT, "tests", "data", "claims", "github", "build.json")
-    out = subprocess.run([os.path.join(PROGRAMS, "stagepass-dev-issuer"), "token", "--folder",
-                          place.path("issuer"), "--url", place.issuer_url, "--audience", place.url,
-                          "--claims", claims, "--count", str(count)],
-                         check=True, capture_output=True, text=True).stdout
-    return out.split()
+    return place.tokens(count, "build")
 
 
 class Clients:

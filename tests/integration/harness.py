@@ -4,7 +4,9 @@ A test program makes a Place (a temporary folder), starts what it needs in it, a
 through check(); at its end finish() stops everything and exits.
 """
 
+import atexit
 import base64
+import faulthandler
 import http.client
 import json
 import os
@@ -17,6 +19,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 
@@ -32,6 +35,8 @@ _failures = 0
 _processes = []
 _folders = []
 _ports = []
+_signers = []
+_signing = threading.Lock()
 
 
 def check(name, holds, detail=""):
@@ -51,6 +56,7 @@ def finish():
         process.stop()
     reports = [p.name + ": " + text for p in _processes for text in [p.log()]
                if "Sanitizer" in text or "runtime error:" in text]
+    reports += ["signer: " + text for text in [signer.end() for signer in _signers] if text]
     check("no sanitizer has anything to report", not reports, "\n".join(reports))
     for folder in _folders:
         shutil.rmtree(folder, ignore_errors=True)
@@ -110,6 +116,23 @@ class Process:
         return code
 
 
+def _leave_nothing():
+    """However a program ends, nothing goes on behind it that would hold up others."""
+    for process in _processes:
+        process.process.kill()
+
+
+def _end(number, frame):
+    """Who takes too long says where it was."""
+    faulthandler.dump_traceback(all_threads=True)
+    _leave_nothing()
+    os._exit(128 + number)
+
+
+atexit.register(_leave_nothing)
+signal.signal(signal.SIGTERM, _end)
+
+
 class Answer:
     def __init__(self, status, headers, body):
         self.status = status
@@ -148,6 +171,35 @@ def free_port():
             keeper.close()
 
 
+class Signer:
+    """A process of the development issuer that signs, since one for each token would take most of a test's time."""
+
+    def __init__(self, log):
+        self.lock = threading.Lock()
+        self.log = log
+        with open(log, "wb") as stream:
+            self.process = subprocess.Popen([os.path.join(PROGRAMS, "stagepass-dev-issuer"), "lines"], text=True,
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stream)
+        _signers.append(self)
+
+    def sign(self, arguments):
+        """The tokens of a command line of `stagepass-dev-issuer token`."""
+        with self.lock:
+            self.process.stdin.write(json.dumps(arguments) + "\n")
+            self.process.stdin.flush()
+            tokens = list(iter(lambda: self.process.stdout.readline().strip(), ""))
+        if not tokens:
+            raise RuntimeError("no token for %s: %s" % (arguments, self.end()))
+        return tokens
+
+    def end(self):
+        """What it had to complain of."""
+        self.process.stdin.close()
+        code = self.process.wait(WAIT_S)
+        with open(self.log, "r", errors="replace") as stream:
+            return stream.read() or (code and "exit %d" % code) or ""
+
+
 def jwt_part(token, index):
     """The header (0) or the claims (1) of a token, not verified."""
     text = token.split(".")[index]
@@ -170,6 +222,7 @@ class Place:
         self.url = "%s://127.0.0.1:%d" % ("https" if tls else "http", self.port)
         self.broker = None
         self.issuer_url = None
+        self.signer = None
         self.targets = {"fleet": {"type": "ssh", "key": "ssh-ca", "environment": "production"}}
         self.extra = {}
         self.environment = {}  # of the broker, besides our own
@@ -200,14 +253,15 @@ class Place:
 
     def tokens(self, count, claims="main", audience=None, **changes):
         """So many tokens, of jobs that differ in nothing else."""
-        arguments = [os.path.join(PROGRAMS, "stagepass-dev-issuer"), "token", "--folder",
-                     self.path("issuer"), "--url", self.issuer_url, "--audience",
+        arguments = ["--folder", self.path("issuer"), "--url", self.issuer_url, "--audience",
                      audience or self.url, "--claims",
                      os.path.join(ROOT, "tests", "data", "claims", "github", claims + ".json"),
                      "--count", str(count)]
         for name, value in changes.items():
             arguments += ["--set", "%s=%s" % (name, value)]
-        return subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.split()
+        with _signing:
+            self.signer = self.signer or Signer(self.path("signer.log"))
+        return self.signer.sign(arguments)
 
     def configuration(self):
         listen = {"address": "127.0.0.1", "port": str(self.port)}
