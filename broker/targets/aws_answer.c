@@ -9,6 +9,9 @@
 #define SECRET_KEY_MAX 1024
 #define PRINTABLE LETTERS_AND_DIGITS "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
+/* What AWS makes keys of, and who speaks its protocol; nothing in it means anything to a shell. */
+#define GIVEN_CHARSET LETTERS_AND_DIGITS "+/=-_.~:"
+
 bool aws_is_access_key_id(struct str text)
 {
     return text.len >= ACCESS_KEY_MIN && text.len <= ACCESS_KEY_MAX &&
@@ -32,7 +35,10 @@ static bool check_credentials(const struct aws_answer *answer, struct error *err
                                    answer->session_token };
     const char *fault = aws_keys_fault(&keys);
 
-    if (!fault && keys.session_token.len == 0)
+    if (!fault && !str_is_made_of(keys.secret_access_key, GIVEN_CHARSET))
+        fault = "secret access key";
+    if (!fault &&
+        (keys.session_token.len == 0 || !str_is_made_of(keys.session_token, GIVEN_CHARSET)))
         fault = "session token";
     return !fault || error_set(error, ERROR_MINT, "the answer has no proper %s", fault);
 }

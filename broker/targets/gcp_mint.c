@@ -278,7 +278,7 @@ static bool take_account_token(struct mint *mint, struct gcp_state *state, const
     struct str time = json_str(json_object_get(json, "expireTime"));
 
     state->token = json_str(json_object_get(json, "accessToken"));
-    if (!text_is_token(state->token, OAUTH_TOKEN_MAX))
+    if (!text_is_bearer(state->token, OAUTH_TOKEN_MAX))
         return error_set(error, ERROR_MINT, IAM " gave no proper token");
     if (!read_time(time, mint->arena, &state->expires_s))
         return error_set(error, ERROR_MINT, IAM " does not say until when its token lives");

@@ -256,7 +256,7 @@ static bool keep_handle(struct mint *mint, struct str token, struct error *error
 static bool take_token(struct mint *mint, const struct github_state *state, const json_t *answer,
                        struct error *error)
 {
-    if (!mint->handle)
+    if (!mint->handle || !text_is_bearer(json_str(json_object_get(answer, "token")), TOKEN_MAX))
         return error_set(error, ERROR_MINT, GITHUB " gave no proper token");
     if (json_object_get(answer, "message"))
         return error_set(error, ERROR_MINT, GITHUB " gave a token and an error");

@@ -416,7 +416,7 @@ static bool take_token(struct mint *mint, const struct kubernetes_state *state, 
         return false;
     status = json_object_get(answer, "status");
     token = json_str(json_object_get(status, "token"));
-    if (!text_is_token(token, OAUTH_TOKEN_MAX) || !read_claims(mint, token, &claims))
+    if (!text_is_bearer(token, OAUTH_TOKEN_MAX) || !read_claims(mint, token, &claims))
         return error_set(error, ERROR_MINT, SERVER " gave no proper token");
     if (!check_claims(mint, state, claims, error) ||
         !read_end(mint, status, claims, &mint->expires_s, error))

@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "targets/targets_internal.h"
 
 #define CODE_MAX 64
 #define LIFE_MAX_S INT32_MAX /* beyond what anybody asks for; so that sums hold */
@@ -58,7 +59,7 @@ static bool check_token(const struct oauth_answer *answer, const char *who, stru
 {
     if (!str_eq_ignore_case(answer->token_type, STR("Bearer")))
         return error_set(error, ERROR_MINT, "%s gave a token of another type than Bearer", who);
-    if (!text_is_token(answer->access_token, OAUTH_TOKEN_MAX))
+    if (!text_is_bearer(answer->access_token, OAUTH_TOKEN_MAX))
         return error_set(error, ERROR_MINT, "%s gave no proper token", who);
     return true;
 }
@@ -104,6 +105,16 @@ bool text_is_token(struct str text, size_t max)
         if (text.data[i] <= ' ' || text.data[i] > '~')
             return false;
     return true;
+}
+
+bool text_is_bearer(struct str text, size_t max)
+{
+    size_t len = text.len;
+
+    while (len > 0 && text.data[len - 1] == '=')
+        len--;
+    return text.len <= max && len > 0 &&
+           str_is_made_of(str_slice(text, 0, len), LETTERS_AND_DIGITS "-._~+/");
 }
 
 struct str token_id(struct arena *arena, struct str token)

@@ -64,8 +64,15 @@ bool oauth_answer_take(const struct remote_call *call, const struct oauth_peer *
  */
 bool oauth_life_check(int64_t life_s, int64_t ttl_s, const char *who, struct error *error) MUST_USE;
 
-/** Whether a text is visible ASCII without a space, of 1 to `max` bytes: what can be handed on. */
+/** Whether a text is visible ASCII without a space, of 1 to `max` bytes: what a header can have. */
 bool text_is_token(struct str text, size_t max);
+
+/**
+ * Whether it is a token as Bearer tokens are (RFC 6750 2.1): what is given to jobs. It gets into
+ * headers, variables and files of theirs, and shells that read those: nothing in it means anything
+ * there.
+ */
+bool text_is_bearer(struct str text, size_t max);
 
 /** The public id of an opaque token: "sha256:" and its digest in hex; `data` NULL: no memory. */
 struct str token_id(struct arena *arena, struct str token);

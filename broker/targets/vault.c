@@ -280,8 +280,10 @@ static bool take_token(struct mint *mint, const json_t *auth, struct str *token,
                          VAULT "'s role gives tokens that cannot be revoked: its token_type must "
                                "be service");
     mint->handle = json_object();
-    return json_put(mint->handle, "token", json_from_str(*token)) ||
-           error_set(error, ERROR_MEMORY, "no memory for a handle");
+    if (!json_put(mint->handle, "token", json_from_str(*token)))
+        return error_set(error, ERROR_MEMORY, "no memory for a handle");
+    return text_is_bearer(*token, TOKEN_MAX) ||
+           error_set(error, ERROR_MINT, VAULT " gave no proper token");
 }
 
 /* A list of names without "root", which is allowed everything. */

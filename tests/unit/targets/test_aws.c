@@ -321,8 +321,10 @@ static void answers_that_give_something_else_are_not_released(void **state)
         { "no secret", { .secret = "" } },
         { "a secret with a space", { .secret = "a b" } },
         { "a secret with a line", { .secret = "a&#10;b" } },
+        { "a secret for a shell", { .secret = "a;b" } },
         { "no session token", { .token = "" } },
         { "a session token with a line", { .token = "a&#13;b" } },
+        { "a session token for a shell", { .token = "$(a)" } },
     };
     struct remote_fixture *fixture = *state;
 

@@ -174,7 +174,7 @@ static void the_record_has_what_sign_in_logs_call_the_token(void **state)
         { "e30.eyJ1dGkiOiJhIGIifQ.c2ln", NULL }, /* "a b" */
         { "e30.eyJ1dGkiOjF9.c2ln", NULL },       /* 1 */
         { "e30.eyJ1dGkiOiJUcC0xX2EifQ", NULL },  /* two parts */
-        { "e30.!.c2ln", NULL },
+        { "e30.~.c2ln", NULL },
         { "opaque", NULL },
     };
     struct remote_fixture *fixture = *state;
@@ -259,6 +259,8 @@ static void answers_that_are_not_what_was_asked_for_are_not_released(void **stat
         { "a day", 200, GIVEN("a", "86400", ""), ERROR_MINT, true },
         { "an empty token", 200, GIVEN("", "3599", ""), ERROR_MINT, true },
         { "a token with a line", 200, GIVEN("a\\nb", "3599", ""), ERROR_MINT, true },
+        { "a token for a shell", 200, GIVEN("a;b", "3599", ""), ERROR_MINT, true },
+        { "a token that is padded within", 200, GIVEN("a=b", "3599", ""), ERROR_MINT, true },
         { "another type", 200,
           "{\"token_type\":\"pop\",\"expires_in\":3599,\"access_token\":\"a\"}", ERROR_MINT, true },
         { "another scope", 200, GIVEN("a", "3599", ",\"scope\":\"https://graph/.default\""),
@@ -279,7 +281,7 @@ static void ninety_minutes_and_one_are_taken(void **state)
 {
     struct remote_fixture *fixture = *state;
 
-    assert_done(fixture, mint_from(fixture, 200, GIVEN("a", "5460", "")));
+    assert_done(fixture, mint_from(fixture, 200, GIVEN("Az0-._~+/==", "5460", "")));
     assert_int_equal(fixture->base.mint.expires_s, FIXTURE_NOW_S + 5460);
 }
 

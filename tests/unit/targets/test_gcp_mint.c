@@ -295,6 +295,8 @@ static void second_answers_that_are_not_what_was_asked_for_are_not_released(void
           ERROR_MINT, true },
         { "an end that is a date", 200,
           "{\"accessToken\":\"ya29.a\",\"expireTime\":\"2027-01-16\"}", ERROR_MINT, true },
+        { "a token for a shell", 200,
+          "{\"accessToken\":\"$(a)\",\"expireTime\":\"2027-01-15T08:15:00Z\"}", ERROR_MINT, true },
         { "an end that was", 200,
           "{\"accessToken\":\"ya29.a\",\"expireTime\":\"2027-01-15T08:00:00Z\"}", ERROR_MINT,
           true },

@@ -247,6 +247,8 @@ static void answers_that_are_not_what_was_asked_for_are_not_released(void **stat
         { "an empty token", 201, GIVEN("", END, RIGHTS, "selected", ID), ERROR_MINT, true, false },
         { "a token with a line", 201, GIVEN("a\\nb", END, RIGHTS, "selected", ID), ERROR_MINT, true,
           false },
+        { "a token for a shell", 201, GIVEN("a'b", END, RIGHTS, "selected", ID), ERROR_MINT, true,
+          true },
         { "no end", 201, GIVEN("a", "", RIGHTS, "selected", ID), ERROR_MINT, true, true },
         { "a date", 201, GIVEN("a", "2027-01-16", RIGHTS, "selected", ID), ERROR_MINT, true, true },
         { "no life left", 201, GIVEN("a", "2027-01-15T08:00:00Z", RIGHTS, "selected", ID),

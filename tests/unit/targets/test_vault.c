@@ -174,6 +174,7 @@ static void answers_that_are_not_what_was_asked_for_are_not_released(void **stat
         { "a token for ever", 200, AUTH("a", "0", "[\"p\"]", ""), ERROR_MINT, true, true },
         { "a longer life", 200, AUTH("a", "961", "[\"p\"]", ""), ERROR_MINT, true, true },
         { "an empty token", 200, AUTH("", "900", "[\"p\"]", ""), ERROR_MINT, true, false },
+        { "a token for a shell", 200, AUTH("a`b`", "900", "[\"p\"]", ""), ERROR_MINT, true, true },
         { "a token with a line", 200, AUTH("a\\nb", "900", "[\"p\"]", ""), ERROR_MINT, true,
           false },
         { "root", 200, AUTH("a", "900", "[\"p\",\"root\"]", ""), ERROR_MINT, true, true },
