@@ -111,7 +111,8 @@ static bool read_command(struct grant_reader *reader, const json_t *fields, stru
 {
     const json_t *value = json_object_get(fields, "force_command");
 
-    return !value || grant_text(reader, value, &command_limits, out);
+    return !value || (grant_starts_literally(reader, value, "a command") &&
+                      grant_text(reader, value, &command_limits, out));
 }
 
 static int compare_texts(const void *a, const void *b)

@@ -373,6 +373,8 @@ static void bad_grants_are_refused_at_load(void **state)
         { "{target: prod, principals: {a: b}}", "must be text" },
         { "{target: prod, principals: [d], force_command: \"\"}", "must not be empty" },
         { "{target: prod, principals: [d], force_command: [a]}", "must be text" },
+        { "{target: prod, principals: [d], force_command: \"${program} --all\"}",
+          "a command starts with literal text" },
         { "{target: prod, principals: [d], source_address: []}", "must not be empty" },
         { "{target: prod, principals: [d], source_address: 10.0.0.1/8}", "expected a network" },
         { "{target: prod, principals: [d], source_address: [a]}", "expected a network" },
@@ -402,6 +404,14 @@ static const char *with_principals(char *out, size_t size, int count)
         len += (size_t)snprintf(out + len, size - len, ", p%d", i);
     (void)snprintf(out + len, size - len, "]}");
     return out;
+}
+
+static void a_command_may_have_holes_behind_the_program(void **state)
+{
+    static const char grant[] =
+        "{target: prod, principals: [d], force_command: \"/usr/bin/deploy ${pr}\"}";
+
+    assert_null(fixture_check(*state, "ssh", grant));
 }
 
 static void limits_hold_at_the_limit_and_one_past_it(void **state)
@@ -493,6 +503,7 @@ int main(void)
         TEST(keys_that_we_do_not_take_are_refused),
         TEST(good_grants_are_accepted_at_load),
         TEST(bad_grants_are_refused_at_load),
+        TEST(a_command_may_have_holes_behind_the_program),
         TEST(limits_hold_at_the_limit_and_one_past_it),
         TEST(the_largest_grant_still_fits_a_certificate),
         TEST(a_target_needs_a_proper_key_name),
