@@ -69,6 +69,11 @@ static enum progress answer_done(struct http_request *request, const struct rele
         log_text(&line, "decision", release->decision_id);
         log_end(&line);
     }
+    if (release->is_unknown) {
+        log_begin(&line, LOG_LEVEL_INFO, "lease.release_unknown");
+        log_text(&line, "decision", release->decision_id);
+        log_end(&line);
+    }
     return http_answer_text(request, 200, "text/plain; charset=utf-8", STR(""));
 }
 

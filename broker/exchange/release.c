@@ -95,8 +95,9 @@ static enum progress end_token(struct release *release, struct error *error)
     const json_t *id;
     const json_t *stage;
 
-    if (!keys_verify_own_jwt(release->service->tools.keys, release->token, "at+jwt", &claims,
-                             &refusal))
+    release->is_unknown = !keys_verify_own_jwt(release->service->tools.keys, release->token,
+                                               "at+jwt", &claims, &refusal);
+    if (release->is_unknown)
         return PROGRESS_DONE;
     id = json_object_get(claims, "jti");
     stage = json_object_get(claims, "sub");
@@ -123,7 +124,8 @@ static enum progress end_by_handle(struct release *release, struct error *error)
 
     sha256(release->token, hash);
     if (!ledger_lease_by_handle(release->service->ledger, hash, &lease, &cause)) {
-        if (cause.code == ERROR_NOT_FOUND)
+        release->is_unknown = cause.code == ERROR_NOT_FOUND;
+        if (release->is_unknown)
             return PROGRESS_DONE;
         *error = cause;
         return PROGRESS_FAILED;

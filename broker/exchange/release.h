@@ -30,6 +30,7 @@ struct release {
     struct str token; /* a lease's handle or an access token of ours */
     enum release_outcome outcome;
     bool is_recorded; /* an entry was written: something ended */
+    bool is_unknown;  /* nobody's handle, and no access token of ours */
     char decision_id[ID_LEN + 1];
     bool is_of_lease; /* by its handle; else an access token */
     struct lease_end end;
