@@ -445,6 +445,14 @@ static bool is_unknown_there(const json_t *errors)
     return false;
 }
 
+/* Where what was sent comes back, what is in between may tell it: nothing is told then. */
+static struct str words_without_token(const struct revocation *revocation, const json_t *errors)
+{
+    struct str token = json_str(json_object_get(revocation->handle, "token"));
+
+    return str_contains(json_str(json_array_get(errors, 0)), token) ? STR("") : words_of(errors);
+}
+
 /*
  * A token that has ended is refused, in the words of newer servers as unknown. Older ones do not
  * tell it from one that may not end itself: that is tried until it has expired.
@@ -468,7 +476,7 @@ static bool has_ended(const struct revocation *revocation, const struct remote_c
         (is_unknown_there(errors) || revocation->now_s >= revocation->expires_s))
         return true;
     return error_set(error, ERROR_MINT, VAULT " refused to revoke with %d \"" STR_FMT "\"",
-                     call->status, STR_ARG(words_of(errors)));
+                     call->status, STR_ARG(words_without_token(revocation, errors)));
 }
 
 static enum progress vault_revoke(struct revocation *revocation, struct error *error)
