@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/time_text.h"
@@ -7,6 +8,7 @@
 #define ACCESS_KEY_MIN 16
 #define ACCESS_KEY_MAX 128
 #define SECRET_KEY_MAX 1024
+#define FRACTION_MAX 9 /* digits of a second */
 #define PRINTABLE LETTERS_AND_DIGITS "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 /* What AWS makes keys of, and who speaks its protocol; nothing in it means anything to a shell. */
@@ -43,23 +45,43 @@ static bool check_credentials(const struct aws_answer *answer, struct error *err
     return !fault || error_set(error, ERROR_MINT, "the answer has no proper %s", fault);
 }
 
+/* Fractions of a second, which object stores write in any length, are passed over. */
+static bool read_expiration(struct str text, int64_t *expires_s)
+{
+    char whole[TIME_TEXT_S_LEN + 1] = "";
+    struct str rest = str_slice(text, TIME_TEXT_S_LEN - 1, text.len);
+    struct str fraction = rest.len > 2 ? str_slice(rest, 1, rest.len - 2) : (struct str){ "", 0 };
+    int64_t expires_ms;
+
+    if (!str_ends_with(rest, STR("Z")))
+        return false;
+    if (rest.len > 1 && (rest.data[0] != '.' || fraction.len == 0 || fraction.len > FRACTION_MAX ||
+                         !str_is_made_of(fraction, DIGITS)))
+        return false;
+    memcpy(whole, text.data, TIME_TEXT_S_LEN - 1);
+    whole[TIME_TEXT_S_LEN - 1] = 'Z';
+    if (!time_text_parse(str_from(whole), &expires_ms))
+        return false;
+    *expires_s = expires_ms / 1000;
+    return true;
+}
+
 static bool check_life(const struct aws_answer *answer, const struct aws_request *request,
                        int64_t *expires_s, struct error *error)
 {
-    int64_t expires_ms;
+    int64_t ends_s;
     int64_t life_s;
 
-    if (answer->expiration.len < TIME_TEXT_S_LEN ||
-        !time_text_parse(answer->expiration, &expires_ms))
+    if (!read_expiration(answer->expiration, &ends_s))
         return error_set(error, ERROR_MINT, "the answer has no proper expiration");
-    life_s = expires_ms / 1000 - request->now_s;
+    life_s = ends_s - request->now_s;
     if (life_s <= 0)
         return error_set(error, ERROR_MINT, "the credentials expired before they came");
     if (life_s > request->ttl_s + AWS_EXPIRY_LEEWAY_S)
         return error_set(error, ERROR_MINT,
                          "the credentials live %" PRId64 " s, asked for were %" PRId64 " s", life_s,
                          request->ttl_s);
-    *expires_s = expires_ms / 1000;
+    *expires_s = ends_s;
     return true;
 }
 

@@ -118,8 +118,8 @@ struct aws_answer {
  *
  * Refused: a document type, entities beyond the five of XML, processing instructions, elements
  * deeper or texts longer than any STS sends, a wanted element twice or with elements inside,
- * another namespace or root. Unknown elements are passed over. The text is hostile; errors never
- * quote it.
+ * another namespace or root; none at all is read, as object stores answer. Unknown elements are
+ * passed over. The text is hostile; errors never quote it.
  *
  * Errors: ERROR_SYNTAX, ERROR_LIMIT, ERROR_MEMORY
  * Owns:   `*answer` lives in `arena`

@@ -2,6 +2,9 @@
  * The answers of STS and IAM, by expat. The parser is kept to what they send: UTF-8, one namespace,
  * no document type and so no entities of its own, few elements. Its memory holds credentials and is
  * wiped before it is freed.
+ *
+ * Object stores that have an STS of their own may answer without any namespace, and refuse as they
+ * refuse at S3 (Ceph's gateway does both): that is read too, if all of the document is so.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +28,7 @@
 #define ROLE "/AssumeRoleResponse"
 #define ROLE_RESULT ROLE "/AssumeRoleResult"
 #define FAILURE "/ErrorResponse"
+#define BARE_FAILURE "/Error" /* of an object store */
 
 #define LIST "/ListRolePoliciesResponse"
 #define LISTED LIST "/ListRolePoliciesResult"
@@ -33,17 +37,19 @@
 struct service {
     const char *namespace;
     const char *roots[4]; /* ended by NULL */
+    bool may_be_bare;     /* no namespace at all */
 };
 
 #define STS_NAMESPACE "https://sts.amazonaws.com/doc/2011-06-15/"
 
 static const struct service sts[] = {
-    [AWS_STS_WEB_IDENTITY] = { STS_NAMESPACE, { WEB_IDENTITY, NULL } },
-    [AWS_STS_ROLE] = { STS_NAMESPACE, { ROLE, NULL } },
+    [AWS_STS_WEB_IDENTITY] = { STS_NAMESPACE, { WEB_IDENTITY, NULL }, true },
+    [AWS_STS_ROLE] = { STS_NAMESPACE, { ROLE, NULL }, true },
 };
 static const struct service iam = {
     "https://iam.amazonaws.com/doc/2010-05-08/",
     { LIST, "/PutRolePolicyResponse", "/DeleteRolePolicyResponse", NULL },
+    false,
 };
 
 #define FIELD(member) offsetof(struct aws_answer, member)
@@ -76,6 +82,8 @@ static const struct wanted {
     { WEB_IDENTITY_RESULT "/Audience", FIELD(audience), false },
     /* an error is one wherever it stands */
     ERROR_ROWS(FAILURE),
+    { BARE_FAILURE "/Code", FIELD(error_code), false },
+    { BARE_FAILURE "/Message", FIELD(error_message), false },
     ERROR_ROWS(WEB_IDENTITY),
     ERROR_ROWS(WEB_IDENTITY_RESULT),
     ERROR_ROWS(ROLE),
@@ -94,6 +102,7 @@ struct reading {
     struct buf text;
     size_t depth;
     size_t element_count;
+    bool is_bare; /* the root has no namespace */
 };
 
 /* expat's memory: each piece knows its size, so that it can be wiped. */
@@ -164,24 +173,26 @@ static const struct wanted *find_wanted(struct str path)
     return NULL;
 }
 
-/* The name of an element of the service's own namespace; others get a name that no path has. */
-static struct str local_name(const struct service *service, const char *name)
+/* The name of an element of the document's own namespace; others get a name that no path has. */
+static struct str local_name(const struct reading *reading, const char *name)
 {
     struct str space;
     struct str local;
+    bool has_space = str_cut(str_from(name), SEPARATOR, &space, &local);
 
-    if (str_cut(str_from(name), SEPARATOR, &space, &local) &&
-        str_eq(space, str_from(service->namespace)))
-        return local;
-    return STR("?");
+    if (has_space == reading->is_bare)
+        return STR("?");
+    if (!has_space)
+        return str_from(name);
+    return str_eq(space, str_from(reading->service->namespace)) ? local : STR("?");
 }
 
-static bool is_root(const struct service *service, struct str path)
+static bool is_root(const struct reading *reading, struct str path)
 {
-    for (size_t i = 0; service->roots[i]; i++)
-        if (str_eq(path, str_from(service->roots[i])))
+    for (size_t i = 0; reading->service->roots[i]; i++)
+        if (str_eq(path, str_from(reading->service->roots[i])))
             return true;
-    return str_eq(path, STR(FAILURE));
+    return str_eq(path, reading->is_bare ? STR(BARE_FAILURE) : STR(FAILURE));
 }
 
 static void on_start(void *context, const char *name, const char **attributes)
@@ -197,13 +208,15 @@ static void on_start(void *context, const char *name, const char **attributes)
         refuse(reading, ERROR_LIMIT, "too many elements");
         return;
     }
+    if (reading->depth == 1)
+        reading->is_bare = reading->service->may_be_bare && !strchr(name, SEPARATOR);
     buf_add_byte(&reading->path, '/');
-    buf_add(&reading->path, local_name(reading->service, name));
+    buf_add(&reading->path, local_name(reading, name));
     if (!buf_is_ok(&reading->path)) {
         refuse(reading, ERROR_LIMIT, "a name is too long");
         return;
     }
-    if (reading->depth == 1 && !is_root(reading->service, buf_str(&reading->path))) {
+    if (reading->depth == 1 && !is_root(reading, buf_str(&reading->path))) {
         refuse(reading, ERROR_SYNTAX, "neither an answer nor an error of who was asked");
         return;
     }

@@ -301,6 +301,12 @@ static void answers_that_give_something_else_are_not_released(void **state)
         { "a life in the past", { .expiration = "2026-01-15T08:00:00Z" } },
         { "a date only", { .expiration = "2027-01-15" } },
         { "no time", { .expiration = "" } },
+        { "a fraction without digits", { .expiration = "2027-01-15T08:10:00.Z" } },
+        { "a fraction of ten digits", { .expiration = "2027-01-15T08:10:00.0123456789Z" } },
+        { "a fraction of letters", { .expiration = "2027-01-15T08:10:00.abcZ" } },
+        { "an offset", { .expiration = "2027-01-15T08:10:00+00:00" } },
+        { "no zone", { .expiration = "2027-01-15T08:10:00" } },
+        { "a thirteenth month", { .expiration = "2027-13-15T08:10:00.0Z" } },
         { "nonsense for a time", { .expiration = "in a quarter of an hour" } },
         { "another role",
           { .session_arn = "arn:aws:sts::111122223333:assumed-role/admin/" SESSION } },
@@ -373,6 +379,21 @@ static void a_minute_longer_is_within_the_leeway(void **state)
     parts.life_s = 960;
     assert_int_equal(mint_with(fixture, &parts), PROGRESS_DONE);
     assert_int_equal(fixture->base.mint.expires_s, FIXTURE_NOW_S + 960);
+}
+
+static void fractions_of_a_second_are_passed_over(void **state)
+{
+    static const char *const texts[] = { "2027-01-15T08:10:00.9Z", "2027-01-15T08:10:00.123Z",
+                                         "2027-01-15T08:10:00.999999999Z" };
+    struct remote_fixture *fixture = *state;
+    struct answer_parts parts = good;
+
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        parts.expiration = texts[i];
+        assert_int_equal(mint_with(fixture, &parts), PROGRESS_DONE);
+        assert_int_equal(fixture->base.mint.expires_s, FIXTURE_NOW_S + 600);
+        fixture_again(&fixture->base);
+    }
 }
 
 static void an_error_beside_credentials_wins(void **state)
@@ -624,6 +645,7 @@ int main(void)
         TEST(answers_that_give_something_else_are_not_released),
         TEST(an_id_that_is_none_is_not_recorded),
         TEST(a_minute_longer_is_within_the_leeway),
+        TEST(fractions_of_a_second_are_passed_over),
         TEST(an_error_beside_credentials_wins),
         TEST(credentials_in_an_answer_that_is_no_200_are_not_released),
         TEST(an_error_says_its_code_and_leaves_nothing_behind),

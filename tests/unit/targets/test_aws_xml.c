@@ -83,6 +83,37 @@ static void each_action_has_its_own_answer(void **state)
     assert_int_equal(error.code, ERROR_SYNTAX);
 }
 
+static void object_stores_answer_without_a_namespace(void **state)
+{
+    (void)state;
+    assert_true(
+        parse("<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult>" KEYS CLOSE));
+    check_keys();
+    assert_true(parse("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code>"
+                      "<Message>no</Message><RequestId>tx0</RequestId></Error>"));
+    assert_str(answer.error_code, "AccessDenied");
+    assert_str(answer.error_message, "no");
+}
+
+static void a_document_has_one_namespace_or_none(void **state)
+{
+    (void)state;
+    assert_true(parse("<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult " SPACE
+                      ">" KEYS CLOSE));
+    assert_null(answer.access_key_id.data);
+    assert_true(parse("<AssumeRoleWithWebIdentityResponse " SPACE
+                      "><AssumeRoleWithWebIdentityResult xmlns=\"\">" KEYS CLOSE));
+    assert_null(answer.access_key_id.data);
+}
+
+static void iam_answers_in_its_namespace(void **state)
+{
+    (void)state;
+    assert_false(aws_xml_parse_iam(STR("<PutRolePolicyResponse></PutRolePolicyResponse>"), arena,
+                                   &answer, &error));
+    assert_int_equal(error.code, ERROR_SYNTAX);
+}
+
 static void an_error_is_read_with_its_references(void **state)
 {
     (void)state;
@@ -180,7 +211,10 @@ static void hostile_documents_are_refused(void **state)
         { "text behind", OPEN KEYS CLOSE "x" },
         { "a second root", OPEN KEYS CLOSE OPEN KEYS CLOSE },
         { "another root", "<AssumeRoleResponse " SPACE "/>" },
-        { "no namespace", "<ErrorResponse><Error><Code>A</Code></Error></ErrorResponse>" },
+        { "an error of AWS's form without a namespace",
+          "<ErrorResponse><Error><Code>A</Code></Error></ErrorResponse>" },
+        { "an object store's error in the namespace", "<Error " SPACE "><Code>A</Code></Error>" },
+        { "another action's root without a namespace", "<AssumeRoleResponse/>" },
         { "another namespace", "<ErrorResponse xmlns=\"https://sts.amazonaws.com/\"/>" },
         { "a namespace that only starts so",
           "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/x\"/>" },
@@ -326,6 +360,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_answer_is_read_whatever_its_order_and_spacing),
         TEST(each_action_has_its_own_answer),
+        TEST(object_stores_answer_without_a_namespace),
+        TEST(a_document_has_one_namespace_or_none),
+        TEST(iam_answers_in_its_namespace),
         TEST(an_error_is_read_with_its_references),
         TEST(a_prefix_for_the_namespace_changes_nothing),
         TEST(an_error_beside_credentials_is_seen),
