@@ -31,6 +31,7 @@
 #include "exchange/lists.h"
 #include "exchange/rules.h"
 #include "exchange/tally.h"
+#include "exchange/token_lists.h"
 #include "expiries.h"
 #include "http/http.h"
 #include "identity/dpop_nonce.h"
@@ -275,7 +276,8 @@ static bool start_ledger(struct broker *broker, struct diagnostics *diagnostics,
         return false;
     broker->denials = tally_new(DENIALS_SINGLE_MAX);
     broker->differences = tally_new(0);
-    broker->lists = lists_new();
+    broker->lists =
+        lists_new(&(struct token_lists_signer){ broker->keys, broker->service.tools.issuer });
     broker->polls = polls_new();
     if (!broker->denials || !broker->differences || !broker->lists || !broker->polls)
         return error_set(error, ERROR_MEMORY, "tallies, lists and polls");
@@ -649,6 +651,7 @@ static void tend_lists(struct broker *broker, int64_t now_s)
         lists_tend(broker->lists, broker->rules, broker->ledger, now_s, &is_made, &error);
 
     metric_set(METRIC_LISTED, (int64_t)lists_count(broker->lists));
+    metric_set(METRIC_TOKENS_LISTED, (int64_t)lists_token_count(broker->lists));
     if (is_good && !is_made)
         return;
     if (broker->lists_are_failing == !is_good)
@@ -657,6 +660,7 @@ static void tend_lists(struct broker *broker, int64_t now_s)
     log_begin(&line, is_good ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
               is_good ? "lists.made" : "lists.failed");
     log_int(&line, "revoked", (int64_t)lists_count(broker->lists));
+    log_int(&line, "tokens", (int64_t)lists_token_count(broker->lists));
     log_int(&line, "left_out", (int64_t)lists_left_out(broker->lists));
     if (!is_good)
         log_error(&line, &error);

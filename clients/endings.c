@@ -5,6 +5,8 @@ static const struct {
     const char *sentence;
 } endings[] = {
     [POLICY_REVOKED_BY_EXPIRY] = { "expiry", "ends when it expires" },
+    [POLICY_REVOKED_BY_LIST] = { "by-list", "ends when it expires; within 15s where its status "
+                                            "list is looked at" },
     [POLICY_REVOKED_BY_NAME] = { "by-name", "can be cut off at the target" },
     [POLICY_REVOKED_NOW] = { "now", "can be revoked at once" },
 };

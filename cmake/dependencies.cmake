@@ -1,6 +1,6 @@
 # The libraries we use, as imported targets:
 #   OpenSSL::Crypto  OpenSSL::SSL  PkgConfig::jansson  PkgConfig::libcurl  PkgConfig::yaml
-#   PkgConfig::expat  PkgConfig::gnutls  PkgConfig::libpq  PkgConfig::sqlite
+#   PkgConfig::expat  PkgConfig::gnutls  PkgConfig::libpq  PkgConfig::sqlite  PkgConfig::zlib
 #   PkgConfig::cmocka (with BUILD_TESTING)
 #   Threads::Threads
 #   stagepass::libjwt  stagepass::libmicrohttpd  (the system's, or static from the private prefix)
@@ -28,6 +28,7 @@ pkg_check_modules(expat REQUIRED IMPORTED_TARGET expat>=2.5)
 pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq>=15)
 pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3>=3.40)
 pkg_check_modules(gnutls REQUIRED IMPORTED_TARGET gnutls>=3.7)
+pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib>=1.2.13)
 if(BUILD_TESTING)
   pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka>=1.1.5)
 endif()

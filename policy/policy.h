@@ -82,6 +82,7 @@ struct policy_given {
 /** How a credential of a kind can be ended before its time. */
 enum policy_revocation {
     POLICY_REVOKED_BY_EXPIRY, /* not at all: it lives as long as it was made for */
+    POLICY_REVOKED_BY_LIST,   /* it stands in a list; who does not look there takes it until then */
     POLICY_REVOKED_BY_NAME,   /* what it is used by is denied at the target */
     POLICY_REVOKED_NOW,
 };

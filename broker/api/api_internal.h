@@ -28,6 +28,8 @@ enum progress checkpoint_get(struct http_request *request, void *context);
 enum progress tile_get(struct http_request *request, void *context);
 enum progress crl_get(struct http_request *request, void *context);
 enum progress krl_get(struct http_request *request, void *context);
+enum progress status_list_get(struct http_request *request, void *context);
+enum progress status_lists_get(struct http_request *request, void *context);
 enum progress resource_get(struct http_request *request, void *context);
 enum progress me_get(struct http_request *request, void *context);
 enum progress policy_get(struct http_request *request, void *context);

@@ -48,6 +48,7 @@ static json_t *metadata(struct str issuer, struct keys *keys)
         { "token_endpoint", "/token" },
         { "revocation_endpoint", "/revoke" },
         { "introspection_endpoint", "/introspect" },
+        { "status_list_aggregation_endpoint", "/status" },
         /* Nothing is there; strict OpenID libraries want the member. */
         { "authorization_endpoint", "/authorize" },
     };

@@ -43,15 +43,27 @@ static enum progress answer(struct http_request *request, struct str entry, stru
     return http_answer_json(request, 200, body);
 }
 
+/* Whether credentials that can be ended were given: then the lease knows by which entry. */
+static bool knows_issuance(const struct store_lease *lease)
+{
+    return lease->has_credentials &&
+           (lease->state == LEASE_RELEASED || lease->state == LEASE_REVOKED ||
+            lease->state == LEASE_EXPIRED);
+}
+
 /*
- * The entry with the credentials: the latest while the lease is issued; after its end the first, if
- * that was the issuance itself and no intent came before it. Behind an intent nothing points at it
- * any more.
+ * The entry with the credentials: the latest while the lease is issued; after its end that of
+ * credentials that can be ended, or the first, if that was the issuance itself and no intent came
+ * before it. Else behind an intent nothing points at it any more.
  */
 static bool find_issuance(const struct store_lease *lease, uint64_t *index, struct error *error)
 {
     bool has_ended = lease->state != LEASE_ISSUED;
 
+    if (knows_issuance(lease)) {
+        *index = lease->credentials_index;
+        return true;
+    }
     if (has_ended && lease->version > ENDED_WITHOUT_INTENT)
         return error_set(error, ERROR_NOT_FOUND, "the lease has ended, and began with an intent");
     *index = has_ended ? lease->opened_index : lease->latest_index;

@@ -29,6 +29,8 @@ const struct http_route api_routes[] = {
     { "GET",  "/log/tile/*",                              0,              HTTP_BODY_NONE, 0,            tile_get },
     { "GET",  "/crl/*",                                   0,              HTTP_BODY_NONE, 0,            crl_get },
     { "GET",  "/krl/*",                                   0,              HTTP_BODY_NONE, 0,            krl_get },
+    { "GET",  "/status",                                  0,              HTTP_BODY_NONE, 0,            status_lists_get },
+    { "GET",  "/status/*",                                0,              HTTP_BODY_NONE, 0,            status_list_get },
     { "GET",  "/api/v1/receipts/*",                       0,              HTTP_BODY_NONE, 0,            receipt_get },
     { "POST", "/api/v1/leases/self/heartbeat",            0,              HTTP_BODY_NONE, 0,            heartbeat_post },
     { "GET",  "/api/v1/me",                               0,              HTTP_BODY_NONE, PEOPLE,       me_get },

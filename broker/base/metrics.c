@@ -47,6 +47,8 @@ static const struct metric_row rows[METRIC_COUNT] = {
         "CAs with a request that nobody has signed yet." },
     [METRIC_LISTED] = { "stagepass_revoked_listed", "", KIND_GAUGE,
         "Revoked certificates in the lists for hosts and servers." },
+    [METRIC_TOKENS_LISTED] = { "stagepass_revoked_tokens_listed", "", KIND_GAUGE,
+        "Revoked tokens in the status lists for services." },
     [METRIC_BLOCKS] = { "stagepass_blocks", "", KIND_GAUGE,
         "Blocks in force." },
     [METRIC_OVER_BUDGET_ADDRESS] = { "stagepass_requests_over_budget_total", "{budget=\"address\"}", KIND_COUNTER,

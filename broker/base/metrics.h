@@ -27,6 +27,7 @@ enum metric {
     METRIC_CA_LACKING,            /* gauge: CAs that have none in force */
     METRIC_CA_WAITING,            /* gauge: CAs that wait for one */
     METRIC_LISTED,                /* gauge: revoked certificates that lists hold */
+    METRIC_TOKENS_LISTED,         /* gauge: revoked tokens that lists hold */
     METRIC_OVER_BUDGET_ADDRESS,
     METRIC_OVER_BUDGET_ISSUER,
     METRIC_APPROVALS_REQUESTED,

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/metrics.h"
 #include "base/secret.h"
+#include "base/token_status.h"
 #include "exchange/exchange_internal.h"
 #include "exchange/kept.h"
 #include "exchange/rules.h"
@@ -25,7 +26,8 @@
  *   intent    lease.requested, where a grant is remote   waits for the commit
  *   mint      the credentials                            waits for the targets
  *   outcome   credential.issued                          waits for the commit
- *   answer    the body of the 200                        never waits
+ *   answer    what says where it is recorded is signed,  never waits
+ *             and the body of the 200
  *
  * What fails once an identity is proven goes to the failure room, which records it before the
  * caller is told. So every way out of here has its entry, and no credential leaves without one.
@@ -517,7 +519,7 @@ static bool sign_stage_token(struct exchange *exchange, struct error *error)
         !json_keep(exchange->arena, json_incref(fields), error))
         return error_set(error, ERROR_MEMORY, "stage token");
     mint->fields = fields;
-    return kind->mint(mint, error) == PROGRESS_DONE;
+    return kind->mint(mint, error) == PROGRESS_DONE && kind->sign(mint, NULL, error);
 }
 
 static enum progress mint_enter(struct exchange *exchange, struct error *error)
@@ -610,7 +612,21 @@ static enum progress outcome_enter(struct exchange *exchange, struct error *erro
     return progress;
 }
 
+/* What says where its status stands, which the entry's place in the log decides. */
+static bool sign_recorded(struct exchange *exchange, struct error *error)
+{
+    for (size_t i = 0; i < exchange->mint_count; i++) {
+        struct token_status status = token_status_of(exchange->entry_index, i);
+
+        if (kind_of(exchange, i)->sign &&
+            !kind_of(exchange, i)->sign(&exchange->mints[i], &status, error))
+            return false;
+    }
+    return true;
+}
+
 static enum progress answer_enter(struct exchange *exchange, struct error *error)
 {
-    return answer_build(exchange, error) ? PROGRESS_DONE : PROGRESS_FAILED;
+    return sign_recorded(exchange, error) && answer_build(exchange, error) ? PROGRESS_DONE
+                                                                           : PROGRESS_FAILED;
 }

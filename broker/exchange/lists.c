@@ -5,8 +5,10 @@
 
 #include "base/error.h"
 #include "exchange/rules.h"
+#include "exchange/token_lists.h"
 #include "ledger/ledger.h"
 #include "ledger/revoked.h"
+#include "ledger/revoked_tokens.h"
 
 #define SET_MAX ((size_t)256 * 1024 * 1024)
 
@@ -27,6 +29,8 @@ struct list_set {
 
 struct lists {
     struct revoked_book *book;
+    struct token_lists *tokens; /* NULL: there are none */
+    struct token_lists_signer signer;
     const struct rules *made_for; /* only compared */
     int64_t made_s;
     bool is_dirty;
@@ -225,12 +229,34 @@ static bool renew(struct lists *lists, const struct rules *rules, int64_t now_s,
     return is_good;
 }
 
+static bool tend_tokens(struct lists *lists, int64_t now_s, bool *is_made, struct error *error)
+{
+    return lists->tokens == NULL ||
+           token_lists_tend(lists->tokens, lists->book, &lists->signer, now_s, is_made, error);
+}
+
+/* What of certificates cannot be made keeps no token from its list. */
+static bool tend_certificates(struct lists *lists, struct rules_table *table, int64_t now_s,
+                              bool *is_made, struct error *error)
+{
+    struct rules *rules = rules_get(table);
+    bool is_good = true;
+
+    if (is_due(lists, rules, now_s)) {
+        is_good = renew(lists, rules, now_s, error);
+        *is_made = is_good;
+    }
+    rules_put(table, rules);
+    return is_good;
+}
+
 bool lists_tend(struct lists *lists, struct rules_table *table, struct ledger *ledger,
                 int64_t now_s, bool *is_made, struct error *error)
 {
     bool has_changed = false;
-    struct rules *rules;
-    bool is_good = true;
+    bool are_tokens_made = false;
+    struct error ignored = { 0 };
+    bool is_good;
 
     *is_made = false;
     if (!revoked_book_tend(lists->book, ledger, now_s, &has_changed, error))
@@ -238,13 +264,18 @@ bool lists_tend(struct lists *lists, struct rules_table *table, struct ledger *l
     lists->is_dirty = lists->is_dirty || has_changed;
     if (!revoked_book_is_whole(lists->book))
         return true;
-    rules = rules_get(table);
-    if (is_due(lists, rules, now_s)) {
-        is_good = renew(lists, rules, now_s, error);
-        *is_made = is_good;
-    }
-    rules_put(table, rules);
-    return is_good;
+    is_good = tend_certificates(lists, table, now_s, is_made, error);
+    return tend_tokens(lists, now_s, &are_tokens_made, is_good ? error : &ignored) && is_good;
+}
+
+size_t lists_token_count(const struct lists *lists)
+{
+    return revoked_tokens_count(revoked_book_tokens(lists->book));
+}
+
+struct token_lists *lists_of_tokens(const struct lists *lists)
+{
+    return lists->tokens;
 }
 
 size_t lists_count(const struct lists *lists)
@@ -296,15 +327,21 @@ bool lists_get(struct lists *lists, struct str path, struct arena *arena, struct
     return true;
 }
 
-struct lists *lists_new(void)
+struct lists *lists_new(const struct token_lists_signer *signer)
 {
     struct lists *lists = calloc(1, sizeof(*lists));
 
     if (lists == NULL)
         return NULL;
     lists->book = revoked_book_new();
-    if (lists->book != NULL && pthread_mutex_init(&lists->lock, NULL) == 0)
+    if (signer != NULL) {
+        lists->signer = *signer;
+        lists->tokens = token_lists_new(TOKEN_LISTS_MAX);
+    }
+    if (lists->book != NULL && (signer == NULL || lists->tokens != NULL) &&
+        pthread_mutex_init(&lists->lock, NULL) == 0)
         return lists;
+    token_lists_free(lists->tokens);
     revoked_book_free(lists->book);
     free(lists);
     return NULL;
@@ -315,6 +352,7 @@ void lists_free(struct lists *lists)
     if (lists == NULL)
         return;
     put_all(lists->first);
+    token_lists_free(lists->tokens);
     revoked_book_free(lists->book);
     (void)pthread_mutex_destroy(&lists->lock);
     free(lists);

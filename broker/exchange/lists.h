@@ -12,9 +12,11 @@
 struct error;
 struct ledger;
 struct rules_table;
+struct token_lists;
+struct token_lists_signer;
 
 /**
- * The lists of revoked certificates of all targets, signed and ready to be served.
+ * The lists of revoked certificates of all targets, and of our tokens, ready to be served.
  *
  * Made by housekeeping: when entries say that some were revoked, when targets changed, and every
  * LISTS_RENEW_S besides, so that none ever ends. Requests only take what is there.
@@ -25,8 +27,8 @@ struct lists;
 
 #define LISTS_RENEW_S 300
 
-/** NULL without memory. */
-struct lists *lists_new(void) MUST_USE;
+/** Of tokens there are none where `signer`, which is copied, is NULL. NULL without memory. */
+struct lists *lists_new(const struct token_lists_signer *signer) MUST_USE;
 /** Once the ledger is closed that they were tended with. NULL is fine. */
 void lists_free(struct lists *lists);
 
@@ -43,6 +45,10 @@ bool lists_tend(struct lists *lists, struct rules_table *rules, struct ledger *l
 
 /** How many certificates stand in them, or would in those of a target that is gone. */
 size_t lists_count(const struct lists *lists);
+/** How many tokens of ours stand in lists of their own. */
+size_t lists_token_count(const struct lists *lists);
+/** Those lists; NULL: there are none. */
+struct token_lists *lists_of_tokens(const struct lists *lists);
 /** How many were left out, as there are more than lists may hold. */
 uint64_t lists_left_out(const struct lists *lists);
 

@@ -70,9 +70,10 @@ static int64_t expiry_of(const json_t *record)
                : 0;
 }
 
-static bool add(struct reading *reading, uint64_t index, const json_t *record,
+static bool add(struct reading *reading, uint64_t index, const json_t *entry, size_t place,
                 const json_t *private_part, struct error *error)
 {
+    const json_t *record = json_array_get(json_object_get(entry, "credentials"), place);
     struct owed *owed = arena_alloc(reading->arena, sizeof(*owed));
     struct error sealed = { 0 };
 
@@ -87,6 +88,7 @@ static bool add(struct reading *reading, uint64_t index, const json_t *record,
     reading->end = &owed->next;
     *owed = (struct owed){
         .index = index,
+        .place = place,
         .record = record,
         .grant = json_str(json_object_get(record, "grant")),
         .type = json_str(json_object_get(record, "type")),
@@ -109,7 +111,7 @@ static bool add_all(struct reading *reading, uint64_t index, const json_t *entry
 
         if (json_object_get(record, "revoke") &&
             is_pending(reading, index, json_str(json_object_get(record, "grant"))) &&
-            !add(reading, index, record, private_part, error))
+            !add(reading, index, entry, i, private_part, error))
             return false;
     }
     return true;

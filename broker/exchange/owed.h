@@ -19,6 +19,7 @@ struct ledger;
 struct owed {
     struct owed *next;
     uint64_t index;       /* of the entry that names it */
+    size_t place;         /* among that entry's credentials */
     const json_t *record; /* as it stands there */
     struct str grant;
     struct str type;

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "base/time_text.h"
+#include "base/token_status.h"
 #include "exchange/ender.h"
 #include "exchange/exchange_internal.h"
 #include "keys/keys.h"
@@ -86,6 +88,24 @@ static bool put_mark(struct release *release, const json_t *claims, json_t *entr
            json_put(token, "exp", json_incref(json_object_get(claims, "exp")));
 }
 
+/* What is told of the token: lists follow from its status. */
+static json_t *record_of(const struct release *release, const json_t *claims)
+{
+    struct token_status status;
+    char expires[TIME_TEXT_S_LEN + 1];
+    JSON_OWNED json_t *record = json_object();
+
+    time_text_s(json_integer_value(json_object_get(claims, "exp")), expires);
+    if (!json_put(record, "type", json_string("jwt")) ||
+        !json_put(record, "id", json_incref(json_object_get(claims, "jti"))) ||
+        !json_put(record, "expires_at", json_string(expires)))
+        return NULL;
+    if (token_status_of_claims(claims, release->service->tools.issuer, &status) &&
+        !json_put(record, "status", token_status_record(&status)))
+        return NULL;
+    return TAKE(record);
+}
+
 /* An access token revokes only itself: resource servers hold it too (design.md 3.2). */
 static enum progress end_token(struct release *release, struct error *error)
 {
@@ -107,8 +127,7 @@ static enum progress end_token(struct release *release, struct error *error)
     if (!json_put(entry, "decision", json_string(release->decision_id)) ||
         !json_put(entry, "stage", json_incref(json_iterable(stage))) ||
         !put_mark(release, claims, entry) ||
-        !json_put(entry, "credentials",
-                  json_pack("[{s:s, s:O}]", "type", "jwt", "id", json_iterable(id)))) {
+        !json_put(entry, "credentials", json_pack("[o]", record_of(release, claims)))) {
         (void)error_set(error, ERROR_MEMORY, "entry");
         return PROGRESS_FAILED;
     }

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/metrics.h"
+#include "base/token_status.h"
 #include "exchange/ender_internal.h"
 #include "exchange/exchange_internal.h"
 #include "exchange/rules.h"
@@ -148,16 +149,32 @@ static void begin_errand(struct errand *errand)
 
 /* ---- what came of it ---- */
 
+/* Whether its status is a bit of a list: of a token of ours, once it was made. */
+static bool has_status(const struct errand *errand)
+{
+    const struct target_kind *kind = kind_of(errand);
+
+    return kind && kind->sign && json_object_get(errand->owed->record, "id");
+}
+
 /*
- * A certificate is taken back by the entry itself: lists follow from it (ledger/revoked.h), so that
- * it must stand in one.
+ * A certificate or a token of ours is taken back by the entry itself: lists follow from it
+ * (ledger/revoked.h), so that it must stand in one.
  */
 static bool must_stand(const struct errand *errand)
 {
-    return errand->is_done && !errand->is_expired && json_object_get(errand->owed->record, "ca");
+    return errand->is_done && !errand->is_expired &&
+           (json_object_get(errand->owed->record, "ca") || has_status(errand));
 }
 
-/* What is told of one that was ended; of a certificate what lists need, and whose it was. */
+static bool put_status(const struct errand *errand, json_t *item)
+{
+    struct token_status status = token_status_of(errand->owed->index, errand->owed->place);
+
+    return !has_status(errand) || json_put(item, "status", token_status_record(&status));
+}
+
+/* What is told of one that was ended; of what is listed what lists need, and whose it was. */
 static json_t *item_of(const struct errand *errand)
 {
     static const char *const untold[] = { "fingerprint", "key_id", "ttl_s" };
@@ -168,7 +185,8 @@ static json_t *item_of(const struct errand *errand)
     (void)json_object_del(item, "revoke"); /* it is there */
     for (size_t i = 0; must_stand(errand) && i < COUNT(untold); i++)
         (void)json_object_del(item, untold[i]);
-    return json_put(item, "ended", json_string(errand->is_expired ? "expired" : "revoked"))
+    return put_status(errand, item) &&
+                   json_put(item, "ended", json_string(errand->is_expired ? "expired" : "revoked"))
                ? TAKE(item)
                : NULL;
 }
@@ -186,7 +204,7 @@ static bool take_room(const json_t *item, size_t *listed)
     return true;
 }
 
-/* Certificates that there is no room for are left to the next entry. */
+/* Those that there is no room for are left to the next entry. */
 static void keep_to_room(struct settling *settling)
 {
     size_t listed = 0;

@@ -12,6 +12,7 @@
 #include "ledger/inquiry.h"
 #include "ledger/ledger.h"
 #include "ledger/query.h"
+#include "ledger/revoked_tokens.h"
 #include "ledger/search.h"
 #include "store/index.h"
 #include "store/store.h"
@@ -29,9 +30,18 @@ struct rows {
     size_t capacity;
 };
 
+struct statuses {
+    struct token_status *list;
+    size_t count;
+    size_t capacity;
+};
+
 struct revoked_book {
     struct rows rows;
-    uint64_t size; /* entries below it are in `rows`, once it is whole */
+    struct revoked_tokens *tokens;
+    uint64_t first;  /* entries below it are too old for anything to live that they name */
+    int64_t first_s; /* when that was looked up */
+    uint64_t size;   /* entries below it are in `rows`, once it is whole */
     bool is_whole;
     uint64_t left_out;
 
@@ -44,6 +54,10 @@ struct revoked_book {
     bool is_over;
     int64_t since_ms;
     struct rows found;
+    struct statuses found_tokens;
+    bool finds_first; /* it has to be looked up */
+    uint64_t found_first;
+    int64_t oldest_ms; /* what is older does not matter */
     struct ledger_inquiry inquiry;
     atomic_bool is_done; /* the reading thread has done with all of it */
 };
@@ -104,6 +118,30 @@ static void put_in_order(struct rows *rows)
     rows->count = kept + 1;
 }
 
+static struct token_status *new_status(struct statuses *statuses)
+{
+    if (statuses->count == statuses->capacity) {
+        size_t capacity = statuses->capacity == 0 ? 64 : 2 * statuses->capacity;
+        struct token_status *list = realloc(statuses->list, capacity * sizeof(*list));
+
+        if (list == NULL)
+            return NULL;
+        statuses->list = list;
+        statuses->capacity = capacity;
+    }
+    return &statuses->list[statuses->count++];
+}
+
+static bool merge_tokens(struct revoked_book *book, struct error *error)
+{
+    for (size_t i = 0; i < book->found_tokens.count; i++)
+        if (book->found_tokens.list[i].list >= book->first / TOKEN_STATUS_ENTRIES &&
+            !revoked_tokens_add(book->tokens, &book->found_tokens.list[i]))
+            return error_set(error, ERROR_MEMORY, "no memory for revoked tokens");
+    revoked_tokens_forget(book->tokens, book->first / TOKEN_STATUS_ENTRIES);
+    return true;
+}
+
 static bool merge(struct revoked_book *book, struct error *error)
 {
     for (size_t i = 0; i < book->found.count; i++) {
@@ -149,6 +187,38 @@ static bool read_credential(const json_t *credential, int64_t revoked_s, struct 
     return true;
 }
 
+static bool take_certificate(struct revoked_book *book, const json_t *credential, int64_t time_s,
+                             struct error *error)
+{
+    struct revoked row;
+    struct revoked *place;
+
+    if (!read_credential(credential, time_s, &row))
+        return true;
+    place = new_row(&book->found);
+    if (place == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for revoked certificates");
+    *place = row;
+    return true;
+}
+
+/* An entry speaks of tokens that are named before it; other statuses would be anything. */
+static bool take_token(struct revoked_book *book, const json_t *credential, uint64_t entry_index,
+                       struct error *error)
+{
+    struct token_status status;
+    struct token_status *place;
+
+    if (!token_status_of_record(json_object_get(credential, "status"), &status) ||
+        status.list > entry_index / TOKEN_STATUS_ENTRIES)
+        return true;
+    place = new_status(&book->found_tokens);
+    if (place == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for revoked tokens");
+    *place = status;
+    return true;
+}
+
 static bool take_hit(const struct search_hit *hit, void *context, struct error *error)
 {
     struct revoked_book *book = context;
@@ -157,16 +227,46 @@ static bool take_hit(const struct search_hit *hit, void *context, struct error *
 
     if (!time_text_parse(json_str(json_object_get(hit->entry, "time")), &time_ms))
         return true;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        struct revoked row;
-        struct revoked *place;
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!take_certificate(book, json_array_get(list, i), time_ms / 1000, error) ||
+            !take_token(book, json_array_get(list, i), hit->index, error))
+            return false;
+    return true;
+}
 
-        if (!read_credential(json_array_get(list, i), time_ms / 1000, &row))
-            continue;
-        place = new_row(&book->found);
-        if (place == NULL)
-            return error_set(error, ERROR_MEMORY, "no memory for revoked certificates");
-        *place = row;
+/* One that was pruned has no time any more, and is old. */
+static bool is_old(const struct ledger_view *view, uint64_t index, int64_t oldest_ms, bool *old,
+                   struct error *error)
+{
+    JSON_OWNED json_t *entry = NULL;
+    struct error ignored = { 0 };
+    int64_t time_ms = 0;
+    struct str bytes;
+
+    if (!store_reader_get(view->reader, index, &bytes, NULL, error))
+        return false;
+    *old = !entry_parse(bytes, &entry, &ignored) ||
+           !time_text_parse(json_str(json_object_get(entry, "time")), &time_ms) ||
+           time_ms < oldest_ms;
+    return true;
+}
+
+/* Times never go back within the log: the first entry that is not old, by halves. */
+static bool find_first(const struct ledger_view *view, int64_t oldest_ms, uint64_t *first,
+                       struct error *error)
+{
+    uint64_t high = store_reader_size(view->reader);
+
+    while (*first < high) {
+        uint64_t middle = *first + (high - *first) / 2;
+        bool old = false;
+
+        if (!is_old(view, middle, oldest_ms, &old, error))
+            return false;
+        if (old)
+            *first = middle + 1;
+        else
+            high = middle;
     }
     return true;
 }
@@ -200,6 +300,9 @@ static bool read_some(const struct ledger_view *view, void *context, struct erro
 
     if (book->until == 0)
         book->until = book->before = store_reader_size(view->reader);
+    if (book->finds_first && !find_first(view, book->oldest_ms, &book->found_first, error))
+        return false;
+    book->finds_first = false;
     search.before = book->before;
     do {
         if (!ledger_search_next(&search, error))
@@ -221,7 +324,15 @@ static void note_done(void *context)
 
 struct revoked_book *revoked_book_new(void)
 {
-    return calloc(1, sizeof(struct revoked_book));
+    struct revoked_book *book = calloc(1, sizeof(*book));
+
+    if (book == NULL)
+        return NULL;
+    book->tokens = revoked_tokens_new();
+    if (book->tokens != NULL)
+        return book;
+    free(book);
+    return NULL;
 }
 
 void revoked_book_free(struct revoked_book *book)
@@ -230,6 +341,8 @@ void revoked_book_free(struct revoked_book *book)
         return;
     free(book->rows.list);
     free(book->found.list);
+    free(book->found_tokens.list);
+    revoked_tokens_free(book->tokens);
     free(book);
 }
 
@@ -251,10 +364,16 @@ static void begin(struct revoked_book *book, int64_t now_s)
 {
     book->has_begun = true;
     book->found.count = 0;
+    book->found_tokens.count = 0;
+    book->finds_first = !book->is_whole || now_s >= book->first_s + REVOKED_FIRST_S;
+    book->found_first = book->first;
+    book->oldest_ms = (now_s - REVOKED_LIFE_MAX_S - SLACK_S) * 1000;
+    if (book->finds_first)
+        book->first_s = now_s;
     book->from = book->size;
     book->until = 0;
     book->is_over = false;
-    book->since_ms = book->is_whole ? 0 : (now_s - REVOKED_LIFE_MAX_S - SLACK_S) * 1000;
+    book->since_ms = book->is_whole ? 0 : book->oldest_ms;
 }
 
 /* A reading has ended: take in what it found, once it has come to where it was to begin. */
@@ -266,7 +385,8 @@ static bool take_in(struct revoked_book *book, bool *has_changed, struct error *
         return error_set(error, book->inquiry.error.code, "%s", book->inquiry.error.cause);
     if (!book->is_over)
         return true;
-    if (!merge(book, error))
+    book->first = book->found_first;
+    if (!merge(book, error) || !merge_tokens(book, error))
         return false;
     *has_changed = book->found.count > 0 || !book->is_whole;
     book->size = book->until;
@@ -303,6 +423,16 @@ const struct revoked *revoked_book_rows(const struct revoked_book *book, size_t 
 {
     *count = book->rows.count;
     return book->rows.list;
+}
+
+const struct revoked_tokens *revoked_book_tokens(const struct revoked_book *book)
+{
+    return book->tokens;
+}
+
+uint64_t revoked_book_first_list(const struct revoked_book *book)
+{
+    return book->first / TOKEN_STATUS_ENTRIES;
 }
 
 uint64_t revoked_book_left_out(const struct revoked_book *book)

@@ -10,19 +10,22 @@
 struct error;
 struct ledger;
 
+struct revoked_tokens;
+
 /**
- * Certificates that were revoked before their end, as entries say it: what lists for those who
- * check certificates are made of.
+ * Certificates and tokens that were revoked before their end, as entries say it: what lists for
+ * those who check them are made of.
  *
- * They follow from `credential.revoked` alone, from members of its `credentials` that have `ca`,
- * `id` and `expires_at`; whatever kind they are of. So they survive a restart, and are the same on
- * all brokers of a store. Entries are found by the index, behind, on the ledger's reading thread.
+ * They follow from `credential.revoked` alone, from members of its `credentials`, whatever kind
+ * they are of: certificates have `ca`, `id` and `expires_at`, tokens `status`. So they survive a
+ * restart, and are the same on all brokers of a store. Entries are found by the index, behind, on
+ * the ledger's reading thread.
  *
  * Threads: confined, but for that reading
  */
 struct revoked_book;
 
-/** No certificate of ours lives longer: older entries are not looked at. */
+/** No certificate or token of ours lives longer: older entries are not looked at. */
 #define REVOKED_LIFE_MAX_S ((int64_t)24 * 3600)
 /** Kept at most; past it, those that would end first are left out. */
 #define REVOKED_MAX ((size_t)100000)
@@ -63,5 +66,16 @@ const struct revoked *revoked_book_rows(const struct revoked_book *book, size_t 
 /** Left out for REVOKED_MAX, ever. */
 uint64_t revoked_book_left_out(const struct revoked_book *book);
 
-/** Forget those that have ended before a time. */
+/** Tokens, by their lists. They are the book's, until its next tending. */
+const struct revoked_tokens *revoked_book_tokens(const struct revoked_book *book);
+
+/**
+ * From which list on there are tokens that may live still: all below are of entries from before
+ * REVOKED_LIFE_MAX_S. Looked up again every REVOKED_FIRST_S at most.
+ */
+uint64_t revoked_book_first_list(const struct revoked_book *book);
+
+#define REVOKED_FIRST_S ((int64_t)300)
+
+/** Forget certificates that have ended before a time. */
 void revoked_book_forget(struct revoked_book *book, int64_t before_s);

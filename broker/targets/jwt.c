@@ -2,18 +2,22 @@
  * Access tokens that we sign ourselves, for services that trust our key set.
  *
  * Source: RFC 9068 (profile), RFC 7800 3.1 and RFC 9449 6.1 (cnf.jkt),
- *         RFC 8705 3.1 (cnf.x5t#S256)
+ *         RFC 8705 3.1 (cnf.x5t#S256), draft-ietf-oauth-status-list-18 6.2 (status)
  */
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/token_status.h"
 #include "keys/keys.h"
 #include "targets/targets_internal.h"
 
 #define TYP "at+jwt"
 #define AWS_CLAIMS STR("https://aws.amazon.com/")
 #define CLAIMS_MAX 32
+/* Of all claims together: with header, signature and status it is less than KEYS_TOKEN_MAX. */
+#define CLAIMS_BYTES_MAX ((size_t)11 * 1024)
 #define SCOPES_TEXT_MAX ((size_t)64 * 129)
 /* RFC 6749 3.3: printable ASCII without space, '"' and '\'. */
 #define SCOPE_CHARSET LETTERS_AND_DIGITS "!#$%&'()*+,-./:;<=>?@[]^_`{|}~"
@@ -27,17 +31,29 @@ static const struct text_limits value_limits = { "claims", NULL, 1024, 1 };
 
 /* Claims that say who, for whom, how long or with what rights: ours alone to set. */
 static const char *const reserved[] = {
-    "iss",          "sub",
-    "aud",          "exp",
-    "nbf",          "iat",
-    "jti",          "cnf",
-    "act",          "azp",
-    "acr",          "amr",
-    "client_id",    "scope",
-    "auth_time",    "may_act",
-    "roles",        "groups",
-    "lease",        "stage",
-    "entitlements", "authorization_details",
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "cnf",
+    "act",
+    "azp",
+    "acr",
+    "amr",
+    "client_id",
+    "scope",
+    "auth_time",
+    "may_act",
+    "roles",
+    "groups",
+    "lease",
+    "stage",
+    "status",
+    "entitlements",
+    "authorization_details",
 };
 
 struct jwt_grant {
@@ -281,41 +297,78 @@ static json_t *claims_new(const struct mint *mint, const struct jwt_grant *grant
     return is_good ? TAKE(claims) : NULL;
 }
 
-static bool put_results(struct mint *mint, const struct jwt_grant *grant, struct str token,
-                        struct str scope, const char *jti)
-{
-    json_t *jwt = json_object();
+/* What is signed once its entry is durable. In the mint's arena. */
+struct unsigned_token {
+    json_t *claims;
+    struct str scope;
+};
 
-    mint->credential = json_object();
+/* The whole token must fit, with a status: nothing may fail by that once it is recorded. */
+static bool check_size(const struct mint *mint, const json_t *claims, struct error *error)
+{
+    const struct token_status longest = { TOKEN_STATUS_LIST_MAX, UINT16_MAX };
+    JSON_OWNED json_t *status = token_status_claim(&longest, mint->tools->issuer);
+    OWNED(buf_release) struct buf text = { 0 };
+
+    if (!status)
+        return error_set(error, ERROR_MEMORY, "no memory for a token's status");
+    buf_init(&text, CLAIMS_BYTES_MAX);
+    buf_add_json(&text, claims);
+    buf_add_json(&text, status);
+    return buf_is_ok(&text) ||
+           error_set(error, ERROR_LIMIT, "claims of more than %zu bytes", CLAIMS_BYTES_MAX);
+}
+
+static bool put_record(struct mint *mint, const struct jwt_grant *grant, const char *jti)
+{
     mint->record = json_object();
     mint->expires_s = mint->now_s + mint->ttl_s;
-    return json_put(mint->credential, "jwt", jwt) && json_put(jwt, "token", json_from_str(token)) &&
-           (scope.len == 0 || json_put(jwt, "scope", json_from_str(scope))) &&
-           json_put(mint->record, "id", json_string(jti)) &&
+    return json_put(mint->record, "id", json_string(jti)) &&
            json_put(mint->record, "audience", json_from_str(grant->audience));
 }
 
 static bool make_token(struct mint *mint, struct error *error)
 {
     struct grant_reader reader = { .arena = mint->arena };
+    struct unsigned_token *made = arena_alloc(mint->arena, sizeof(*made));
     struct jwt_grant grant = { 0 };
     char jti[ID_LEN + 1];
-    struct str scope;
-    struct str token;
 
+    if (!made)
+        return error_set(error, ERROR_MEMORY, "no memory for a token");
     if (!read_grant(&reader, mint->fields, &grant))
         return grant_error(&reader, error);
-    if (!narrow(mint, &grant.scopes, &scope, error) || !id_new(clock_wall_ms(), jti, error))
+    if (!narrow(mint, &grant.scopes, &made->scope, error) || !id_new(clock_wall_ms(), jti, error))
         return false;
-    JSON_OWNED json_t *claims = claims_new(mint, &grant, scope, jti);
-
-    if (!claims)
+    made->claims = claims_new(mint, &grant, made->scope, jti);
+    if (!made->claims || !json_keep(mint->arena, made->claims, error))
         return error_set(error, ERROR_MEMORY, "no memory for a token's claims");
-    if (!keys_sign_jwt(mint->tools->keys, TYP, claims, mint->arena, &token, error))
+    mint->state = made;
+    return check_size(mint, made->claims, error) &&
+           (put_record(mint, &grant, jti) || error_set(error, ERROR_MEMORY, "a token's record"));
+}
+
+static bool put_credential(struct mint *mint, struct str scope, struct str token)
+{
+    json_t *jwt = json_object();
+
+    mint->credential = json_object();
+    return json_put(mint->credential, "jwt", jwt) && json_put(jwt, "token", json_from_str(token)) &&
+           (scope.len == 0 || json_put(jwt, "scope", json_from_str(scope)));
+}
+
+static bool jwt_sign(struct mint *mint, const struct token_status *status, struct error *error)
+{
+    struct unsigned_token *made = mint->state;
+    struct str token;
+
+    if (status &&
+        !json_put(made->claims, "status", token_status_claim(status, mint->tools->issuer)))
+        return error_set(error, ERROR_MEMORY, "no memory for a token's status");
+    if (!keys_sign_jwt(mint->tools->keys, TYP, made->claims, mint->arena, &token, error))
         return false;
-    if (!put_results(mint, &grant, token, scope, jti))
-        return error_set(error, ERROR_MEMORY, "no memory for a token");
-    return true;
+    return put_credential(mint, made->scope, token) ||
+           error_set(error, ERROR_MEMORY, "no memory for a token");
 }
 
 static enum progress jwt_mint(struct mint *mint, struct error *error)
@@ -337,9 +390,12 @@ const struct target_kind target_jwt = {
         .fields_with_holes = fields_with_holes,
         .matching = POLICY_MATCHING_GLOB,
         .gives = gives,
-        .revocation = POLICY_REVOKED_BY_EXPIRY,
+        .revocation = POLICY_REVOKED_BY_LIST,
         .fields_told = fields_told,
     },
     .is_local = true,
     .mint = jwt_mint,
+    .sign = jwt_sign,
+    .revoke = target_revoke_by_list,
+    .is_gone_by_expiry = true,
 };

@@ -40,19 +40,20 @@ const struct target_kind *target_kind_of(const struct policy_grant_kind *grant)
 
 enum policy_revocation target_revocation(const struct target_kind *kind, const struct mint *mint)
 {
+    enum policy_revocation said;
+
     if (!kind->revoke || (kind->is_revocable && !kind->is_revocable(mint)))
         return POLICY_REVOKED_BY_EXPIRY;
-    return policy_revocation_of(&kind->grant, mint->fields,
-                                mint->target ? mint->target->settings : NULL) ==
-                   POLICY_REVOKED_BY_NAME
-               ? POLICY_REVOKED_BY_NAME
-               : POLICY_REVOKED_NOW;
+    said = policy_revocation_of(&kind->grant, mint->fields,
+                                mint->target ? mint->target->settings : NULL);
+    return said == POLICY_REVOKED_BY_EXPIRY ? POLICY_REVOKED_NOW : said;
 }
 
 const char *target_revocation_name(enum policy_revocation revocation)
 {
     static const char *const names[] = {
         [POLICY_REVOKED_BY_EXPIRY] = "expiry",
+        [POLICY_REVOKED_BY_LIST] = "list",
         [POLICY_REVOKED_BY_NAME] = "name",
         [POLICY_REVOKED_NOW] = "now",
     };

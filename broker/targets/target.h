@@ -18,6 +18,7 @@
 struct error;
 struct keys;
 struct target_kind;
+struct token_status;
 struct upstream;
 struct workers;
 
@@ -210,6 +211,15 @@ struct target_kind {
      */
     enum progress (*mint)(struct mint *mint, struct error *error);
     /**
+     * Make the credential of what was minted once its entry is durable, since it says where its
+     * status stands, which follows from that entry; a NULL status: it says nothing of one. Until
+     * then there is none, only a record. What the ledger then says of its end has the status
+     * besides. NULL: `mint` makes it.
+     *
+     * Errors: ERROR_MEMORY, ERROR_CRYPTO
+     */
+    bool (*sign)(struct mint *mint, const struct token_status *status, struct error *error);
+    /**
      * End a credential at its target; NULL where that cannot be done (`grant.revocation` says so,
      * and `explain`, `who-can` and answers tell it). It may be asked several times, also of what is
      * gone already, never was (a mint whose outcome is unknown) or has expired: that is done.
@@ -256,5 +266,5 @@ const struct target_kind *target_kind_of(const struct policy_grant_kind *grant);
  */
 enum policy_revocation target_revocation(const struct target_kind *kind, const struct mint *mint);
 
-/** "now", "name" or "expiry": as entries and answers have it. */
+/** "now", "name", "list" or "expiry": as entries and answers have it. */
 const char *target_revocation_name(enum policy_revocation revocation);

@@ -77,7 +77,7 @@ static int make(void **state)
     place_make(&world->place);
     world->ledger = place_open(&world->place);
     world->rules = rules_table_new(rules_of(COUNT(targets)));
-    world->lists = lists_new();
+    world->lists = lists_new(NULL);
     world->arena = arena_new(ARENA_MAX);
     world->now_s = clock_wall_s();
     assert_non_null(world->lists);

@@ -11,7 +11,7 @@
 #include "ledger/revoked.h"
 #include "tests/test.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 120000
 #define HOUR_S ((int64_t)3600)
 
 static struct place place;

@@ -5,6 +5,7 @@
 
 #include "base/base64.h"
 #include "base/json.h"
+#include "base/token_status.h"
 #include "fixture.h"
 #include "tests/assert_str.h"
 #include "tests/test.h"
@@ -29,7 +30,13 @@ static int tear_down(void **state)
 
 static enum progress mint(struct fixture *fixture)
 {
-    return target_kind_find(STR("jwt"))->mint(&fixture->mint, &fixture->error);
+    const struct target_kind *kind = target_kind_find(STR("jwt"));
+    enum progress progress = kind->mint(&fixture->mint, &fixture->error);
+
+    assert_null(fixture->mint.credential);
+    if (progress != PROGRESS_DONE)
+        return progress;
+    return kind->sign(&fixture->mint, NULL, &fixture->error) ? PROGRESS_DONE : PROGRESS_FAILED;
 }
 
 /* The claims of the token that was minted, its signature checked by our own key. */
@@ -328,6 +335,7 @@ static void no_policy_sets_a_reserved_claim(void **state)
         "groups",
         "entitlements",
         "lease",
+        "status",
         "stage",
         "may_act",
         "authorization_details",
@@ -414,6 +422,54 @@ static void a_hole_that_nobody_filled_is_not_signed(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
+static void it_says_where_its_status_stands(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct target_kind *kind = target_kind_find(STR("jwt"));
+    struct token_status status = token_status_of(5000, 2);
+    JSON_OWNED json_t *claims = NULL;
+    const json_t *told;
+
+    fixture_fields(fixture, SERVICE);
+    assert_int_equal(kind->mint(&fixture->mint, &fixture->error), PROGRESS_DONE);
+    assert_null(fixture->mint.credential); /* there is none before its entry */
+    assert_true(kind->sign(&fixture->mint, &status, &fixture->error));
+    claims = claims_of(fixture);
+    told = json_object_get(json_object_get(claims, "status"), "status_list");
+    assert_int_equal(number(told, "idx"), (5000 - 4096) * 16 + 2);
+    assert_str(fixture_text(told, NULL, "uri"), FIXTURE_ISSUER "/status/2");
+    assert_int_equal(json_object_size(json_object_get(claims, "status")), 1);
+    assert_int_equal(target_revocation(kind, &fixture->mint), POLICY_REVOKED_BY_LIST);
+}
+
+/* So many claims of 1,000 bytes; a list of claims that would not fit fails before it is recorded.
+ */
+static const char *with_claims(struct fixture *fixture, int count)
+{
+    struct str text = STR("{audience: a, claims: {");
+
+    for (int i = 0; i < count; i++)
+        text = arena_printf(fixture->arena, STR_FMT "c%d: \"%01000d\", ", STR_ARG(text), i, 0);
+    text = arena_printf(fixture->arena, STR_FMT "}}", STR_ARG(text));
+    return text.data;
+}
+
+static void a_token_that_would_not_fit_is_not_recorded(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct target_kind *kind = target_kind_find(STR("jwt"));
+    struct token_status longest = { TOKEN_STATUS_LIST_MAX, 32767 };
+
+    fixture_fields(fixture, with_claims(fixture, 10));
+    assert_int_equal(kind->mint(&fixture->mint, &fixture->error), PROGRESS_DONE);
+    assert_true(kind->sign(&fixture->mint, &longest, &fixture->error));
+    fixture_again(fixture);
+    fixture_fields(fixture, with_claims(fixture, 11));
+    assert_int_equal(kind->mint(&fixture->mint, &fixture->error), PROGRESS_FAILED);
+    assert_int_equal(fixture->error.code, ERROR_LIMIT);
+    assert_null(fixture->mint.credential);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +493,8 @@ int main(void)
         TEST(limits_hold_at_the_limit_and_one_past_it),
         TEST(counts_hold_at_the_limit_and_one_past_it),
         TEST(a_hole_that_nobody_filled_is_not_signed),
+        TEST(it_says_where_its_status_stands),
+        TEST(a_token_that_would_not_fit_is_not_recorded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
