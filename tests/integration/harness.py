@@ -37,6 +37,7 @@ _folders = []
 _ports = []
 _signers = []
 _signing = threading.Lock()
+_connecting = threading.BoundedSemaphore(8)  # a broker waits five seconds for a request: no time for forty handshakes
 
 
 def check(name, holds, detail=""):
@@ -309,7 +310,8 @@ class Place:
     def request(self, method, path, body=None, headers=None):
         connection = self.connection()
         try:
-            connection.request(method, path, body, headers or {})
+            with _connecting:
+                connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             answer = Answer(response.status, response.headers, response.read().decode())
         finally:

@@ -74,7 +74,8 @@ class DevProvider:
                 json.dump({"sub": name, "groups": list(groups)}, stream)
             self.tokens[name] = subprocess.run(
                 [self.ISSUER, "token", "--folder", self.folder, "--url", self.url, "--profile", "generic",
-                 "--audience", "stagepass", "--claims", path, "--set", "iat=%d" % (time.time() + late)],
+                 "--audience", "stagepass", "--claims", path, "--set", "iat=%d" % (time.time() + late),
+                 "--lifetime", "1h"],
                 check=True, capture_output=True, text=True).stdout.strip()
         return self.tokens[name]
 
