@@ -23,6 +23,8 @@ static void on_answer(const struct upstream_response *response, void *context)
     call->outcome = response->outcome;
     call->status = response->status;
     call->retry_after_s = response->retry_after_s;
+    call->rate_remaining = response->rate_remaining;
+    call->rate_reset_s = response->rate_reset_s;
     if (response->outcome == UPSTREAM_ANSWERED)
         buf_add(&call->body, response->body);
     else

@@ -24,8 +24,10 @@ struct remote_call {
     enum upstream_outcome outcome;
     int status;
     int64_t retry_after_s;
-    struct error error; /* unless UPSTREAM_ANSWERED */
-    struct buf body;    /* not the arena's, which others may use while we wait */
+    int64_t rate_remaining; /* -1: it does not say */
+    int64_t rate_reset_s;   /* as it stands; 0: it does not say */
+    struct error error;     /* unless UPSTREAM_ANSWERED */
+    struct buf body;        /* not the arena's, which others may use while we wait */
     struct waker waker;
 };
 

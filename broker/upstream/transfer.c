@@ -173,6 +173,16 @@ static void begin_answer(struct transfer *transfer)
     transfer->max_age_s = -1;
     transfer->announced_len = -1;
     transfer->dpop_nonce_len = 0;
+    transfer->rate_remaining = -1;
+    transfer->rate_reset_s = 0;
+}
+
+static void take_number(struct str value, int64_t *number)
+{
+    int64_t read;
+
+    if (str_to_int64(str_trim(value), &read) && read >= 0)
+        *number = read;
 }
 
 static size_t take_head(char *data, size_t size, size_t count, void *context)
@@ -195,6 +205,10 @@ static size_t take_head(char *data, size_t size, size_t count, void *context)
         take_lifetime(transfer, value);
     if (str_eq_ignore_case(name, STR("DPoP-Nonce")))
         take_nonce(transfer, value);
+    if (str_eq_ignore_case(name, STR("RateLimit-Remaining")))
+        take_number(value, &transfer->rate_remaining);
+    if (str_eq_ignore_case(name, STR("RateLimit-Reset")))
+        take_number(value, &transfer->rate_reset_s);
     if (str_eq_ignore_case(name, STR("Content-Length")) && !take_length(transfer, value))
         return 0;
     return line.len;
@@ -396,6 +410,8 @@ void transfer_finish(struct transfer *transfer, CURLcode code)
     struct upstream_response response = {
         .max_age_s = transfer->max_age_s,
         .dpop_nonce = { transfer->dpop_nonce, transfer->dpop_nonce_len },
+        .rate_remaining = transfer->rate_remaining,
+        .rate_reset_s = transfer->rate_reset_s,
     };
     const char *content_type = NULL;
     curl_off_t retry_after_s = 0;

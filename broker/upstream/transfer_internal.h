@@ -42,6 +42,8 @@ struct transfer {
     int64_t max_age_s;
     char dpop_nonce[TRANSFER_NONCE_MAX]; /* its first dpop_nonce_len bytes */
     size_t dpop_nonce_len;
+    int64_t rate_remaining; /* -1 where none came */
+    int64_t rate_reset_s;   /* 0 where none came */
 
     upstream_done done;
     void *context;

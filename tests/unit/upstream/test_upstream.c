@@ -25,6 +25,8 @@ struct answer {
     char content_type[64];
     int64_t max_age_s;
     int64_t retry_after_s;
+    int64_t rate_remaining;
+    int64_t rate_reset_s;
     struct error error;
     unsigned count;
 };
@@ -68,6 +70,8 @@ static void keep_answer(const struct upstream_response *response, void *context)
     answer->body_len = response->body.len;
     answer->max_age_s = response->max_age_s;
     answer->retry_after_s = response->retry_after_s;
+    answer->rate_remaining = response->rate_remaining;
+    answer->rate_reset_s = response->rate_reset_s;
     answer->error = response->error;
     copy_text(answer->body, sizeof(answer->body), response->body);
     copy_text(answer->content_type, sizeof(answer->content_type), response->content_type);
@@ -170,6 +174,41 @@ static void when_to_come_again_is_told_in_seconds_or_by_a_date(void **state)
     assert_true(strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &parts) > 0);
     seconds = retry_after_of(date);
     assert_true(seconds > 3500 && seconds <= 3600);
+}
+
+static bool answer_with_headers(struct peer *peer, int fd, const char *request, void *context)
+{
+    (void)peer;
+    (void)request;
+    peer_answer(fd, 200, context, "");
+    return true;
+}
+
+static void how_much_may_still_be_asked_is_told_as_it_stands(void **state)
+{
+    static const struct {
+        const char *headers;
+        int64_t remaining;
+        int64_t reset_s;
+    } cases[] = {
+        { "", -1, 0 },
+        { "RateLimit-Remaining: 0\r\nRateLimit-Reset: 1800000060\r\n", 0, 1800000060 },
+        { "ratelimit-remaining:   599  \r\n", 599, 0 },
+        { "RateLimit-Remaining: -1\r\nRateLimit-Reset: soon\r\n", -1, 0 },
+        { "RateLimit-Remaining: 99999999999999999999\r\n", -1, 0 },
+        { "X-RateLimit-Remaining: 0\r\n", -1, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct peer *peer = peer_start(answer_with_headers, (void *)(uintptr_t)cases[i].headers);
+        struct answer answer = get(peer, "/");
+
+        peer_stop(peer);
+        if (answer.rate_remaining != cases[i].remaining || answer.rate_reset_s != cases[i].reset_s)
+            fail_msg("%s: %lld %lld", cases[i].headers, (long long)answer.rate_remaining,
+                     (long long)answer.rate_reset_s);
+    }
 }
 
 static void a_connection_is_used_again(void **state)
@@ -826,6 +865,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_comes_with_status_type_and_lifetime),
         cmocka_unit_test(when_to_come_again_is_told_in_seconds_or_by_a_date),
+        cmocka_unit_test(how_much_may_still_be_asked_is_told_as_it_stands),
         cmocka_unit_test(a_connection_is_used_again),
         cmocka_unit_test(a_request_goes_out_as_it_is_asked_for),
         cmocka_unit_test(a_proxy_of_the_environment_is_not_used),
