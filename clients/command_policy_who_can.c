@@ -199,6 +199,7 @@ static void print_day(const char *before, int64_t time_s)
 static void print_grant(const struct who_grant *found)
 {
     const struct policy_grant *grant = found->grant;
+    const char *note = ending_note(grant, grant->fields);
     char life[STAGE_DURATION_MAX];
 
     print_str("  ", grant->name);
@@ -207,6 +208,8 @@ static void print_grant(const struct who_grant *found)
     (void)printf(", lives %s, %s", stage_duration(grant->ttl_s, life),
                  ending_sentence(grant, grant->fields));
     print_day(found->is_over ? ", is over since " : ", until ", grant->until_s);
+    if (note)
+        (void)printf("\n    (%s)", note);
     print_str("\n    account ", found->given.account);
     print_names("\n    as ", found->given.principals, found->given.principal_count);
     if (!found->is_certain)
@@ -301,6 +304,7 @@ static bool put_time(json_t *json, const char *name, int64_t time_s)
 static bool fill_grant(json_t *json, const struct who_grant *found)
 {
     const struct policy_grant *grant = found->grant;
+    const char *note = ending_note(grant, grant->fields);
     bool has_met = found->met_count > 0;
 
     return json_put(json, "name", json_from_str(grant->name)) &&
@@ -309,6 +313,7 @@ static bool fill_grant(json_t *json, const struct who_grant *found)
            json_put(json, "ttl_s", json_integer(grant->ttl_s)) &&
            put_time(json, "until", grant->until_s) &&
            json_put(json, "ends", json_string(ending_word(grant, grant->fields))) &&
+           (!note || json_put(json, "ends_note", json_string(note))) &&
            put_text(json, "account", found->given.account) &&
            json_put(json, "principals",
                     json_from_strs(found->given.principals, found->given.principal_count)) &&

@@ -26,3 +26,8 @@ const char *ending_sentence(const struct policy_grant *grant, const json_t *fiel
 {
     return endings[ending_of(grant, fields)].sentence;
 }
+
+const char *ending_note(const struct policy_grant *grant, const json_t *fields)
+{
+    return grant->kind->ending_note ? grant->kind->ending_note(fields) : NULL;
+}

@@ -7,3 +7,6 @@ const char *ending_word(const struct policy_grant *grant, const json_t *fields);
 
 /** The same as the end of a sentence: "can be revoked at once". */
 const char *ending_sentence(const struct policy_grant *grant, const json_t *fields);
+
+/** What else must be known of its end, as a sentence without a full stop; NULL: nothing. */
+const char *ending_note(const struct policy_grant *grant, const json_t *fields);

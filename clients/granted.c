@@ -40,6 +40,7 @@ static void print_field(FILE *file, const char *name, const json_t *value)
 
 static void print_grant(const struct policy_granted *granted, FILE *file)
 {
+    const char *note = ending_note(granted->grant, granted->fields);
     const char *name;
     json_t *value;
 
@@ -48,6 +49,8 @@ static void print_grant(const struct policy_granted *granted, FILE *file)
     (void)fprintf(file, "  %s", granted->grant->kind->name);
     print_duration(file, ", ", granted->ttl_s);
     (void)fprintf(file, ", %s\n", ending_sentence(granted->grant, granted->fields));
+    if (note)
+        (void)fprintf(file, "      (%s)\n", note);
     json_object_foreach (json_iterable(granted->fields), name, value) {
         print_field(file, name, value);
     }
@@ -175,6 +178,7 @@ static json_t *grant_list(const struct policy_decision *decision)
 
     for (size_t i = 0; i < decision->grant_count; i++) {
         const struct policy_granted *granted = &decision->grants[i];
+        const char *note = ending_note(granted->grant, granted->fields);
         json_t *object = json_object();
 
         if (!object || json_array_append_new(list, object) != 0 ||
@@ -182,6 +186,7 @@ static json_t *grant_list(const struct policy_decision *decision)
             !json_put(object, "kind", json_string(granted->grant->kind->name)) ||
             !json_put(object, "ttl_s", json_integer(granted->ttl_s)) ||
             !json_put(object, "ends", json_string(ending_word(granted->grant, granted->fields))) ||
+            (note && !json_put(object, "ends_note", json_string(note))) ||
             !json_put(object, "fields", json_incref(json_iterable(granted->fields))))
             return NULL;
     }
