@@ -142,6 +142,14 @@ static const struct text_rule github_rules[] = {
     { "host",  offsetof(struct credential, host),  PLACE_MAX_BYTES, false, NULL },
 };
 
+static const struct text_rule gitlab_rules[] = {
+    { "token",      offsetof(struct credential, token),      TOKEN_MAX_BYTES, false, NULL },
+    { "token_kind", offsetof(struct credential, token_kind), 16,              false, NULL },
+    { "username",   offsetof(struct credential, user),       255,             false, NULL },
+    { "host",       offsetof(struct credential, host),       PLACE_MAX_BYTES, false, NULL },
+    { "registry",   offsetof(struct credential, registry),   256,             true,  NULL },
+};
+
 static const struct text_rule postgres_rules[] = {
     { "host",     offsetof(struct credential, host),     PLACE_MAX_BYTES, false, NULL },
     { "port",     offsetof(struct credential, port),     PLACE_MAX_BYTES, false, NULL },
@@ -176,6 +184,7 @@ static const struct {
     { "kubernetes", CREDENTIAL_KUBERNETES, kubernetes_rules, COUNT(kubernetes_rules) },
     { "vault", CREDENTIAL_VAULT, vault_rules, COUNT(vault_rules) },
     { "github", CREDENTIAL_GITHUB, github_rules, COUNT(github_rules) },
+    { "gitlab", CREDENTIAL_GITLAB, gitlab_rules, COUNT(gitlab_rules) },
     { "postgres", CREDENTIAL_POSTGRES, postgres_rules, COUNT(postgres_rules) },
     { "registry", CREDENTIAL_REGISTRY, registry_rules, COUNT(registry_rules) },
 };

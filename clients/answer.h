@@ -29,6 +29,7 @@ enum credential_type {
     CREDENTIAL_REGISTRY,
     CREDENTIAL_KUBERNETES,
     CREDENTIAL_GITHUB,
+    CREDENTIAL_GITLAB,
     CREDENTIAL_OTHER, /* a kind that this client does not know */
 };
 
@@ -70,6 +71,9 @@ struct credential {
     struct str project;         /* gcp; or empty */
     struct str client_id;       /* azure */
     struct str tenant_id;       /* azure */
+
+    struct str token_kind; /* gitlab: "project" or "deploy"; with host and user */
+    struct str registry;   /* gitlab: host of its registry that takes the token; or empty */
 };
 
 /** The broker's 200 of POST /token. In the arena of its reading. */

@@ -326,6 +326,8 @@ const struct command command_exec = {
         "  registry  DOCKER_CONFIG and REGISTRY_AUTH_FILE, where docker, skopeo and their kin "
         "find\n"
         "        passwords\n"
+        "  gitlab  GITLAB_TOKEN and GITLAB_HOST; of a deploy token CI_DEPLOY_USER and\n"
+        "        CI_DEPLOY_PASSWORD; git, and the registry's clients, find it, too\n"
         "\n"
         "Where the stage's lease may go on it is renewed until COMMAND ends. What is in files, and "
         "in "

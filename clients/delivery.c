@@ -268,7 +268,7 @@ static bool deliver_registries(struct delivery *delivery, const struct answer *a
     struct str text;
     const char *path;
 
-    if (environment_count(answer, CREDENTIAL_REGISTRY) == 0)
+    if (!tool_format_has_registries(answer))
         return true;
     if (!tool_format_registries(answer, arena, &text, error) || !need_folder(delivery, error))
         return false;
@@ -385,11 +385,8 @@ static bool deliver_tokens(struct delivery *delivery, const struct answer *answe
 
 static bool deliver_git(struct delivery *delivery, const struct answer *answer, struct error *error)
 {
-    size_t count;
-    const struct credential *only = environment_only(answer, CREDENTIAL_GITHUB, &count);
-
-    return !only || environment_add_git(&delivery->environment, only,
-                                        variable_get("GIT_CONFIG_COUNT"), error);
+    return environment_add_git(&delivery->environment, answer, variable_get("GIT_CONFIG_COUNT"),
+                               error);
 }
 
 static bool deliver(struct delivery *delivery, const struct answer *answer,

@@ -12,8 +12,9 @@
 #define GIT_ENTRIES_MAX 1000
 /* The token is in the environment only, never in what git keeps or starts. */
 #define GIT_HELPER_FORMAT                                                                          \
-    "!f() { test \"$1\" != get || printf 'username=x-access-token\\npassword=%%s\\n' \"$" STR_FMT  \
-    "\"; }; f"
+    "!f() { test \"$1\" != get || printf 'username=%%s\\npassword=%%s\\n' \"" STR_FMT              \
+    "\" \"$" STR_FMT "\"; }; f"
+#define GIT_USER_OF_GITHUB "x-access-token"
 
 /* What the job was identified with; a command that needs an identity asks for one of its own. */
 static const char *const withheld[] = { "STAGEPASS_ID_TOKEN", "STAGEPASS_LEASE_HANDLE" };
@@ -155,11 +156,46 @@ static bool add_for_gh(struct environment *environment, const struct credential 
             environment_add(environment, STR("GH_HOST"), credential->host, false, error));
 }
 
+/* ---- GitLab ---- */
+
+/* The one of a kind of token; NULL: there is none, or there are several. */
+static const struct credential *only_gitlab(const struct answer *answer, struct str token_kind)
+{
+    const struct credential *found = NULL;
+
+    for (size_t i = 0; i < answer->credential_count; i++) {
+        const struct credential *credential = &answer->credentials[i];
+
+        if (credential->type != CREDENTIAL_GITLAB || !str_eq(credential->token_kind, token_kind))
+            continue;
+        if (found)
+            return NULL;
+        found = credential;
+    }
+    return found;
+}
+
+/* What glab reads; a deploy token is good for no API, and is where GitLab's own jobs have one. */
+static bool add_for_glab(struct environment *environment, const struct answer *answer,
+                         const struct credential *credential, struct error *error)
+{
+    if (!add_named(environment, credential->grant, "USERNAME", credential->user, false, error))
+        return false;
+    if (credential == only_gitlab(answer, STR("deploy")))
+        return environment_add(environment, STR("CI_DEPLOY_USER"), credential->user, false,
+                               error) &&
+               environment_add(environment, STR("CI_DEPLOY_PASSWORD"), credential->token, true,
+                               error);
+    return credential != only_gitlab(answer, STR("project")) ||
+           (environment_add(environment, STR("GITLAB_TOKEN"), credential->token, true, error) &&
+            environment_add(environment, STR("GITLAB_HOST"), credential->host, false, error));
+}
+
 static bool has_token(enum credential_type type)
 {
     return type == CREDENTIAL_JWT || type == CREDENTIAL_GCP || type == CREDENTIAL_AZURE ||
            type == CREDENTIAL_VAULT || type == CREDENTIAL_REGISTRY ||
-           type == CREDENTIAL_KUBERNETES || type == CREDENTIAL_GITHUB;
+           type == CREDENTIAL_KUBERNETES || type == CREDENTIAL_GITHUB || type == CREDENTIAL_GITLAB;
 }
 
 static bool add_credential(struct environment *environment, const struct answer *answer,
@@ -168,6 +204,8 @@ static bool add_credential(struct environment *environment, const struct answer 
     if (has_token(credential->type) &&
         !add_named(environment, credential->grant, "TOKEN", credential->token, true, error))
         return false;
+    if (credential->type == CREDENTIAL_GITLAB)
+        return add_for_glab(environment, answer, credential, error);
     if (environment_count(answer, credential->type) != 1)
         return true;
     return credential->type == CREDENTIAL_GITHUB ? add_for_gh(environment, credential, error)
@@ -210,34 +248,85 @@ static bool add_git_entry(struct environment *environment, int64_t index, const 
     return environment_add(environment, str_from(name), str_from(value), false, error);
 }
 
-/* The empty helper takes back those that are set elsewhere: none of them gets the token to keep. */
-bool environment_add_git(struct environment *environment, const struct credential *credential,
-                         const char *inherited_count, struct error *error)
+/* What the helper says for the user: a variable's value of a gitlab grant. */
+static void add_git_user(const struct credential *credential, struct buf *user)
 {
     OWNED(buf_release) struct buf name = { 0 };
+
+    buf_init(user, 160);
+    if (credential->type == CREDENTIAL_GITHUB) {
+        buf_add_text(user, GIT_USER_OF_GITHUB);
+        return;
+    }
+    name_of(credential->grant, "USERNAME", &name);
+    buf_add_byte(user, '$');
+    buf_add(user, buf_str(&name));
+}
+
+static bool check_git_host(const struct credential *credential, struct error *error)
+{
+    return (credential->host.len <= 255 &&
+            str_is_made_of(credential->host, "abcdefghijklmnopqrstuvwxyz"
+                                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-")) ||
+           error_set(error, ERROR_INVALID, "grant '" STR_FMT "': no host that git could take",
+                     STR_ARG(credential->grant));
+}
+
+/* The empty helper takes back those that are set elsewhere: none of them gets the token to keep. */
+static bool add_git_host(struct environment *environment, const struct credential *credential,
+                         int64_t *count, struct error *error)
+{
+    OWNED(buf_release) struct buf name = { 0 };
+    OWNED(buf_release) struct buf user = { 0 };
     char key[320];
-    char total[24];
     struct str helper;
+
+    if (!credential)
+        return true;
+    if (!check_git_host(credential, error))
+        return false;
+    (void)snprintf(key, sizeof(key), "credential.https://" STR_FMT ".helper",
+                   STR_ARG(credential->host));
+    name_of(credential->grant, "TOKEN", &name);
+    add_git_user(credential, &user);
+    helper = arena_printf(environment->arena, GIT_HELPER_FORMAT, STR_ARG(buf_str(&user)),
+                          STR_ARG(buf_str(&name)));
+    if (!buf_is_ok(&name) || !buf_is_ok(&user) || !helper.data)
+        return error_set(error, ERROR_MEMORY, "no memory for the environment");
+    *count += 2;
+    return add_git_entry(environment, *count - 2, key, "", error) &&
+           add_git_entry(environment, *count - 1, key, helper.data, error);
+}
+
+/* Where there is a token that acts in the project a deploy token is for something else. */
+static const struct credential *gitlab_for_git(const struct answer *answer)
+{
+    const struct credential *project = only_gitlab(answer, STR("project"));
+
+    return project || environment_count(answer, CREDENTIAL_GITLAB) != 1
+               ? project
+               : only_gitlab(answer, STR("deploy"));
+}
+
+bool environment_add_git(struct environment *environment, const struct answer *answer,
+                         const char *inherited_count, struct error *error)
+{
+    size_t github_count;
+    const struct credential *github = environment_only(answer, CREDENTIAL_GITHUB, &github_count);
+    const struct credential *gitlab = gitlab_for_git(answer);
+    char total[24];
     int64_t count;
 
-    if (credential->host.len > 255 ||
-        !str_is_made_of(credential->host, "abcdefghijklmnopqrstuvwxyz"
-                                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-"))
-        return error_set(error, ERROR_INVALID, "grant '" STR_FMT "': no host that git could take",
-                         STR_ARG(credential->grant));
+    if (!github && !gitlab)
+        return true;
     if (!count_git_entries(inherited_count, &count))
         return error_set(error, ERROR_INVALID, "GIT_CONFIG_COUNT is no number of 0 to %d",
                          GIT_ENTRIES_MAX);
-    (void)snprintf(key, sizeof(key), "credential.https://" STR_FMT ".helper",
-                   STR_ARG(credential->host));
-    (void)snprintf(total, sizeof(total), "%" PRId64, count + 2);
-    name_of(credential->grant, "TOKEN", &name);
-    helper = arena_printf(environment->arena, GIT_HELPER_FORMAT, STR_ARG(buf_str(&name)));
-    if (!buf_is_ok(&name) || !helper.data)
-        return error_set(error, ERROR_MEMORY, "no memory for the environment");
-    return add_git_entry(environment, count, key, "", error) &&
-           add_git_entry(environment, count + 1, key, helper.data, error) &&
-           environment_add(environment, STR("GIT_CONFIG_COUNT"), str_from(total), false, error);
+    if (!add_git_host(environment, github, &count, error) ||
+        !add_git_host(environment, gitlab, &count, error))
+        return false;
+    (void)snprintf(total, sizeof(total), "%" PRId64, count);
+    return environment_add(environment, STR("GIT_CONFIG_COUNT"), str_from(total), false, error);
 }
 
 struct str environment_aws_profiles(const struct answer *answer, struct arena *arena)

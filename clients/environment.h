@@ -42,7 +42,7 @@ bool environment_add(struct environment *environment, struct str name, struct st
  * Add what an answer gives but for what needs a file or a process: STAGEPASS_LEASE,
  * STAGEPASS_STAGE, STAGEPASS_ACCESS_TOKEN, STAGEPASS_TOKEN_TYPE; a jwt grant's
  * STAGEPASS_<GRANT>_TOKEN, likewise of other grants of a token; and what tools of AWS, Google and
- * Azure, Vault and GitHub read, where there is exactly one grant of the kind.
+ * Azure, Vault, GitHub and GitLab read, where there is exactly one grant of the kind.
  *
  * Errors: as environment_add()
  */
@@ -50,13 +50,15 @@ bool environment_add_answer(struct environment *environment, const struct answer
                             struct error *error) MUST_USE;
 
 /**
- * Have git ask for a github grant's token where it talks to its host, by settings in the
- * environment: behind those that are there, of which `inherited_count` is the number or NULL.
+ * Have git ask for the token of a github grant, and of a gitlab grant, where it talks to their
+ * hosts, by settings in the environment: behind those that are there, of which `inherited_count` is
+ * the number or NULL. Of several grants of a kind none is taken; but a project access token of
+ * GitLab goes before deploy tokens.
  *
- * Errors: as environment_add(); ERROR_INVALID (the host, the number)
+ * Errors: as environment_add(); ERROR_INVALID (a host, the number)
  * Source: git-config(1), GIT_CONFIG_COUNT; gitcredentials(7)
  */
-bool environment_add_git(struct environment *environment, const struct credential *credential,
+bool environment_add_git(struct environment *environment, const struct answer *answer,
                          const char *inherited_count, struct error *error) MUST_USE;
 
 /** Add the path of a file as STAGEPASS_<GRANT>_<WHAT>. Errors: as environment_add() */

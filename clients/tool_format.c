@@ -144,31 +144,60 @@ bool tool_format_az(const struct answer *answer, struct arena *arena, struct str
                       json, arena, text, error);
 }
 
-static json_t *basic(const struct credential *credential)
+/* What a registry is asked with. */
+struct registry_login {
+    struct str host;
+    struct str user;
+    struct str password;
+};
+
+/* Of a gitlab grant the token is the password; false: it is for no registry. */
+static bool login_of(const struct credential *credential, struct registry_login *login)
+{
+    bool is_gitlab = credential->type == CREDENTIAL_GITLAB && credential->registry.len > 0;
+
+    *login = (struct registry_login){
+        .host = is_gitlab ? credential->registry : credential->host,
+        .user = credential->user,
+        .password = is_gitlab ? credential->token : credential->password,
+    };
+    return is_gitlab || credential->type == CREDENTIAL_REGISTRY;
+}
+
+bool tool_format_has_registries(const struct answer *answer)
+{
+    struct registry_login ignored;
+
+    for (size_t i = 0; i < answer->credential_count; i++)
+        if (login_of(&answer->credentials[i], &ignored))
+            return true;
+    return false;
+}
+
+static json_t *basic(const struct registry_login *login)
 {
     OWNED(buf_release) struct buf plain = { 0 };
     OWNED(buf_release) struct buf text = { 0 };
 
     buf_init(&plain, PASSWORD_MAX);
     buf_init(&text, BASE64_ENCODED_MAX(PASSWORD_MAX));
-    buf_printf(&plain, STR_FMT ":" STR_FMT, STR_ARG(credential->user),
-               STR_ARG(credential->password));
+    buf_printf(&plain, STR_FMT ":" STR_FMT, STR_ARG(login->user), STR_ARG(login->password));
     buf_add_base64(&text, buf_str(&plain));
     return buf_is_ok(&plain) && buf_is_ok(&text) ? json_from_str(buf_str(&text)) : NULL;
 }
 
-static bool put_registry(json_t *hosts, const struct credential *credential, struct error *error)
+static bool put_registry(json_t *hosts, const struct registry_login *login, struct error *error)
 {
     json_t *host = json_object();
 
-    if (json_object_getn(hosts, credential->host.data, credential->host.len)) {
+    if (json_object_getn(hosts, login->host.data, login->host.len)) {
         json_decref(host);
         return error_set(error, ERROR_USAGE,
                          "two grants are for the registry " STR_FMT ": pick one with --grant",
-                         STR_ARG(credential->host));
+                         STR_ARG(login->host));
     }
-    return (json_object_setn_new(hosts, credential->host.data, credential->host.len, host) == 0 &&
-            json_put(host, "auth", basic(credential))) ||
+    return (json_object_setn_new(hosts, login->host.data, login->host.len, host) == 0 &&
+            json_put(host, "auth", basic(login))) ||
            error_set(error, ERROR_MEMORY, "no memory for a registry's password");
 }
 
@@ -177,27 +206,46 @@ bool tool_format_registries(const struct answer *answer, struct arena *arena, st
 {
     JSON_OWNED json_t *json = json_object();
     json_t *hosts = json_object();
+    struct registry_login login;
 
     if (!json_put(json, "auths", hosts))
         return error_set(error, ERROR_MEMORY, "no memory for registries");
     for (size_t i = 0; i < answer->credential_count; i++)
-        if (answer->credentials[i].type == CREDENTIAL_REGISTRY &&
-            !put_registry(hosts, &answer->credentials[i], error))
+        if (login_of(&answer->credentials[i], &login) && !put_registry(hosts, &login, error))
             return false;
     return write_json(true, json, arena, text, error);
+}
+
+/* The one of the answer that is for a registry. */
+static bool only_login(const struct answer *answer, struct registry_login *login,
+                       struct error *error)
+{
+    struct registry_login other;
+    size_t count = 0;
+
+    for (size_t i = 0; i < answer->credential_count; i++) {
+        if (!login_of(&answer->credentials[i], &other))
+            continue;
+        *login = other;
+        count++;
+    }
+    return count == 1 || error_set(error, ERROR_USAGE,
+                                   "expected one grant for a registry, the stage gave %zu: pick "
+                                   "one with --grant",
+                                   count);
 }
 
 bool tool_format_docker(const struct answer *answer, struct arena *arena, struct str *text,
                         struct error *error)
 {
-    const struct credential *credential = only(answer, CREDENTIAL_REGISTRY, "registry", error);
+    struct registry_login login = { 0 };
     JSON_OWNED json_t *json = json_object();
 
-    if (!credential)
+    if (!only_login(answer, &login, error))
         return false;
-    return write_json(json_put(json, "ServerURL", json_from_str(credential->host)) &&
-                          json_put(json, "Username", json_from_str(credential->user)) &&
-                          json_put(json, "Secret", json_from_str(credential->password)),
+    return write_json(json_put(json, "ServerURL", json_from_str(login.host)) &&
+                          json_put(json, "Username", json_from_str(login.user)) &&
+                          json_put(json, "Secret", json_from_str(login.password)),
                       json, arena, text, error);
 }
 

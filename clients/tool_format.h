@@ -49,12 +49,16 @@ bool tool_format_kubectl(const struct answer *answer, const char *asked, struct 
 bool tool_format_az(const struct answer *answer, struct arena *arena, struct str *text,
                     struct error *error) MUST_USE;
 
-/** A registry grant as docker's credential helpers answer `get`. */
+/** Whether something in the answer is a registry's password. */
+bool tool_format_has_registries(const struct answer *answer);
+
+/** A registry grant, or a gitlab grant that is for GitLab's registry, as docker's credential
+ * helpers answer `get`. */
 bool tool_format_docker(const struct answer *answer, struct arena *arena, struct str *text,
                         struct error *error) MUST_USE;
 
 /**
- * All registry grants, of which there may be none, as the `config.json` that docker reads, and
+ * All such grants, of which there may be none, as the `config.json` that docker reads, and
  * skopeo as its REGISTRY_AUTH_FILE. Errors: ERROR_USAGE (two are for one host), ERROR_MEMORY
  */
 bool tool_format_registries(const struct answer *answer, struct arena *arena, struct str *text,

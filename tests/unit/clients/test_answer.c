@@ -53,6 +53,9 @@ static json_t *good(void)
         "\"token\":\"hvs.a\",\"address\":\"https://vault.acme.example\",\"namespace\":\"teams\"}},"
         "\"repo\":{\"type\":\"github\",\"expires_at\":\"2026-11-22T10:10:00Z\",\"github\":{"
         "\"token\":\"ghs_a\",\"host\":\"github.com\"}},"
+        "\"forge\":{\"type\":\"gitlab\",\"expires_at\":\"2026-11-22T10:10:00Z\",\"gitlab\":{"
+        "\"token\":\"gldt-a\",\"token_kind\":\"deploy\",\"username\":\"gitlab+deploy-token-1\","
+        "\"host\":\"gitlab.com\",\"registry\":\"registry.gitlab.com\"}},"
         "\"db\":{\"type\":\"postgres\",\"expires_at\":\"2026-11-22T10:10:00Z\",\"postgres\":{"
         "\"host\":\"db.acme.example\",\"port\":\"5432\",\"database\":\"orders\","
         "\"user\":\"stagepass_x\",\"password\":\"p-1\",\"sslmode\":\"verify-full\","
@@ -142,7 +145,7 @@ static void a_good_answer_is_read_whole(void **state)
     assert_int_equal(answer.refresh_token.len, 0);
     assert_int_equal(answer.ledger_index, 1042);
     assert_int_equal(answer.leaf_hash[31], 1);
-    assert_int_equal(answer.credential_count, 11);
+    assert_int_equal(answer.credential_count, 12);
 }
 
 static const struct credential *find(const struct answer *answer, const char *grant)
@@ -200,6 +203,12 @@ static void credentials_are_read_by_their_type(void **state)
     assert_int_equal(find(&answer, "repo")->type, CREDENTIAL_GITHUB);
     assert_str(find(&answer, "repo")->token, "ghs_a");
     assert_str(find(&answer, "repo")->host, "github.com");
+    assert_int_equal(find(&answer, "forge")->type, CREDENTIAL_GITLAB);
+    assert_str(find(&answer, "forge")->token, "gldt-a");
+    assert_str(find(&answer, "forge")->token_kind, "deploy");
+    assert_str(find(&answer, "forge")->user, "gitlab+deploy-token-1");
+    assert_str(find(&answer, "forge")->host, "gitlab.com");
+    assert_str(find(&answer, "forge")->registry, "registry.gitlab.com");
     assert_int_equal(find(&answer, "other")->type, CREDENTIAL_OTHER);
     assert_str(find(&answer, "other")->type_name, "new");
 }
@@ -275,6 +284,10 @@ static void hostile_answers_are_refused(void **state)
         { "credentials.db.postgres.password", "\"a\\npassword=b\"" },
         { "credentials.db.postgres.sslmode", "\"\"" },
         { "credentials.db.postgres.ca", "\"a\\u001bb\"" },
+        { "credentials.forge.gitlab.token_kind", NULL },
+        { "credentials.forge.gitlab.username", NULL },
+        { "credentials.forge.gitlab.username", "\"a\\npassword=b\"" },
+        { "credentials.forge.gitlab.registry", "\"a b\"" },
         { "credentials.SITE", "{}" },
         { "credentials.a=b", "{}" },
         { "credentials.", "{}" },
@@ -330,7 +343,7 @@ static void sixteen_credentials_are_taken_and_no_more(void **state)
     json_t *json;
 
     (void)state;
-    for (size_t more = 5; more <= 6; more++) {
+    for (size_t more = 4; more <= 5; more++) {
         json = good();
         for (size_t i = 0; i < more; i++) {
             char name[8] = { 'g', (char)('a' + (char)i), '\0' };
@@ -340,7 +353,7 @@ static void sixteen_credentials_are_taken_and_no_more(void **state)
             assert_int_equal(json_object_set_new(json_object_get(json, "credentials"), name, copy),
                              0);
         }
-        assert_int_equal(read_json(json, &answer, &error), more == 5);
+        assert_int_equal(read_json(json, &answer, &error), more == 4);
     }
     assert_int_equal(error.code, ERROR_LIMIT);
 }

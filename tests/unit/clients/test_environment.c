@@ -228,6 +228,99 @@ static void several_github_grants_are_told_apart_by_their_names(void **state)
     assert_null(value_of(list, "GH_TOKEN"));
 }
 
+static struct credential gitlab(const char *grant, const char *token_kind)
+{
+    return (struct credential){ .grant = str_from(grant),
+                                .type = CREDENTIAL_GITLAB,
+                                .token = STR("glpat-a"),
+                                .token_kind = str_from(token_kind),
+                                .user = STR("somebody"),
+                                .host = STR("gitlab.acme.example") };
+}
+
+static void a_project_access_token_is_where_glab_looks(void **state)
+{
+    struct answer answer = answer_with(gitlab("repo", "project"), gitlab("images", "deploy"));
+    char *inherited[] = { NULL };
+    char **list = build(&answer, inherited);
+
+    (void)state;
+    assert_string_equal(value_of(list, "STAGEPASS_REPO_TOKEN"), "glpat-a");
+    assert_string_equal(value_of(list, "STAGEPASS_REPO_USERNAME"), "somebody");
+    assert_string_equal(value_of(list, "GITLAB_TOKEN"), "glpat-a");
+    assert_string_equal(value_of(list, "GITLAB_HOST"), "gitlab.acme.example");
+    assert_string_equal(value_of(list, "STAGEPASS_IMAGES_USERNAME"), "somebody");
+    assert_string_equal(value_of(list, "CI_DEPLOY_USER"), "somebody");
+    assert_string_equal(value_of(list, "CI_DEPLOY_PASSWORD"), "glpat-a");
+}
+
+static void several_gitlab_grants_of_a_kind_are_told_apart_by_their_names(void **state)
+{
+    static const char *const kinds[] = { "project", "deploy", "a later one" };
+    char *inherited[] = { NULL };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        struct answer answer = answer_with(gitlab("a", kinds[i]), gitlab("b", kinds[i]));
+        char **list = build(&answer, inherited);
+
+        assert_string_equal(value_of(list, "STAGEPASS_A_TOKEN"), "glpat-a");
+        assert_string_equal(value_of(list, "STAGEPASS_B_TOKEN"), "glpat-a");
+        assert_null(value_of(list, "GITLAB_TOKEN"));
+        assert_null(value_of(list, "CI_DEPLOY_PASSWORD"));
+    }
+}
+
+/* The helper that git is told of at last, or NULL; and the number of settings. */
+static const char *git_helper(const struct answer *answer, const char **total)
+{
+    struct environment environment = { .arena = arena };
+    struct error error = { 0 };
+    char *inherited[] = { NULL };
+    char **list;
+
+    assert_true(environment_add_git(&environment, answer, NULL, &error));
+    list = environment_build(&environment, inherited);
+    *total = value_of(list, "GIT_CONFIG_COUNT");
+    return value_of(list, *total && strcmp(*total, "4") == 0 ? "GIT_CONFIG_VALUE_3"
+                                                             : "GIT_CONFIG_VALUE_1");
+}
+
+static void git_gets_the_token_that_acts_in_the_project(void **state)
+{
+    struct answer answers[] = {
+        answer_with(gitlab("repo", "project"), gitlab("images", "deploy")),
+        answer_with(gitlab("images", "deploy"), gcp("site", "")),
+        answer_with(github("hub", "github.com"), gitlab("repo", "project")),
+        answer_with(gitlab("a", "project"), gitlab("b", "project")),
+        answer_with(gitlab("a", "deploy"), gitlab("b", "deploy")),
+    };
+    static const struct {
+        const char *variables; /* NULL: git is told of nothing */
+        const char *total;
+    } told[] = {
+        { "\"$STAGEPASS_REPO_USERNAME\" \"$STAGEPASS_REPO_TOKEN\"", "2" },
+        { "\"$STAGEPASS_IMAGES_USERNAME\" \"$STAGEPASS_IMAGES_TOKEN\"", "2" },
+        { "\"$STAGEPASS_REPO_USERNAME\" \"$STAGEPASS_REPO_TOKEN\"", "4" },
+        { NULL, NULL },
+        { NULL, NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(answers); i++) {
+        const char *total;
+        const char *helper = git_helper(&answers[i], &total);
+
+        if (!told[i].total) {
+            assert_null(total);
+            continue;
+        }
+        assert_string_equal(total, told[i].total);
+        assert_non_null(strstr(helper, told[i].variables));
+        assert_null(strstr(helper, "glpat-a"));
+    }
+}
+
 static void git_is_told_behind_what_it_was_told_already(void **state)
 {
     static const struct {
@@ -244,7 +337,7 @@ static void git_is_told_behind_what_it_was_told_already(void **state)
         { "-1", NULL, NULL },
         { "many", NULL, NULL },
     };
-    const struct credential repo = github("re-po", "github.com");
+    const struct answer repo = answer_with(github("re-po", "github.com"), gcp("site", ""));
     char *inherited[] = { NULL };
 
     (void)state;
@@ -271,7 +364,7 @@ static void a_host_that_is_none_gets_into_no_setting(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(hosts); i++) {
-        const struct credential repo = github("repo", hosts[i]);
+        const struct answer repo = answer_with(github("repo", hosts[i]), gcp("site", ""));
         struct environment environment = { .arena = arena };
         struct error error = { 0 };
 
@@ -468,6 +561,9 @@ int main(void)
         cmocka_unit_test(a_vault_grant_says_where_its_token_is_good),
         cmocka_unit_test(a_github_grant_is_where_gh_looks_for_this_host),
         cmocka_unit_test(several_github_grants_are_told_apart_by_their_names),
+        cmocka_unit_test(a_project_access_token_is_where_glab_looks),
+        cmocka_unit_test(several_gitlab_grants_of_a_kind_are_told_apart_by_their_names),
+        cmocka_unit_test(git_gets_the_token_that_acts_in_the_project),
         cmocka_unit_test(git_is_told_behind_what_it_was_told_already),
         cmocka_unit_test(a_host_that_is_none_gets_into_no_setting),
         cmocka_unit_test(a_postgres_grant_is_where_libpq_looks),

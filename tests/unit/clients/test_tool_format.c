@@ -62,6 +62,33 @@ static const struct credential azure = {
     .expires_s = 1767226500,
 };
 
+static const struct credential gitlab = {
+    .type = CREDENTIAL_GITLAB,
+    .token = { "gldt-a", 6 },
+    .user = { "u", 1 },
+    .host = { "gitlab.example", 14 },
+    .registry = { "r.example", 9 },
+};
+
+/* Of a gitlab grant that is for no registry docker hears nothing. */
+static void a_gitlab_token_is_a_registrys_password_where_it_is_for_one(void **state)
+{
+    struct credential without = gitlab;
+    struct answer answer;
+
+    (void)state;
+    assert_text(tool_format_docker, gitlab,
+                "{\"Secret\":\"gldt-a\",\"ServerURL\":\"r.example\",\"Username\":\"u\"}");
+    assert_text(tool_format_registries, gitlab,
+                "{\"auths\":{\"r.example\":{\"auth\":\"dTpnbGR0LWE=\"}}}");
+    without.registry = STR("");
+    assert_text(tool_format_registries, without, "{\"auths\":{}}");
+    answer = one(without);
+    assert_false(tool_format_has_registries(&answer));
+    answer = one(gitlab);
+    assert_true(tool_format_has_registries(&answer));
+}
+
 static void each_tool_has_its_shape(void **state)
 {
     struct credential with_account = aws;
@@ -134,6 +161,7 @@ static void none_or_several_are_refused(void **state)
         { tool_format_aws, &aws, "one aws grant" },
         { tool_format_gcp, &jwt, "one jwt grant" },
         { tool_format_az, &azure, "one azure grant" },
+        { tool_format_docker, &gitlab, "one grant for a registry" },
     };
 
     (void)state;
@@ -187,8 +215,11 @@ static void foreign_words_have_a_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_tool_has_its_shape),     TEST(kubectl_gets_the_version_that_it_asks_for),
-        TEST(none_or_several_are_refused), TEST(a_failure_has_the_broker_s_words_or_ours),
+        TEST(each_tool_has_its_shape),
+        TEST(a_gitlab_token_is_a_registrys_password_where_it_is_for_one),
+        TEST(kubectl_gets_the_version_that_it_asks_for),
+        TEST(none_or_several_are_refused),
+        TEST(a_failure_has_the_broker_s_words_or_ours),
         TEST(foreign_words_have_a_limit),
     };
 
