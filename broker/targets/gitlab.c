@@ -1,103 +1,68 @@
 /*
- * Project access tokens of GitLab. Checked at load; not issued yet.
- *
- * Source: GitLab API, project access tokens: they end on a date, so a day is the least that can be
- *         asked for, and the lease's end revokes them; without `access_level` they are Maintainer's
+ * Tokens of GitLab for one project: project access tokens, and deploy tokens for what is only
+ * pulled or pushed. Each is made for its lease, and deleted with it.
  */
+#include "base/error.h"
 #include "base/json.h"
-#include "targets/targets_internal.h"
+#include "targets/gitlab_internal.h"
 
-#define LIFE_S ((int64_t)24 * 3600)
-#define ALL_SCOPES "api"
+/* It ends with its lease, which we see to: GitLab's own end is later, and no floor to a `ttl`. */
+#define LIFE_MIN_S 1
+#define LIFE_MAX_S ((int64_t)24 * 3600)
 
-static const struct text_limits project_limits = { "project", DIGITS, 20, 1 };
-static const struct text_limits scope_limits = { "scopes", SMALL_LETTERS DIGITS "_", 64, 16 };
-static const struct text_limits token_limits = { "token_file", NULL, 4096, 1 };
+static const struct text_limits registry_limits = { "registry", LETTERS_AND_DIGITS ".:-", 255, 1 };
+static const struct text_limits projects_limits = { "projects", DIGITS, 20, GITLAB_PROJECTS_MAX };
 
-static const char *const scopes[] = {
-    ALL_SCOPES,
-    "read_api",
-    "read_repository",
-    "write_repository",
-    "read_registry",
-    "write_registry",
-    "read_virtual_registry",
-    "write_virtual_registry",
-    "create_runner",
-    "manage_runner",
-    "ai_features",
-    "k8s_proxy",
-    NULL,
-};
-#define SCOPES_COUNT (COUNT(scopes) - 1)
+static const char *const settings[] = { "url", "token_file",     "registry",   "projects",
+                                        "ca",  "allow_networks", "allow_http", NULL };
+static const char *const own_settings[] = { "token_file", "ca", "allow_networks", "allow_http",
+                                            NULL };
 
-/* From less to more; each has what is before it. */
-static const char *const access_levels[] = { "guest",      "planner", "reporter", "developer",
-                                             "maintainer", "owner",   NULL };
-
-struct gitlab_settings {
-    struct str url;
-    struct str token_file;
-};
-
-static const char *const settings[] = { "url", "token_file", "ca", "allow_networks", NULL };
-static const char *const own_settings[] = { "token_file", "ca", "allow_networks", NULL };
-
-static bool configure(const struct yaml_reader *reader, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool read_url(const struct yaml_reader *reader, const json_t *node,
+                     struct gitlab_settings *own)
 {
-    struct gitlab_settings *own = arena_alloc(arena, sizeof(*own));
-
-    if (!own)
-        return yaml_complain(reader, node, "no memory for a target");
-    target->settings = own;
-    return yaml_require(reader, node, "url") && setting_url(reader, node, "url", &own->url) &&
-           setting_text(reader, node, &token_limits, &own->token_file);
-}
-
-static bool read_scopes(struct grant_reader *reader, const json_t *fields)
-{
-    const json_t *value = json_object_get(fields, "scopes");
-    struct texts texts;
-    size_t scope;
-
-    if (!grant_need_list(reader, fields, &scope_limits, &texts))
+    if (!yaml_require(reader, node, "url") || !setting_peer(reader, node, &own->peer) ||
+        !setting_base(reader, node, "url", &own->peer, &own->url))
         return false;
-    for (size_t i = 0; i < texts.count; i++) {
-        const json_t *item = grant_item(value, i);
-
-        if (str_eq(texts.list[i], STR("self_rotate")))
-            return grant_fault(reader, item,
-                               "'self_rotate' lets a token outlive its lease: it makes its own "
-                               "successor");
-        if (!grant_choice(reader, item, "scope", scopes, &scope))
-            return false;
-    }
+    own->host = upstream_url_host(own->url);
     return true;
 }
 
-static bool read_level(struct grant_reader *reader, const json_t *fields)
+/* A catalog may leave out by what the broker is known there. */
+static bool configure(const struct yaml_reader *yaml, const json_t *node, struct arena *arena,
+                      struct target *target)
 {
-    const json_t *value = json_object_get(fields, "access_level");
-    size_t level;
+    const struct yaml_reader reader = { yaml->document, yaml->diagnostics, arena };
+    struct gitlab_settings *own = arena_alloc(arena, sizeof(*own));
 
-    if (!value)
-        return grant_fault(reader, fields,
-                           "'access_level' is missing here: a token without it is a maintainer's");
-    return grant_choice(reader, value, "access level", access_levels, &level);
+    if (!own)
+        return yaml_complain(yaml, node, "no memory for a target");
+    target->settings = own;
+    return read_url(&reader, node, own) &&
+           (target->is_catalog || yaml_require(&reader, node, "token_file")) &&
+           setting_file(&reader, node, "token_file", &own->token_file) &&
+           setting_text(&reader, node, &registry_limits, &own->registry) &&
+           setting_texts(&reader, node, &projects_limits, &own->projects);
+}
+
+/* Later it is read for each request; one that is not there at all is found here. */
+static bool start(struct target *target, const struct target_tools *tools, struct error *error)
+{
+    OWNED(arena_free) struct arena *arena = arena_new(GITLAB_OWN_TOKEN_MAX * 4);
+    struct str ignored;
+
+    (void)tools;
+    if (!arena)
+        return error_set(error, ERROR_MEMORY, "no memory for a target");
+    return gitlab_own_token(target->settings, arena, &ignored, error) ||
+           error_wrap(error, "target " STR_FMT, STR_ARG(target->name));
 }
 
 static bool read_grant(struct grant_reader *reader, const struct policy_grant_view *view)
 {
-    const json_t *at = json_object_get(view->fields, "project");
-    struct str project;
+    struct gitlab_grant grant = { 0 };
 
-    if (json_is_string(at) && !str_is_made_of(json_str(at), DIGITS))
-        return grant_fault(reader, at,
-                           "expected a project's id, not its path: paths can be given to somebody "
-                           "else");
-    return grant_need(reader, view->fields, &project_limits, &project) &&
-           read_scopes(reader, view->fields) && read_level(reader, view->fields);
+    return gitlab_read_grant(reader, view->fields, &grant);
 }
 
 static void check(const struct yaml_reader *yaml, const struct policy_grant_view *view)
@@ -105,62 +70,44 @@ static void check(const struct yaml_reader *yaml, const struct policy_grant_view
     grant_check(yaml, view, read_grant);
 }
 
-/* A scope that is all of them gives each by name: whoever forbids one means this, too. */
-static bool add_scopes(const struct texts *written, struct policy_given *given)
+/* What whoever lives on GitLab's own end has to know. */
+static const char *ending_note(const json_t *fields)
 {
-    if (texts_contain(written, STR(ALL_SCOPES))) {
-        for (size_t i = 0; scopes[i]; i++)
-            if (!given_name(given, str_from(scopes[i])))
-                return false;
-        return true;
-    }
-    for (size_t i = 0; i < written->count; i++)
-        if (!given_name(given, written->list[i]))
-            return false;
-    return true;
+    enum gitlab_token token;
+
+    if (gitlab_token_find(json_str(json_object_get(fields, "token")), &token) &&
+        token == GITLAB_DEPLOY)
+        return NULL;
+    return "GitLab itself ends it at the first midnight UTC behind the lease: it is deleted when "
+           "the "
+           "lease ends";
 }
 
-/* "access_level:developer", and those below it. */
-static bool add_levels(struct policy_given *given, struct arena *arena, struct str level)
-{
-    for (size_t i = 0; access_levels[i]; i++) {
-        if (!given_name(given, arena_printf(arena, "access_level:%s", access_levels[i])))
-            return false;
-        if (str_eq(level, str_from(access_levels[i])))
-            return true;
-    }
-    return true;
-}
-
-static bool gives(const struct policy_grant_view *view, struct arena *arena,
-                  struct policy_given *given)
-{
-    const json_t *level = json_object_get(view->fields, "access_level");
-    struct texts written;
-
-    return grant_written(arena, json_object_get(view->fields, "scopes"), &written) &&
-           given_room(given, arena, written.count + SCOPES_COUNT + COUNT(access_levels), 0) &&
-           add_scopes(&written, given) && add_levels(given, arena, json_str(level));
-}
-
-static const char *const fields[] = { "target", "project", "scopes", "access_level", NULL };
-static const char *const fields_told[] = { "scopes", "access_level", NULL };
+static const char *const fields[] = {
+    "target", "project", "scopes", "token", "access_level", NULL
+};
+static const char *const fields_told[] = { "scopes", "access_level", "token", NULL };
 
 const struct target_kind target_gitlab = {
     .grant = {
         .name = "gitlab",
         .fields = fields,
         .has_target = true,
-        .ttl_min_s = LIFE_S,
-        .ttl_max_s = LIFE_S,
+        .ttl_min_s = LIFE_MIN_S,
+        .ttl_max_s = LIFE_MAX_S,
         .check = check,
         .matching = POLICY_MATCHING_GLOB,
-        .gives = gives,
+        .gives = gitlab_gives,
         .revocation = POLICY_REVOKED_NOW,
+        .ending_note = ending_note,
         .fields_told = fields_told,
-        .is_planned = true,
     },
     .settings = settings,
     .own_settings = own_settings,
     .configure = configure,
+    .start = start,
+    .intend = gitlab_intend,
+    .mint = gitlab_mint,
+    .revoke = gitlab_revoke,
+    .sweep = gitlab_sweep,
 };

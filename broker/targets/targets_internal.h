@@ -20,7 +20,6 @@ extern const struct target_kind target_ssh;
 extern const struct target_kind target_aws;
 extern const struct target_kind target_vault;
 extern const struct target_kind target_kubernetes;
-/* Planned: their grants are checked, and not issued. */
 extern const struct target_kind target_x509;
 extern const struct target_kind target_gcp;
 extern const struct target_kind target_azure;

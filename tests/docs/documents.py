@@ -63,6 +63,7 @@ targets:
   prod-k8s: { type: kubernetes, environment: production, api: https://10.0.0.1:6443, token_file: cluster.token }
   prod-vault: { type: vault, environment: production, address: https://vault.acme.example }
   acme-github: { type: github, environment: production, installation: "77", app: Iv23liEXAMPLE, key: github-app }
+  acme-gitlab: { type: gitlab, environment: production, url: https://gitlab.acme.example, token_file: gitlab.token }
   images: { type: registry, service: registry.acme.example, environment: production, key: registry }
 """
 

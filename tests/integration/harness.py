@@ -396,7 +396,7 @@ GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 GCP_PROVIDER = "//iam.googleapis.com/projects/123456/locations/global/workloadIdentityPools/ci/providers/broker"
 
-# The same of kinds that are issued, where a test needs it of both.
+# What a target of a catalog and a grant of a kind need at least, and a life that fits.
 ISSUED = {
     "gcp": ("projects: [acme-prod], provider: %s" % GCP_PROVIDER,
             "service_account: deploy@acme-prod.iam.gserviceaccount.com, "
@@ -407,10 +407,6 @@ ISSUED = {
     "vault": ("address: 'https://vault.acme.example'", "role: payments-deploy", "15m"),
     "registry": ("service: registry.acme.example", "access: ['repository:acme/payments:pull']", "15m"),
     "github": ("installation: '77'", "repositories: ['4242'], permissions: { contents: read }", "1h"),
-}
-
-# What a target and a grant of each kind that is checked only need at least, and a life that fits.
-PLANNED = {
     "gitlab": ("url: 'https://gitlab.acme.example'",
-               "project: '77', scopes: [read_repository], access_level: reporter", "24h"),
+               "project: '77', scopes: [read_repository], access_level: reporter", "15m"),
 }
