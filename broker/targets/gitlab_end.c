@@ -92,6 +92,14 @@ static bool begin(struct revocation *revocation, struct error *error)
     return false;
 }
 
+/* Older servers list those that have ended, too. */
+static bool is_live(const json_t *item)
+{
+    return !json_is_true(json_object_get(item, "revoked")) &&
+           !json_is_true(json_object_get(item, "expired")) &&
+           !json_is_false(json_object_get(item, "active"));
+}
+
 /* Those of the page that are called so. */
 static bool add_numbers(struct gitlab_ending *ending, const json_t *items, struct error *error)
 {
@@ -100,8 +108,7 @@ static bool add_numbers(struct gitlab_ending *ending, const json_t *items, struc
         struct str title = json_str(json_object_get(item, "name"));
         struct str number = gitlab_number(item, "id", ending->request.arena);
 
-        if (!str_eq(gitlab_name_of(title), ending->name) ||
-            json_is_true(json_object_get(item, "revoked")))
+        if (!str_eq(gitlab_name_of(title), ending->name) || !is_live(item))
             continue;
         if (number.len == 0 || ending->count == FOUND_MAX)
             return error_set(error, ERROR_MINT, GITLAB " has too many tokens of one name");
@@ -233,7 +240,7 @@ static bool add_found(struct sweep *sweep, const struct gitlab_search *search, c
     struct str lease = gitlab_name_lease(name, search->start);
     struct str number = gitlab_number(item, "id", sweep->arena);
 
-    if (lease.len == 0 || number.len == 0 || json_is_true(json_object_get(item, "revoked")))
+    if (lease.len == 0 || number.len == 0 || !is_live(item))
         return true;
     *found = (struct sweep_found){ .lease = lease, .record = json_object() };
     sweep->found_count++;

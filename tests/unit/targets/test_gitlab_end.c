@@ -123,7 +123,10 @@ static void what_gitlab_has_ended_itself_is_not_owed_for_ever(void **state)
 static void a_token_whose_number_nobody_heard_of_is_found_by_its_name(void **state)
 {
     static const char page[] = "[" ITEM("7", "somebody else's") "," ITEM("42", TITLE) "," ITEM(
-        "43", NAME "x") ",{\"id\":44,\"name\":\"" TITLE "\",\"revoked\":true},{},7]";
+        "43", NAME "x") ",{\"id\":44,\"name\":\"" TITLE
+                        "\",\"revoked\":true},{\"id\":45,\"name\":\"" TITLE
+                        "\",\"active\":false},{\"id\":46,\"name\":\"" TITLE
+                        "\",\"expired\":true},{},7]";
     const struct peer_script scripts[] = { { 200, STR(page), 0 }, { 204, STR(""), 0 } };
     struct remote_fixture *fixture = *state;
 
