@@ -307,7 +307,7 @@ static bool take_token(struct mint *mint, const struct gitlab_state *state, cons
 
     if (json_object_get(answer, "message") || json_object_get(answer, "error"))
         return error_set(error, ERROR_MINT, GITLAB " gave a token and an error");
-    if (!text_is_token(token, TOKEN_MAX) || !is_username(username))
+    if (!text_is_bearer(token, TOKEN_MAX) || !is_username(username))
         return error_set(error, ERROR_MINT, GITLAB " gave no proper token");
     if (!check_scopes(json_object_get(answer, "scopes"), &state->grant.scopes, error) ||
         !check_level(answer, &state->grant, error) || !check_end(answer, state, error) ||
