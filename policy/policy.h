@@ -116,7 +116,7 @@ struct policy_grant_kind {
      * none) decide it; NULL: `revocation` is it.
      */
     enum policy_revocation (*revocation_of)(const json_t *fields, const void *settings);
-    /** What else must be known of its end, of a grant with such fields; NULL, or no text: nothing. */
+    /** What else must be known of the end of a grant with such fields; NULL: nothing. */
     const char *(*ending_note)(const json_t *fields);
     /* For comparing two grants; each is a list of names, ended by NULL. NULL: none. */
     const char *const *fields_told;     /* of which names and principals of `gives` say all */
