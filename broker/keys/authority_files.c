@@ -222,7 +222,7 @@ static struct certificate_authority_plan signer_plan(const struct authority_set 
 
 /* It does not outlive the root, which nobody could follow then. */
 static bool sign_signer(const struct key_folder *folder, struct authority_set *set,
-                        int64_t created_s, int64_t now_s, const struct key *key,
+                        int64_t created_s, int64_t now_s, struct key *key,
                         struct error *error)
 {
     OWNED(x509_free) X509 *certificate = NULL;

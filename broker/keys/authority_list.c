@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "keys/authority_internal.h"
 #include "keys/key.h"
+#include "keys/x509_signature.h"
 
 /* A revoked one takes 38 bytes. */
 #define LIST_MAX ((size_t)32 * 1024 * 1024)
@@ -165,9 +166,7 @@ static bool sign_list(const struct certificate_signer *signer, struct str issuer
         return error_set_openssl(error, "making a list of revoked ones");
     if (!add_all(list, plan, issuer, error))
         return false;
-    if (X509_CRL_sign(list, signer->key->pool.pkey, EVP_sha256()) <= 0)
-        return error_set_openssl(error, "signing a list of revoked ones");
-    return write_list(list, arena, out, error);
+    return x509_sign_list(list, signer->key, error) && write_list(list, arena, out, error);
 }
 
 static bool sign_all(const struct authority_set *set, const struct authority_list_plan *plan,

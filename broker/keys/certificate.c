@@ -14,6 +14,7 @@
 #include "keys/certificate_internal.h"
 #include "keys/certificate_request.h"
 #include "keys/key.h"
+#include "keys/x509_signature.h"
 
 #define SERIAL_BYTES (CERTIFICATE_SERIAL_LEN / 2)
 #define KEY_ID_BYTES ((size_t)20)
@@ -422,12 +423,6 @@ static bool check_constraints(X509 *certificate, const X509 *issuer, struct erro
 
 /* ---- signing ---- */
 
-static bool sign(X509 *certificate, const struct key *key)
-{
-    return X509_sign(certificate, key->pool.pkey,
-                     key->algorithm == KEY_ED25519 ? NULL : EVP_sha256()) > 0;
-}
-
 bool certificate_sign(const struct certificate_plan *plan,
                       const struct certificate_request *request,
                       const struct certificate_signer *signer, X509 **certificate,
@@ -448,16 +443,15 @@ bool certificate_sign(const struct certificate_plan *plan,
         return error_set_openssl(error, "making a certificate");
     if (!set_serial(made, error))
         return false;
-    if (!sign(made, signer->key))
-        return error_set_openssl(error, "signing a certificate");
-    if (!check_constraints(made, signer->certificate, error))
+    if (!x509_sign_certificate(made, signer->key, error) ||
+        !check_constraints(made, signer->certificate, error))
         return false;
     *certificate = TAKE(made);
     return true;
 }
 
 bool certificate_sign_authority(const struct certificate_authority_plan *plan,
-                                const struct key *subject, const struct certificate_signer *signer,
+                                struct key *subject, const struct certificate_signer *signer,
                                 X509 **certificate, struct error *error)
 {
     OWNED(x509_free) X509 *made = X509_new();
@@ -475,8 +469,8 @@ bool certificate_sign_authority(const struct certificate_authority_plan *plan,
         return error_set_openssl(error, "making a CA certificate");
     if (!set_serial(made, error))
         return false;
-    if (!sign(made, is_root ? subject : signer->key))
-        return error_set_openssl(error, "signing a CA certificate");
+    if (!x509_sign_certificate(made, is_root ? subject : signer->key, error))
+        return false;
     *certificate = TAKE(made);
     return true;
 }

@@ -14,6 +14,7 @@
 #include "keys/certificate_internal.h"
 #include "keys/key.h"
 #include "keys/public_key.h"
+#include "keys/x509_signature.h"
 
 #define RSA_BITS_MAX 4096
 #define RSA_BYTES_MAX ((size_t)RSA_BITS_MAX / 8)
@@ -294,15 +295,14 @@ bool certificate_request_write(struct str common_name, struct key *key, struct b
                                struct error *error)
 {
     OWNED(x509_req_free) X509_REQ *request = X509_REQ_new();
-    EVP_PKEY *pkey = key->pool.pkey;
 
     if (request == NULL || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1 ||
         X509_NAME_add_entry_by_NID(X509_REQ_get_subject_name(request), NID_commonName,
                                    MBSTRING_UTF8, (const unsigned char *)common_name.data,
                                    (int)common_name.len, -1, 0) != 1 ||
-        X509_REQ_set_pubkey(request, pkey) != 1 ||
-        X509_REQ_sign(request, pkey, key->algorithm == KEY_ED25519 ? NULL : EVP_sha256()) == 0 ||
-        !add_pem(request, pem))
-        return error_set_openssl(error, "writing a certificate request");
-    return true;
+        X509_REQ_set_pubkey(request, key->pool.pkey) != 1)
+        return error_set_openssl(error, "making a certificate request");
+    if (!x509_sign_request(request, key, error))
+        return false;
+    return add_pem(request, pem) || error_set_openssl(error, "writing a certificate request");
 }

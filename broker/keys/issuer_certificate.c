@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "keys/certificate_internal.h"
+#include "keys/x509_signature.h"
 
 #define BACKDATED_S ((int64_t)24 * 3600)
 #define SERIAL_LEN 16
@@ -71,11 +72,10 @@ static bool fill_in(X509 *certificate, EVP_PKEY *pkey, int64_t created_s)
            X509_set_pubkey(certificate, pkey) == 1 &&
            add_extension(certificate, NID_basic_constraints, "critical,CA:FALSE") &&
            add_extension(certificate, NID_key_usage, "critical,digitalSignature") &&
-           add_extension(certificate, NID_subject_key_identifier, "hash") &&
-           X509_sign(certificate, pkey, EVP_sha256()) != 0;
+           add_extension(certificate, NID_subject_key_identifier, "hash");
 }
 
-static bool make(const struct key_folder *folder, const char *name, const struct key *key,
+static bool make(const struct key_folder *folder, const char *name, struct key *key,
                  int64_t created_s, X509 **out, struct error *error)
 {
     OWNED(x509_free) X509 *made = X509_new();
@@ -84,6 +84,8 @@ static bool make(const struct key_folder *folder, const char *name, const struct
     buf_init(&pem, CERTIFICATE_PEM_MAX);
     if (made == NULL || !fill_in(made, key->pool.pkey, created_s))
         return error_set_openssl(error, "a certificate of the issuer's key");
+    if (!x509_sign_certificate(made, key, error))
+        return false;
     if (!certificate_write(made, &pem))
         return error_set(error, ERROR_MEMORY, "a certificate of the issuer's key");
     if (!key_folder_write(folder, name, buf_str(&pem), 0600, error))
@@ -104,7 +106,7 @@ static X509 *parse(const struct secret *pem)
     return certificate;
 }
 
-static bool load_or_make(const struct key_folder *folder, const char *name, const struct key *key,
+static bool load_or_make(const struct key_folder *folder, const char *name, struct key *key,
                          int64_t created_s, X509 **out, struct error *error)
 {
     OWNED(secret_release) struct secret pem = { 0 };
@@ -144,7 +146,7 @@ static bool put_der(json_t *jwk, struct str der)
 }
 
 bool issuer_certificate_put(const struct key_folder *folder, const char *name,
-                            const struct key *key, int64_t created_s, json_t *jwk,
+                            struct key *key, int64_t created_s, json_t *jwk,
                             struct error *error)
 {
     OWNED(x509_free) X509 *certificate = NULL;

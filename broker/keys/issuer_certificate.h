@@ -32,5 +32,5 @@ struct error;
  *         ERROR_CRYPTO
  */
 bool issuer_certificate_put(const struct key_folder *folder, const char *name,
-                            const struct key *key, int64_t created_s, json_t *jwk,
+                            struct key *key, int64_t created_s, json_t *jwk,
                             struct error *error) MUST_USE;

@@ -338,7 +338,7 @@ bool keys_given(struct keys *keys, struct str name, enum key_algorithm algorithm
 }
 
 /* The public half with its certificate; the folder's lock is held meanwhile. */
-static bool certify(const struct keys *keys, struct str name, const struct key *key, int64_t now_s,
+static bool certify(const struct keys *keys, struct str name, struct key *key, int64_t now_s,
                     json_t **jwk, struct error *error)
 {
     OWNED(key_folder_unlock) int lock = -1;
