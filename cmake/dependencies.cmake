@@ -1,6 +1,7 @@
 # The libraries we use, as imported targets:
 #   OpenSSL::Crypto  OpenSSL::SSL  PkgConfig::jansson  PkgConfig::libcurl  PkgConfig::yaml
-#   PkgConfig::expat  PkgConfig::gnutls  PkgConfig::libpq  PkgConfig::sqlite  PkgConfig::zlib
+#   PkgConfig::expat  PkgConfig::gnutls  PkgConfig::p11kit  PkgConfig::libpq  PkgConfig::sqlite
+#   PkgConfig::zlib
 #   PkgConfig::cmocka (with BUILD_TESTING)
 #   Threads::Threads
 #   stagepass::libjwt  stagepass::libmicrohttpd  (the system's, or static from the private prefix)
@@ -27,6 +28,7 @@ pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1>=0.2.5)
 pkg_check_modules(expat REQUIRED IMPORTED_TARGET expat>=2.5)
 pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq>=15)
 pkg_check_modules(sqlite REQUIRED IMPORTED_TARGET sqlite3>=3.40)
+pkg_check_modules(p11kit REQUIRED IMPORTED_TARGET p11-kit-1>=0.24)
 pkg_check_modules(gnutls REQUIRED IMPORTED_TARGET gnutls>=3.7)
 pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib>=1.2.13)
 if(BUILD_TESTING)

@@ -184,9 +184,10 @@ static bool load_root(const struct key_folder *folder, int64_t now_s, struct aut
 
     name_root(set, ".key", key_name);
     name_root(set, ".crt", name);
-    if (!is_there(folder, set, key_name) && !key_make(folder, key_name, KEY_ES256, error))
-        return false;
     if (!key_load(folder, key_name, KEY_ES256, &set->root.key, error))
+        return false;
+    if (set->root.key == NULL && (!key_make(folder, key_name, KEY_ES256, error) ||
+                                  !key_load(folder, key_name, KEY_ES256, &set->root.key, error)))
         return false;
     if (set->root.key == NULL)
         return error_set(error, ERROR_IO, "%s: vanished", key_name);
@@ -222,8 +223,7 @@ static struct certificate_authority_plan signer_plan(const struct authority_set 
 
 /* It does not outlive the root, which nobody could follow then. */
 static bool sign_signer(const struct key_folder *folder, struct authority_set *set,
-                        int64_t created_s, int64_t now_s, struct key *key,
-                        struct error *error)
+                        int64_t created_s, int64_t now_s, struct key *key, struct error *error)
 {
     OWNED(x509_free) X509 *certificate = NULL;
     char name[KEY_FILE_NAME_MAX];
@@ -308,7 +308,7 @@ static bool load_signer(const struct key_folder *folder, struct authority_set *s
 
     name_file(set, created_s, ".key", key_name);
     name_file(set, created_s, ".crt", name);
-    if (!key_load(folder, key_name, KEY_ES256, &key, error))
+    if (!key_load_rotating(folder, key_name, KEY_ES256, &key, error))
         return false;
     if (key == NULL)
         return error_set(error, ERROR_IO, "%s: vanished", key_name);
@@ -342,12 +342,15 @@ static bool make_signer(const struct key_folder *folder, struct authority_set *s
 /* ---- what is due ---- */
 
 /* With the customer's root nothing is made while one waits to be signed. */
-static bool is_due(const struct authority_set *set, int64_t newest_s, int64_t now_s)
+static bool is_due(const struct authority_set *set, const struct key_numbers *keys, int64_t now_s)
 {
+    int64_t newest_s = keys->count > 0 ? keys->list[keys->count - 1] : 0;
     const struct authority_signer *last = set->count > 0 ? &set->signers[set->count - 1] : NULL;
 
     if (!set->options.has_own_root && newest_s != 0 && (!last || last->created_s != newest_s))
         return false;
+    if (keys->lacks_own)
+        return true; /* they are to move into a token */
     if (last && last->fits && last->created_s > now_s - KEYS_LEAD_S)
         return false;
     return !last || !last->fits || last->created_s <= now_s - set->options.rotate_every_s ||
@@ -357,7 +360,7 @@ static bool is_due(const struct authority_set *set, int64_t newest_s, int64_t no
 static bool remove_files(const struct key_folder *folder, const struct authority_set *set,
                          int64_t created_s, struct error *error)
 {
-    static const char *const suffixes[] = { ".csr", ".crt", ".key" };
+    static const char *const suffixes[] = { ".csr", ".crt" };
     char name[KEY_FILE_NAME_MAX];
 
     for (size_t i = 0; i < COUNT(suffixes); i++) {
@@ -365,7 +368,8 @@ static bool remove_files(const struct key_folder *folder, const struct authority
         if (!remove_if_there(folder, set, name, error))
             return false;
     }
-    return true;
+    name_file(set, created_s, ".key", name);
+    return key_remove_rotating(folder, name, error);
 }
 
 /* By the second one after it, all that it signed has ended: it was not the newest that signed. */
@@ -397,25 +401,22 @@ bool authority_load(const struct key_folder *folder, int64_t now_s, struct autho
                     struct error *error)
 {
     OWNED(key_folder_unlock) int lock = -1;
-    int64_t created_s[KEY_FILES_MAX];
     char prefix[AUTHORITY_NAME_MAX + 2];
-    size_t count = 0;
-    int64_t newest_s;
+    struct key_numbers keys;
 
     (void)snprintf(prefix, sizeof(prefix), STR_FMT "-", STR_ARG(set->options.name));
     if (!key_folder_lock(folder, &lock, error) ||
         (set->options.has_own_root && !load_root(folder, now_s, set, error)) ||
-        !key_folder_list(folder, str_from(prefix), created_s, &count, error))
+        !key_list(folder, str_from(prefix), &keys, error))
         return false;
-    if (count >= AUTHORITY_SIGNERS_MAX)
+    if (keys.count >= AUTHORITY_SIGNERS_MAX)
         return error_set(error, ERROR_LIMIT, STR_FMT ": more than %d keys of one CA",
                          STR_ARG(set->options.name), AUTHORITY_SIGNERS_MAX - 1);
-    for (size_t i = 0; i < count; i++)
-        if (!load_signer(folder, set, created_s[i], now_s, error))
+    for (size_t i = 0; i < keys.count; i++)
+        if (!load_signer(folder, set, keys.list[i], now_s, error))
             return false;
-    newest_s = count > 0 ? created_s[count - 1] : 0;
-    if (is_due(set, newest_s, now_s) &&
-        !make_signer(folder, set, now_s > newest_s ? now_s : newest_s + 1, now_s, error))
+    if (is_due(set, &keys, now_s) &&
+        !make_signer(folder, set, key_next_number(&keys, now_s), now_s, error))
         return false;
     return drop_old(folder, set, now_s, error);
 }

@@ -450,9 +450,9 @@ bool certificate_sign(const struct certificate_plan *plan,
     return true;
 }
 
-bool certificate_sign_authority(const struct certificate_authority_plan *plan,
-                                struct key *subject, const struct certificate_signer *signer,
-                                X509 **certificate, struct error *error)
+bool certificate_sign_authority(const struct certificate_authority_plan *plan, struct key *subject,
+                                const struct certificate_signer *signer, X509 **certificate,
+                                struct error *error)
 {
     OWNED(x509_free) X509 *made = X509_new();
     bool is_root = signer->certificate == NULL;

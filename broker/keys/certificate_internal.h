@@ -59,9 +59,9 @@ struct certificate_authority_plan {
  *
  * Errors: as certificate_sign()
  */
-bool certificate_sign_authority(const struct certificate_authority_plan *plan,
-                                struct key *subject, const struct certificate_signer *signer,
-                                X509 **certificate, struct error *error) MUST_USE;
+bool certificate_sign_authority(const struct certificate_authority_plan *plan, struct key *subject,
+                                const struct certificate_signer *signer, X509 **certificate,
+                                struct error *error) MUST_USE;
 
 /** Whether an authority's name constraints are what the plan's would be. */
 bool certificate_is_constrained_so(const X509 *certificate,

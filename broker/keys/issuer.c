@@ -68,10 +68,28 @@ static bool remove_files(const struct key_folder *folder, const struct algorithm
     char name[KEY_FILE_NAME_MAX];
 
     name_file(algorithm, created_s, ".key", name);
-    if (!key_folder_remove(folder, name, error))
+    if (!key_remove_rotating(folder, name, error))
         return false;
     name_file(algorithm, created_s, ".crt", name);
     return !key_folder_has(folder, name) || key_folder_remove(folder, name, error);
+}
+
+/* The next key, where it is time, or where the keys are to move into a token. */
+static bool make_due(const struct key_folder *folder, const struct algorithm *algorithm,
+                     const struct issuer_order *order, struct key_numbers *created_s,
+                     struct error *error)
+{
+    int64_t next_s = key_next_number(created_s, order->now_s);
+    char name[KEY_FILE_NAME_MAX];
+
+    if (!created_s->lacks_own && !issuer_is_due(created_s->list, created_s->count, order->now_s,
+                                                order->options->rotate_every_s))
+        return true;
+    name_file(algorithm, next_s, ".key", name);
+    if (!key_make(folder, name, algorithm->algorithm, error))
+        return false;
+    created_s->list[created_s->count++] = next_s;
+    return true;
 }
 
 /* Make the next key where it is time, and remove those that are not needed any more. */
@@ -80,23 +98,16 @@ static bool rotate_files(const struct key_folder *folder, size_t algorithm_index
                          struct error *error)
 {
     const struct algorithm *algorithm = &algorithms[algorithm_index];
-    int64_t created_s[KEY_FILES_MAX + 1];
-    char name[KEY_FILE_NAME_MAX];
+    struct key_numbers created_s;
     size_t dropped_count;
-    size_t count;
 
-    if (!key_folder_list(folder, str_from(algorithm->prefix), created_s, &count, error))
+    if (!key_list(folder, str_from(algorithm->prefix), &created_s, error) ||
+        ((order->in_use & 1U << algorithm_index) != 0 &&
+         !make_due(folder, algorithm, order, &created_s, error)))
         return false;
-    if ((order->in_use & 1U << algorithm_index) != 0 &&
-        issuer_is_due(created_s, count, order->now_s, order->options->rotate_every_s)) {
-        name_file(algorithm, order->now_s, ".key", name);
-        if (!key_make(folder, name, algorithm->algorithm, error))
-            return false;
-        created_s[count++] = order->now_s;
-    }
-    issuer_choose(created_s, count, order->now_s, plan, &dropped_count);
+    issuer_choose(created_s.list, created_s.count, order->now_s, plan, &dropped_count);
     for (size_t i = 0; i < dropped_count; i++)
-        if (!remove_files(folder, algorithm, created_s[i], error))
+        if (!remove_files(folder, algorithm, created_s.list[i], error))
             return false;
     return true;
 }
@@ -117,7 +128,7 @@ static bool load_key(const struct key_folder *folder, const struct algorithm *al
     struct str kid;
 
     name_file(algorithm, created_s, ".key", name);
-    if (!key_load(folder, name, algorithm->algorithm, &out->key, error))
+    if (!key_load_rotating(folder, name, algorithm->algorithm, &out->key, error))
         return false;
     if (out->key == NULL)
         return error_set(error, ERROR_IO, "%s: vanished", name);

@@ -145,9 +145,8 @@ static bool put_der(json_t *jwk, struct str der)
            json_put(jwk, "x5t#S256", json_from_str(buf_str(&thumbprint)));
 }
 
-bool issuer_certificate_put(const struct key_folder *folder, const char *name,
-                            struct key *key, int64_t created_s, json_t *jwk,
-                            struct error *error)
+bool issuer_certificate_put(const struct key_folder *folder, const char *name, struct key *key,
+                            int64_t created_s, json_t *jwk, struct error *error)
 {
     OWNED(x509_free) X509 *certificate = NULL;
     uint8_t der[DER_MAX];

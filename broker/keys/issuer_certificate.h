@@ -31,6 +31,5 @@ struct error;
  * Errors: ERROR_CONFIG (a file that is no certificate of this key), ERROR_IO, ERROR_MEMORY,
  *         ERROR_CRYPTO
  */
-bool issuer_certificate_put(const struct key_folder *folder, const char *name,
-                            struct key *key, int64_t created_s, json_t *jwk,
-                            struct error *error) MUST_USE;
+bool issuer_certificate_put(const struct key_folder *folder, const char *name, struct key *key,
+                            int64_t created_s, json_t *jwk, struct error *error) MUST_USE;

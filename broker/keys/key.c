@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -11,6 +12,7 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "keys/jwk.h"
+#include "keys/pkcs11.h"
 #include "keys/public_key.h"
 
 #define MADE_RSA_BITS ((size_t)2048)
@@ -104,6 +106,15 @@ static bool check_pair(struct key *key, EVP_PKEY *pkey, struct error *error)
     return error_set(error, ERROR_CONFIG, "its private and public half do not belong together");
 }
 
+/* The halves of one in a token: key_sign() compares them. */
+static bool try_to_sign(struct key *key, struct error *error)
+{
+    uint8_t signature[KEY_SIGNATURE_MAX];
+    size_t len;
+
+    return key_sign(key, STR("do the halves of this key belong together?"), signature, &len, error);
+}
+
 bool key_from_pem(struct str pem, enum key_algorithm algorithm, struct key **key,
                   struct error *error)
 {
@@ -148,8 +159,8 @@ static bool write_pem(const EVP_PKEY *pkey, struct secret *pem, struct error *er
     return is_written;
 }
 
-bool key_make(const struct key_folder *folder, const char *name, enum key_algorithm algorithm,
-              struct error *error)
+static bool make_file(const struct key_folder *folder, const char *name,
+                      enum key_algorithm algorithm, struct error *error)
 {
     OWNED(public_key_free) EVP_PKEY *pkey = kinds[algorithm].generate();
     OWNED(secret_release) struct secret pem = { 0 };
@@ -162,8 +173,8 @@ bool key_make(const struct key_folder *folder, const char *name, enum key_algori
                             error);
 }
 
-bool key_load(const struct key_folder *folder, const char *name, enum key_algorithm algorithm,
-              struct key **key, struct error *error)
+static bool load_file(const struct key_folder *folder, const char *name,
+                      enum key_algorithm algorithm, struct key **key, struct error *error)
 {
     OWNED(secret_release) struct secret pem = { 0 };
     bool is_there;
@@ -176,6 +187,147 @@ bool key_load(const struct key_folder *folder, const char *name, enum key_algori
            error_wrap(error, "%s", name);
 }
 
+/* ---- where keys are ---- */
+
+/* The name as a token has it. */
+static struct str label_of(const char *name)
+{
+    struct str label = str_from(name);
+
+    return str_ends_with(label, STR(".key")) ? str_slice(label, 0, label.len - 4) : label;
+}
+
+/* NAME, NAME-root or NAME-<number>, or for who lists keys the prefix of the last. */
+static bool is_of(struct str label, struct str name)
+{
+    struct str rest = str_slice(label, name.len, label.len);
+    int64_t number;
+
+    if (!str_starts_with(label, name) || rest.len == 0)
+        return str_eq(label, name);
+    return str_eq(rest, STR("-")) || str_eq(rest, STR("-root")) ||
+           (rest.data[0] == '-' && str_to_int64(str_slice(rest, 1, rest.len), &number));
+}
+
+static bool is_in_token(const struct key_folder *folder, struct str label)
+{
+    for (size_t i = 0; i < folder->file_count; i++)
+        if (is_of(label, folder->files[i]))
+            return false;
+    return folder->token != NULL;
+}
+
+bool key_make(const struct key_folder *folder, const char *name, enum key_algorithm algorithm,
+              struct error *error)
+{
+    struct str label = label_of(name);
+
+    if (!is_in_token(folder, label))
+        return make_file(folder, name, algorithm, error);
+    if (key_folder_has(folder, name))
+        return error_set(error, ERROR_CONFIG,
+                         "%s is in the folder, and not in the token: import it there and remove "
+                         "the file, or name '" STR_FMT "' under keys.files",
+                         name, STR_ARG(label));
+    return pkcs11_make(folder->token, label, algorithm, error);
+}
+
+static bool load_object(struct pkcs11 *token, struct str label, enum key_algorithm algorithm,
+                        struct key **key, struct error *error)
+{
+    OWNED(public_key_free) EVP_PKEY *pkey = NULL;
+    OWNED(key_free) struct key *made = NULL;
+
+    if (!pkcs11_find(token, label, algorithm, &pkey, error))
+        return false;
+    if (pkey == NULL)
+        return true;
+    if (!kinds[algorithm].is_such(pkey))
+        return error_set(error, ERROR_CONFIG, "PKCS#11 token: '" STR_FMT "': expected %s",
+                         STR_ARG(label), kinds[algorithm].name);
+    made = calloc(1, sizeof(*made));
+    if (made == NULL)
+        return error_set(error, ERROR_MEMORY, "a key");
+    made->algorithm = algorithm;
+    made->token = token;
+    memcpy(made->name, label.data, label.len);
+    if (!crypto_pool_init(&made->pool, pkey, jwk_algorithm(algorithm), CRYPTO_VERIFY, error) ||
+        !try_to_sign(made, error))
+        return false;
+    *key = TAKE(made);
+    return true;
+}
+
+bool key_load(const struct key_folder *folder, const char *name, enum key_algorithm algorithm,
+              struct key **key, struct error *error)
+{
+    struct str label = label_of(name);
+
+    return is_in_token(folder, label) ? load_object(folder->token, label, algorithm, key, error)
+                                      : load_file(folder, name, algorithm, key, error);
+}
+
+bool key_load_rotating(const struct key_folder *folder, const char *name,
+                       enum key_algorithm algorithm, struct key **key, struct error *error)
+{
+    return key_load(folder, name, algorithm, key, error) &&
+           (*key != NULL || load_file(folder, name, algorithm, key, error));
+}
+
+bool key_remove_rotating(const struct key_folder *folder, const char *name, struct error *error)
+{
+    struct str label = label_of(name);
+
+    if (is_in_token(folder, label) && !pkcs11_remove(folder->token, label, error))
+        return false;
+    return !key_folder_has(folder, name) || key_folder_remove(folder, name, error);
+}
+
+/* Sorted, each once. */
+static bool merge(const int64_t *more, size_t more_count, struct key_numbers *numbers,
+                  struct error *error)
+{
+    for (size_t i = 0; i < more_count; i++) {
+        size_t at = 0;
+
+        while (at < numbers->count && numbers->list[at] < more[i])
+            at++;
+        if (at < numbers->count && numbers->list[at] == more[i])
+            continue;
+        if (numbers->count == KEY_FILES_MAX)
+            return error_set(error, ERROR_LIMIT, "more than %d keys of one kind", KEY_FILES_MAX);
+        memmove(&numbers->list[at + 1], &numbers->list[at],
+                (numbers->count - at) * sizeof(numbers->list[0]));
+        numbers->list[at] = more[i];
+        numbers->count++;
+    }
+    return true;
+}
+
+bool key_list(const struct key_folder *folder, struct str prefix, struct key_numbers *numbers,
+              struct error *error)
+{
+    int64_t in_token[KEY_FILES_MAX];
+    size_t count = 0;
+
+    *numbers = (struct key_numbers){ 0 };
+    if (!key_folder_list(folder, prefix, numbers->list, &numbers->count, error))
+        return false;
+    if (!is_in_token(folder, prefix))
+        return true;
+    if (!pkcs11_list(folder->token, prefix, in_token, &count, error))
+        return false;
+    numbers->lacks_own = count == 0;
+    return merge(in_token, count, numbers, error);
+}
+
+int64_t key_next_number(const struct key_numbers *numbers, int64_t now_s)
+{
+    int64_t newest = numbers->count > 0 ? numbers->list[numbers->count - 1] : -1;
+
+    return newest < now_s ? now_s : newest + 1;
+}
+
 enum key_algorithm key_algorithm(const struct key *key)
 {
     return key->algorithm;
@@ -184,7 +336,19 @@ enum key_algorithm key_algorithm(const struct key *key)
 bool key_sign(struct key *key, struct str message, uint8_t signature[KEY_SIGNATURE_MAX],
               size_t *signature_len, struct error *error)
 {
-    return crypto_pool_sign(&key->pool, message, signature, signature_len, error);
+    struct error mismatch = { 0 };
+
+    if (key->token == NULL)
+        return crypto_pool_sign(&key->pool, message, signature, signature_len, error);
+    if (!pkcs11_sign(key->token, str_from(key->name), key->algorithm, message, signature,
+                     signature_len, error))
+        return false;
+    return crypto_pool_verify(&key->pool, message,
+                              (struct str){ (const char *)signature, *signature_len }, &mismatch) ||
+           error_set(error, ERROR_KEYS_UNAVAILABLE,
+                     "PKCS#11 token: what it signed with '%s' does not verify: it has another key "
+                     "of that name than before",
+                     key->name);
 }
 
 /* 0x04, X and Y, whatever point format the key's file asked for. */

@@ -9,6 +9,7 @@
 #include "base/str.h"
 
 struct error;
+struct pkcs11;
 
 /** A key's file at most: an RSA key of 4096 bits takes 3.3 KiB of PEM. */
 #define KEY_FILE_MAX ((size_t)16 * 1024)
@@ -19,12 +20,16 @@ struct error;
 
 /**
  * The folder with our keys. Several brokers may share it: who makes or removes a key holds its
- * lock.
+ * lock. With a token keys are there instead (key_make() and what follows in key.h), and what is
+ * beside them, such as certificates, is here.
  *
  * Threads: shared
  */
 struct key_folder {
     char *path;
+    struct pkcs11 *token;    /* NULL: there is none */
+    const struct str *files; /* keys that are here although there is a token */
+    size_t file_count;
 };
 
 /**

@@ -10,6 +10,7 @@
 #include "keys/issuer_certificate.h"
 #include "keys/jwk.h"
 #include "keys/keys_internal.h"
+#include "keys/pkcs11.h"
 
 #define PUBLIC_TEXT_MAX ((size_t)4096)
 
@@ -64,6 +65,18 @@ static bool check_options(const struct keys_options *options, struct error *erro
     return true;
 }
 
+bool keys_check_token(const char *uri, struct error *error)
+{
+    return pkcs11_check_uri(uri, error);
+}
+
+static bool open_token(struct keys *keys, const struct keys_options *options, struct error *error)
+{
+    keys->folder.files = options->files;
+    keys->folder.file_count = options->file_count;
+    return options->token == NULL || pkcs11_open(options->token, &keys->folder.token, error);
+}
+
 bool keys_open(const struct keys_options *options, int64_t now_s, struct keys **keys,
                struct error *error)
 {
@@ -80,8 +93,10 @@ bool keys_open(const struct keys_options *options, int64_t now_s, struct keys **
     made->options = *options;
     made->in_use = 1U << issuer_algorithm_index(options->issuer_algorithm);
     made->options.directory = NULL;
+    made->options.token = NULL;
     if (!key_folder_open(&made->folder, options->directory, error) ||
-        !keys_rotate(made, now_s, &has_rotated, error) || !sealing_open(made, error))
+        !open_token(made, options, error) || !keys_rotate(made, now_s, &has_rotated, error) ||
+        !sealing_open(made, error))
         return error_wrap(error, "keys");
     *keys = TAKE(made);
     return true;
@@ -101,8 +116,28 @@ void keys_close(struct keys *keys)
         authority_free(keys->authorities[i]);
     pthread_mutex_destroy(&keys->lock);
     pthread_mutex_destroy(&keys->tending);
+    pkcs11_close(keys->folder.token);
     key_folder_release(&keys->folder);
     free(keys);
+}
+
+bool keys_may_block(const struct keys *keys)
+{
+    return keys->folder.token != NULL;
+}
+
+void keys_tend_token(struct keys *keys, struct keys_health *health)
+{
+    struct pkcs11_health token = { 0 };
+
+    *health = (struct keys_health){ 0 };
+    if (keys->folder.token == NULL)
+        return;
+    pkcs11_tend(keys->folder.token, &token);
+    if (token.failing_ms < 0)
+        return;
+    health->failing_s = token.failing_ms / 1000 + 1;
+    memcpy(health->cause, token.cause, sizeof(health->cause));
 }
 
 /* They come by other threads, and stay. */
@@ -260,8 +295,11 @@ static bool load_or_make(const struct key_folder *folder, struct str name,
         !key_load(folder, file, algorithm, &loaded, error))
         return false;
     if (loaded == NULL && !may_make)
-        return error_set(error, ERROR_CONFIG,
-                         "%s: is not in the keys' folder: put it there, with mode 0600", file);
+        return error_set(error, ERROR_CONFIG, "%s: is not %s, with mode 0600", file,
+                         folder->token == NULL
+                             ? "in the keys' folder: put it there"
+                             : "in the token: import it there, or name it under keys.files and put "
+                               "it into the keys' folder");
     if (loaded == NULL && (!key_make(folder, file, algorithm, error) ||
                            !key_load(folder, file, algorithm, &loaded, error)))
         return false;

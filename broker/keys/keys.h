@@ -15,7 +15,7 @@
 struct error;
 
 /**
- * Our own keys: files of mode 0600 in one folder, PKCS#8 PEM.
+ * Our own keys: files of mode 0600 in one folder, PKCS#8 PEM, or objects of a PKCS#11 token.
  *
  * `issuer-<algorithm>-<created>.key` sign tokens; `sealing.key` (32 random bytes) seals private
  * parts; the others are named by who uses them, such as `ledger` or a target's SSH CA. Missing keys
@@ -54,18 +54,49 @@ struct keys_options {
     enum key_algorithm issuer_algorithm; /* KEY_ES256 or KEY_RS256 */
     int64_t rotate_every_s;              /* at least KEYS_LEAD_S */
     bool has_certificates;               /* of the issuer's keys, in the JWK set: `x5c` */
+
+    /* A URI as keys_check_token() takes it: all keys that sign are there, but for those named in
+     * `files`, and each has the name of its file without `.key` as label. NULL: there is none. */
+    const char *token;
+    const struct str *files; /* outlive the keys */
+    size_t file_count;       /* at most KEYS_FILES_MAX */
 };
 
+/** Names of keys that stay in files beside a token, at most. */
+#define KEYS_FILES_MAX ((size_t)64)
+
 /**
- * Open the folder (made with mode 0700 where it is missing) and load or make the issuer's keys.
+ * Check the URI of a token, without looking for it.
  *
- * Errors: ERROR_CONFIG (modes, a key of another kind), ERROR_IO
+ * Errors: ERROR_CONFIG (nothing of the URI is in the cause), ERROR_MEMORY
+ * Source: RFC 7512
+ */
+bool keys_check_token(const char *uri, struct error *error) MUST_USE;
+
+/**
+ * Open the folder (made with mode 0700 where it is missing) and the token, and load or make the
+ * issuer's keys.
+ *
+ * Errors: ERROR_CONFIG (modes, a key of another kind, the token), ERROR_KEYS_UNAVAILABLE (the token
+ * does not answer), ERROR_IO
  */
 bool keys_open(const struct keys_options *options, int64_t now_s, struct keys **keys,
                struct error *error) MUST_USE;
 void keys_close(struct keys *keys);
 
 OWNED_POINTER(keys_close, struct keys)
+
+/** Whether signing may wait for a token, for seconds where it is slow: then sign on a worker. */
+bool keys_may_block(const struct keys *keys);
+
+/** How the token is. */
+struct keys_health {
+    int64_t failing_s; /* for how long it has not served, at least 1; 0: it serves, or is none */
+    char cause[256];
+};
+
+/** Tell how the token is, and have it looked after behind: call it once a second. */
+void keys_tend_token(struct keys *keys, struct keys_health *health);
 
 /**
  * Rotate where it is due: next, current, last; at most three are published an algorithm.
@@ -161,7 +192,7 @@ bool keys_named(struct keys *keys, struct str name, enum key_algorithm algorithm
  * The same of a key that others made and gave us, such as an App's of GitHub: PKCS#8 or PKCS#1 PEM.
  * It is never made here.
  *
- * Errors: as keys_named(); ERROR_CONFIG (it is not there)
+ * Errors: as keys_named(); ERROR_CONFIG (it is not there: the cause says where to put it)
  */
 bool keys_given(struct keys *keys, struct str name, enum key_algorithm algorithm, struct key **key,
                 struct error *error) MUST_USE;
@@ -193,7 +224,12 @@ bool keys_sign_jwt_certified(const struct keys_certified *certified, const char 
 
 enum key_algorithm key_algorithm(const struct key *key);
 
-/** Sign: Ed25519 64 bytes; ES256 raw r||s, 64 bytes; RS256 the modulus' length. */
+/**
+ * Sign: Ed25519 64 bytes; ES256 raw r||s, 64 bytes; RS256 the modulus' length.
+ *
+ * Errors: ERROR_CRYPTO; with a token (it takes seconds at most) ERROR_KEYS_UNAVAILABLE (the token
+ * is lost, does not answer, or signs wrongly), ERROR_CONFIG, ERROR_LIMIT, ERROR_MEMORY
+ */
 bool key_sign(struct key *key, struct str message, uint8_t signature[KEY_SIGNATURE_MAX],
               size_t *signature_len, struct error *error) MUST_USE;
 

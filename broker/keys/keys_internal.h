@@ -34,7 +34,7 @@ struct named_key {
  */
 struct keys {
     struct key_folder folder;
-    struct keys_options options; /* without the folder's name */
+    struct keys_options options; /* without the folder's name and the token's */
     struct secret sealing_key;
     EVP_CIPHER *sealing_cipher;
 

@@ -59,9 +59,9 @@ static bool sign(struct key *key, struct str body, const ASN1_BIT_STRING *place,
 static bool sign_encoded(struct key *key, uint8_t *take_body, int len, const ASN1_BIT_STRING *place,
                          struct error *error)
 {
-    bool is_signed = len > 0 ? sign(key, (struct str){ (const char *)take_body, (size_t)len },
-                                    place, error)
-                             : error_set_openssl(error, "encoding what is to be signed");
+    bool is_signed =
+        len > 0 ? sign(key, (struct str){ (const char *)take_body, (size_t)len }, place, error)
+                : error_set_openssl(error, "encoding what is to be signed");
 
     OPENSSL_free(take_body);
     return is_signed;

@@ -189,7 +189,9 @@ static void subject_init(struct subject *subject, const char *folder)
     struct str token = { 0 };
     struct str jwks = { 0 };
     struct error error = { 0 };
-    const struct keys_options options = { keys_folder, subject->algorithm, 2 * KEYS_LEAD_S, false };
+    const struct keys_options options = { .directory = keys_folder,
+                                          .issuer_algorithm = subject->algorithm,
+                                          .rotate_every_s = 2 * KEYS_LEAD_S };
 
     (void)snprintf(keys_folder, sizeof(keys_folder), "%s/%s", folder, subject->name);
     (void)snprintf(path, sizeof(path), "%s/jwks.json", keys_folder);

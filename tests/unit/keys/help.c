@@ -226,7 +226,9 @@ size_t count_files(const char *folder, const char *prefix, const char *suffix)
 
 struct keys *keys_of(const char *folder, enum key_algorithm algorithm, int64_t now_s)
 {
-    struct keys_options options = { folder, algorithm, TEST_MONTH_S, false };
+    struct keys_options options = { .directory = folder,
+                                    .issuer_algorithm = algorithm,
+                                    .rotate_every_s = TEST_MONTH_S };
     struct error error = { 0 };
     struct keys *keys = NULL;
 
@@ -237,7 +239,9 @@ struct keys *keys_of(const char *folder, enum key_algorithm algorithm, int64_t n
 
 enum error_code keys_refused(const char *folder, enum key_algorithm algorithm)
 {
-    struct keys_options options = { folder, algorithm, TEST_MONTH_S, false };
+    struct keys_options options = { .directory = folder,
+                                    .issuer_algorithm = algorithm,
+                                    .rotate_every_s = TEST_MONTH_S };
     struct error error = { 0 };
     struct keys *keys = NULL;
 

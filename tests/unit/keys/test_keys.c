@@ -302,7 +302,9 @@ static void what_a_crash_left_behind_is_removed(void **state)
 static void a_period_below_the_lead_is_refused(void **state)
 {
     struct fixture *fixture = *state;
-    struct keys_options options = { fixture->folder, KEY_ES256, KEYS_LEAD_S, false };
+    struct keys_options options = { .directory = fixture->folder,
+                                    .issuer_algorithm = KEY_ES256,
+                                    .rotate_every_s = KEYS_LEAD_S };
     struct error error = { 0 };
     struct keys *keys = NULL;
 
@@ -465,7 +467,10 @@ static void all_algorithms_in_use_rotate_a_day_ahead(void **state)
 
 static struct keys *with_certificates(struct fixture *fixture, int64_t now_s)
 {
-    struct keys_options options = { fixture->folder, KEY_ES256, TEST_MONTH_S, true };
+    struct keys_options options = { .directory = fixture->folder,
+                                    .issuer_algorithm = KEY_ES256,
+                                    .rotate_every_s = TEST_MONTH_S,
+                                    .has_certificates = true };
     struct error error = { 0 };
     struct keys *keys = NULL;
 
@@ -534,7 +539,10 @@ static void certificates_stay_and_go_with_their_keys(void **state)
 static void another_key_s_certificate_stops_the_start(void **state)
 {
     struct fixture *fixture = *state;
-    struct keys_options options = { fixture->folder, KEY_ES256, TEST_MONTH_S, true };
+    struct keys_options options = { .directory = fixture->folder,
+                                    .issuer_algorithm = KEY_ES256,
+                                    .rotate_every_s = TEST_MONTH_S,
+                                    .has_certificates = true };
     static const char *const texts[] = { "no certificate", "" };
     struct error error = { 0 };
     struct keys *keys = with_certificates(fixture, TEST_START_S);
@@ -767,7 +775,9 @@ static void threads_make_one_named_key_and_share_it(void **state)
 /* Wait for the start, open keys and a named one; exit 0 where that worked. */
 static void open_in_a_process(const char *folder, int start_pipe)
 {
-    struct keys_options options = { folder, KEY_ES256, TEST_MONTH_S, false };
+    struct keys_options options = { .directory = folder,
+                                    .issuer_algorithm = KEY_ES256,
+                                    .rotate_every_s = TEST_MONTH_S };
     struct error error = { 0 };
     struct keys *keys = NULL;
     struct key *key;

@@ -56,7 +56,9 @@ static bool take_a_thumbprint(struct arena *arena, struct error *error)
 
 static bool open_the_keys(struct arena *arena, struct error *error)
 {
-    const struct keys_options options = { folder, KEY_ES256, TEST_MONTH_S, false };
+    const struct keys_options options = { .directory = folder,
+                                          .issuer_algorithm = KEY_ES256,
+                                          .rotate_every_s = TEST_MONTH_S };
     OWNED(keys_close) struct keys *more = NULL;
 
     (void)arena;
@@ -98,7 +100,9 @@ static bool seal_and_unseal(struct arena *arena, struct error *error)
 static bool load_a_named_key(struct arena *arena, struct error *error)
 {
     OWNED(keys_close) struct keys *more = NULL;
-    const struct keys_options options = { folder, KEY_ES256, TEST_MONTH_S, false };
+    const struct keys_options options = { .directory = folder,
+                                          .issuer_algorithm = KEY_ES256,
+                                          .rotate_every_s = TEST_MONTH_S };
     struct key *key = NULL;
 
     (void)arena;
