@@ -151,16 +151,40 @@ static enum progress answer_success(struct http_request *request,
 typedef bool (*reading)(const struct http_request *request, struct registry_request *wanted,
                         struct error *error);
 
+static struct registry_call *begin(struct http_request *request, const struct api *api,
+                                   reading read, struct error *error)
+{
+    struct registry_call *call = arena_alloc(request->arena, sizeof(*call));
+
+    if (!call) {
+        (void)error_set(error, ERROR_MEMORY, "no memory for a registry's token");
+        return NULL;
+    }
+    call->service = api->service;
+    call->arena = request->arena;
+    call->waker = http_waker(request);
+    return api_spend_address(request, api, error) && read(request, &call->request, error) ? call
+                                                                                          : NULL;
+}
+
 static enum progress answer(struct http_request *request, const struct api *api, reading read)
 {
-    struct registry_request wanted = { 0 };
-    struct registry_answer given;
+    struct registry_call *call = request->state;
     struct error error = { 0 };
+    enum progress progress;
 
-    if (!api_spend_address(request, api, &error) || !read(request, &wanted, &error) ||
-        !registry_answer(api->service, &wanted, request->arena, &given, &error))
-        return answer_failure(request, &error);
-    return answer_success(request, &given);
+    if (request->is_abandoned && call && !request->is_woken)
+        return PROGRESS_WAIT; /* a worker has it */
+    if (request->is_abandoned)
+        return PROGRESS_DONE;
+    if (!call)
+        call = begin(request, api, read, &error);
+    request->state = call; /* before a worker may wake us */
+    progress = call ? registry_answer(call, &error) : PROGRESS_FAILED;
+    if (progress == PROGRESS_WAIT)
+        return progress;
+    return progress == PROGRESS_DONE ? answer_success(request, &call->answer)
+                                     : answer_failure(request, &error);
 }
 
 enum progress registry_token_get(struct http_request *request, void *context)

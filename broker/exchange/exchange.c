@@ -24,9 +24,9 @@
  *   lease     the lease's names, the caller's details    never waits
  *   approval  that people agreed, where they have to     waits for the commit, where it asks them
  *   intent    lease.requested, where a grant is remote   waits for the commit
- *   mint      the credentials                            waits for the targets
+ *   mint      the credentials                            waits for the targets, or for signers
  *   outcome   credential.issued                          waits for the commit
- *   answer    what says where it is recorded is signed,  never waits
+ *   answer    what says where it is recorded is signed,  waits for signers
  *             and the body of the 200
  *
  * What fails once an identity is proven goes to the failure room, which records it before the
@@ -507,9 +507,8 @@ static enum progress intent_enter(struct exchange *exchange, struct error *error
 }
 
 /* The token by which a stage shows itself to the broker and to what asks nothing more of it. */
-static bool sign_stage_token(struct exchange *exchange, struct error *error)
+static bool prepare_stage_token(struct exchange *exchange, struct error *error)
 {
-    const struct target_kind *kind = target_kind_find(STR("jwt"));
     struct mint *mint = &exchange->stage_token;
     JSON_OWNED json_t *fields = json_object();
 
@@ -519,7 +518,18 @@ static bool sign_stage_token(struct exchange *exchange, struct error *error)
         !json_keep(exchange->arena, json_incref(fields), error))
         return error_set(error, ERROR_MEMORY, "stage token");
     mint->fields = fields;
-    return kind->mint(mint, error) == PROGRESS_DONE && kind->sign(mint, NULL, error);
+    return true;
+}
+
+static enum progress sign_stage_token(struct exchange *exchange, struct error *error)
+{
+    const struct target_kind *kind = target_kind_find(STR("jwt"));
+    struct mint *mint = &exchange->stage_token;
+
+    if (!mint->signing &&
+        (!prepare_stage_token(exchange, error) || kind->mint(mint, error) != PROGRESS_DONE))
+        return PROGRESS_FAILED;
+    return kind->sign(mint, error);
 }
 
 static enum progress mint_enter(struct exchange *exchange, struct error *error)
@@ -535,9 +545,7 @@ static enum progress mint_enter(struct exchange *exchange, struct error *error)
         exchange->mint_index++;
     }
     life_bound_lease(exchange);
-    if (exchange->request.audience.len == 0 && !sign_stage_token(exchange, error))
-        return PROGRESS_FAILED;
-    return PROGRESS_DONE;
+    return exchange->request.audience.len == 0 ? sign_stage_token(exchange, error) : PROGRESS_DONE;
 }
 
 /* Whether a decision gives what was minted: the same thing, and for as long. */
@@ -613,20 +621,33 @@ static enum progress outcome_enter(struct exchange *exchange, struct error *erro
 }
 
 /* What says where its status stands, which the entry's place in the log decides. */
-static bool sign_recorded(struct exchange *exchange, struct error *error)
+static enum progress sign_recorded(struct exchange *exchange, size_t i, struct error *error)
 {
-    for (size_t i = 0; i < exchange->mint_count; i++) {
-        struct token_status status = token_status_of(exchange->entry_index, i);
+    struct mint *mint = &exchange->mints[i];
+    struct token_status *status = NULL;
 
-        if (kind_of(exchange, i)->sign &&
-            !kind_of(exchange, i)->sign(&exchange->mints[i], &status, error))
-            return false;
+    if (!kind_of(exchange, i)->sign)
+        return PROGRESS_DONE;
+    if (!mint->status) {
+        status = arena_alloc(exchange->arena, sizeof(*status));
+        if (!status) {
+            (void)error_set(error, ERROR_MEMORY, "no memory for a token's status");
+            return PROGRESS_FAILED;
+        }
+        *status = token_status_of(exchange->entry_index, i);
+        mint->status = status;
     }
-    return true;
+    return kind_of(exchange, i)->sign(mint, error);
 }
 
 static enum progress answer_enter(struct exchange *exchange, struct error *error)
 {
-    return sign_recorded(exchange, error) && answer_build(exchange, error) ? PROGRESS_DONE
-                                                                           : PROGRESS_FAILED;
+    while (exchange->sign_index < exchange->mint_count) {
+        enum progress progress = sign_recorded(exchange, exchange->sign_index, error);
+
+        if (progress != PROGRESS_DONE)
+            return progress;
+        exchange->sign_index++;
+    }
+    return answer_build(exchange, error) ? PROGRESS_DONE : PROGRESS_FAILED;
 }

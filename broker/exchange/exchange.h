@@ -120,6 +120,7 @@ struct exchange {
     struct mint *mints; /* one a granted grant, in its order */
     size_t mint_count;
     size_t mint_index;       /* the one that is under way */
+    size_t sign_index;       /* the same, of those that are signed behind their entry */
     struct str failed_grant; /* its credential could not be made; empty: none failed */
     bool lacks_details;      /* a grant needs something of the caller that did not come */
     bool has_remote;

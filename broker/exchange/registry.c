@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "exchange/rules.h"
+#include "keys/keys.h"
 #include "ledger/ledger.h"
 #include "targets/registry_token.h"
 
@@ -92,12 +93,45 @@ static bool answer_with(const struct exchange_service *service, const struct rul
     return sign(service, &token, arena, answer, error);
 }
 
-bool registry_answer(const struct exchange_service *service, const struct registry_request *request,
-                     struct arena *arena, struct registry_answer *answer, struct error *error)
+static bool give(struct registry_call *call, struct error *error)
 {
-    struct rules *rules = rules_get(service->rules);
-    bool is_given = answer_with(service, rules, request, arena, answer, error);
+    struct rules *rules = rules_get(call->service->rules);
+    bool is_given =
+        answer_with(call->service, rules, &call->request, call->arena, &call->answer, error);
 
-    rules_put(service->rules, rules);
+    rules_put(call->service->rules, rules);
     return is_given;
+}
+
+/* On a worker. */
+static void give_there(struct worker_job *job)
+{
+    struct registry_call *call = (struct registry_call *)job;
+    struct waker waker = call->waker;
+
+    call->is_given = give(call, &call->error);
+    waker.wake(waker.context); /* from here on the call is not ours */
+}
+
+static enum progress start(struct registry_call *call, struct error *error)
+{
+    struct error busy = { 0 };
+
+    call->job.run = give_there;
+    call->is_started = true;
+    if (workers_submit(call->service->tools.signers, &call->job, &busy))
+        return PROGRESS_WAIT;
+    (void)error_set(error, ERROR_KEYS_UNAVAILABLE, "no signature: %s", busy.cause);
+    return PROGRESS_FAILED;
+}
+
+enum progress registry_answer(struct registry_call *call, struct error *error)
+{
+    if (!call->is_started && keys_may_block(call->service->tools.keys))
+        return start(call, error);
+    if (!call->is_started)
+        call->is_given = give(call, &call->error);
+    if (!call->is_given)
+        *error = call->error;
+    return call->is_given ? PROGRESS_DONE : PROGRESS_FAILED;
 }

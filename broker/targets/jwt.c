@@ -357,18 +357,23 @@ static bool put_credential(struct mint *mint, struct str scope, struct str token
            (scope.len == 0 || json_put(jwt, "scope", json_from_str(scope)));
 }
 
-static bool jwt_sign(struct mint *mint, const struct token_status *status, struct error *error)
+static bool sign_token(struct mint *mint, struct error *error)
 {
     struct unsigned_token *made = mint->state;
     struct str token;
 
-    if (status &&
-        !json_put(made->claims, "status", token_status_claim(status, mint->tools->issuer)))
+    if (mint->status &&
+        !json_put(made->claims, "status", token_status_claim(mint->status, mint->tools->issuer)))
         return error_set(error, ERROR_MEMORY, "no memory for a token's status");
     if (!keys_sign_jwt(mint->tools->keys, TYP, made->claims, mint->arena, &token, error))
         return false;
     return put_credential(mint, made->scope, token) ||
            error_set(error, ERROR_MEMORY, "no memory for a token");
+}
+
+static enum progress jwt_sign(struct mint *mint, struct error *error)
+{
+    return mint_sign(mint, sign_token, error);
 }
 
 static enum progress jwt_mint(struct mint *mint, struct error *error)

@@ -447,6 +447,17 @@ static bool check_details(struct mint *mint, struct error *error)
     return true;
 }
 
+/* Its fields have been read before. */
+static bool sign_certificate(struct mint *mint, struct error *error)
+{
+    struct grant_reader reader = { .arena = mint->arena };
+    struct postgres_grant grant = { 0 };
+
+    if (!read_fields(&reader, mint->fields, &grant))
+        return grant_error(&reader, error);
+    return postgres_certificate_mint(mint, grant.roles.list[0], grant.database, error);
+}
+
 static enum progress postgres_mint(struct mint *mint, struct error *error)
 {
     struct grant_reader reader = { .arena = mint->arena };
@@ -460,9 +471,7 @@ static enum progress postgres_mint(struct mint *mint, struct error *error)
     }
     if (grant.mode == MODE_ROLE)
         return begin(mint, &grant, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
-    return postgres_certificate_mint(mint, grant.roles.list[0], grant.database, error)
-               ? PROGRESS_DONE
-               : PROGRESS_FAILED;
+    return mint_sign(mint, sign_certificate, error);
 }
 
 /* Ending. */

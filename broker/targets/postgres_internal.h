@@ -149,7 +149,7 @@ bool postgres_find_roles(struct postgres_call *call, struct pg_connection *conne
 
 /* --- certificates: postgres_certificate.c --- */
 
-/** A client certificate for a role that is there. Never waits. */
+/** A client certificate for a role that is there, by mint_sign(). */
 bool postgres_certificate_mint(struct mint *mint, struct str role, struct str database,
                                struct error *error) MUST_USE;
 

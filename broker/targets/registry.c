@@ -348,21 +348,24 @@ static bool make(struct mint *mint, const json_t *access, struct error *error)
             error_set(error, ERROR_MEMORY, "no memory for a registry's token"));
 }
 
-static enum progress registry_mint(struct mint *mint, struct error *error)
+static bool sign(struct mint *mint, struct error *error)
 {
     struct grant_reader reader = { .arena = mint->arena };
     JSON_OWNED json_t *access = NULL;
     struct registry_scopes *asked;
     struct texts granted;
 
-    if (!read_all(&reader, mint->fields, &granted)) {
-        (void)grant_error(&reader, error);
-        return PROGRESS_FAILED;
-    }
+    if (!read_all(&reader, mint->fields, &granted))
+        return grant_error(&reader, error);
     if (!read_details(mint, &granted, &asked, error))
-        return PROGRESS_FAILED;
+        return false;
     access = registry_access_narrow(&granted, asked);
-    return make(mint, access, error) ? PROGRESS_DONE : PROGRESS_FAILED;
+    return make(mint, access, error);
+}
+
+static enum progress registry_mint(struct mint *mint, struct error *error)
+{
+    return mint_sign(mint, sign, error);
 }
 
 static const char *const fields[] = { "target", "access", NULL };

@@ -379,7 +379,7 @@ static bool sign(struct mint *mint, struct error *error)
 
 static enum progress ssh_mint(struct mint *mint, struct error *error)
 {
-    return sign(mint, error) ? PROGRESS_DONE : PROGRESS_FAILED;
+    return mint_sign(mint, sign, error);
 }
 
 /* ---- the list of those that were revoked ---- */

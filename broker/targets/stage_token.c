@@ -167,12 +167,14 @@ static enum progress give_to_worker(const struct mint *mint, enum key_algorithm 
                                     struct key *given, json_t **claims,
                                     struct stage_signing **signing, struct error *error)
 {
+    struct workers *workers =
+        keys_may_block(mint->tools->keys) ? mint->tools->signers : mint->tools->workers;
     struct error inner = { 0 };
 
     *signing = signing_new(mint, algorithm, given, claims, error);
     if (!*signing)
         return PROGRESS_FAILED;
-    if (workers_submit(mint->tools->workers, &(*signing)->job, &inner))
+    if (workers_submit(workers, &(*signing)->job, &inner))
         return PROGRESS_WAIT;
     *signing = NULL;
     (void)error_set(error, ERROR_MINT, "no assertion: %s", inner.cause);
@@ -206,7 +208,7 @@ enum progress stage_token_sign(const struct mint *mint, const struct stage_token
     claims = make_claims(mint, wanted, error);
     if (!claims)
         return PROGRESS_FAILED;
-    if (algorithm == KEY_RS256)
+    if (algorithm == KEY_RS256 || keys_may_block(mint->tools->keys))
         return give_to_worker(mint, algorithm, NULL, &claims, signing, error);
     jwt = (struct keys_jwt){ algorithm, TYP, claims };
     return keys_sign_jwt_with(mint->tools->keys, &jwt, mint->arena, token, error) ? PROGRESS_DONE

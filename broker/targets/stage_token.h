@@ -56,8 +56,9 @@ struct str stage_token_run_subject(const struct mint *mint);
 struct stage_signing;
 
 /**
- * Sign a token for this mint. What takes long (RSA) a worker does: then it is PROGRESS_WAIT, and
- * the mint's waker has it entered again with the same `*signing`, which is NULL at first.
+ * Sign a token for this mint. What takes long (RSA, keys in a token) a worker does: then it is
+ * PROGRESS_WAIT, and the mint's waker has it entered again with the same `*signing`, which is NULL
+ * at first.
  *
  * Errors: ERROR_MINT (a subject that is too long, workers that are all busy), ERROR_MEMORY,
  *         ERROR_CRYPTO

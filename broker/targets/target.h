@@ -17,6 +17,7 @@
 
 struct error;
 struct keys;
+struct mint_signing;
 struct target_kind;
 struct token_status;
 struct upstream;
@@ -27,6 +28,7 @@ struct target_tools {
     struct keys *keys;
     struct upstream *upstream; /* requests by HTTP */
     struct workers *workers;   /* calls that block, and RSA: base/workers.h */
+    struct workers *signers;   /* where keys_may_block(): signatures by our own keys */
     struct str issuer;         /* our own issuer URL */
 };
 
@@ -81,8 +83,11 @@ struct mint {
      */
     json_t *handle;
     int64_t expires_s;
-    bool may_exist; /* it failed, but the credential may have been made */
-    void *state;    /* the kind's, while it waits */
+    bool may_exist;               /* it failed, but the credential may have been made */
+    void *state;                  /* the kind's, while it waits */
+    struct mint_signing *signing; /* mint_sign()'s, while it waits */
+    /* For `sign`: where its status stands; NULL: it says nothing of one. */
+    const struct token_status *status;
 };
 
 #define TARGET_HANDLE_MAX ((size_t)4096) /* bytes of a mint's `handle` as JSON */
@@ -202,9 +207,9 @@ struct target_kind {
     /** Whether this mint is one that is `needing`: where a grant's fields decide it. NULL: all. */
     bool (*is_needing)(const struct mint *mint);
     /**
-     * Make the credential; NULL where the kind is planned. A local kind never waits. A remote one
-     * may; it is entered again after its waker. What came back is checked against what was asked:
-     * longer or wider is a failure.
+     * Make the credential; NULL where the kind is planned. A remote kind may wait, a local one only
+     * for a signature of ours; then it is entered again after its waker. What came back is checked
+     * against what was asked: longer or wider is a failure.
      *
      * Errors: ERROR_DETAILS, ERROR_SCOPE, ERROR_MINT, ERROR_MINT_UNKNOWN (`may_exist` is set),
      *         ERROR_MEMORY, ERROR_CRYPTO
@@ -212,13 +217,13 @@ struct target_kind {
     enum progress (*mint)(struct mint *mint, struct error *error);
     /**
      * Make the credential of what was minted once its entry is durable, since it says where its
-     * status stands, which follows from that entry; a NULL status: it says nothing of one. Until
-     * then there is none, only a record. What the ledger then says of its end has the status
-     * besides. NULL: `mint` makes it.
+     * status stands (the mint's `status`), which follows from that entry. Waiting is as with
+     * `mint`. Until then there is none, only a record. What the ledger then says of its end has the
+     * status besides. NULL: `mint` makes it.
      *
      * Errors: ERROR_MEMORY, ERROR_CRYPTO
      */
-    bool (*sign)(struct mint *mint, const struct token_status *status, struct error *error);
+    enum progress (*sign)(struct mint *mint, struct error *error);
     /**
      * End a credential at its target; NULL where that cannot be done (`grant.revocation` says so,
      * and `explain`, `who-can` and answers tell it). It may be asked several times, also of what is

@@ -15,6 +15,17 @@
 struct error;
 struct upstream_peer;
 
+/* sign_apart.c */
+
+/**
+ * Have a mint sign by our own keys: at once, or where these may let it wait on a thread for that,
+ * with PROGRESS_WAIT; then it is entered again with the same `sign`.
+ *
+ * Errors: those of `sign`; ERROR_KEYS_UNAVAILABLE (too many wait), ERROR_MEMORY
+ */
+enum progress mint_sign(struct mint *mint, bool (*sign)(struct mint *mint, struct error *error),
+                        struct error *error) MUST_USE;
+
 extern const struct target_kind target_jwt;
 extern const struct target_kind target_ssh;
 extern const struct target_kind target_aws;

@@ -104,15 +104,17 @@ static bool sign(struct mint *mint, struct error *error)
            error_set(error, ERROR_MEMORY, "no memory for a certificate");
 }
 
-enum progress x509_mint(struct mint *mint, struct error *error)
+/* A plan that does not do is no caller's fault: the policy or the CA is not what it should be. */
+static bool sign_or_blame(struct mint *mint, struct error *error)
 {
     struct error cause = { 0 };
 
-    if (sign(mint, &cause))
-        return PROGRESS_DONE;
-    /* a plan that does not do is no caller's fault: the policy or the CA is not what it should be
-     */
-    (void)error_set(error, cause.code == ERROR_INVALID ? ERROR_MINT : cause.code, "%s",
-                    cause.cause);
-    return PROGRESS_FAILED;
+    return sign(mint, &cause) ||
+           error_set(error, cause.code == ERROR_INVALID ? ERROR_MINT : cause.code, "%s",
+                     cause.cause);
+}
+
+enum progress x509_mint(struct mint *mint, struct error *error)
+{
+    return mint_sign(mint, sign_or_blame, error);
 }
