@@ -36,6 +36,7 @@
 #include "http/http.h"
 #include "identity/dpop_nonce.h"
 #include "identity/identity.h"
+#include "key_tending.h"
 #include "keys/authority.h"
 #include "keys/keys.h"
 #include "ledger/block.h"
@@ -51,19 +52,22 @@
 #define BUDGET_ISSUERS 1024
 #define BUDGET_STAGES 8192
 #define DRAIN_TIMEOUT_MS 20000
-#define KEYS_CHECK_S 600
 #define TICK_MS 1000
 #define PRUNE_EVERY_S INT64_C(3600)
 #define URL_MAX 320
 #define WORKER_COUNT 16 /* most of them wait for a target */
 #define WORKER_QUEUE 1024
+#define SIGNER_COUNT 8 /* they wait for a token */
+#define SIGNER_QUEUE 64
 
 struct broker {
     const char *config_path;
     struct config *config; /* the first one: listeners, store and keys keep to it; one reference */
     struct upstream *upstream;
     struct workers *workers;
+    struct workers *signers; /* where our keys are in a token */
     struct keys *keys;
+    struct key_tending key_tending;
     struct ledger *ledger;
     struct streams *streams; /* of the ledger's entries, to others */
     struct witnessing witnessing;
@@ -87,7 +91,6 @@ struct broker {
     char url[URL_MAX];
     char admin_url[URL_MAX];
     struct expiries expiries;
-    int64_t keys_checked_s;
     int64_t pruned_ms;   /* when the ledger was pruned last, by the monotonic clock */
     int64_t clocks_ms;   /* the least that the wall clock was ahead of that one */
     int64_t published_s; /* when a published checkpoint covered the whole ledger last */
@@ -136,6 +139,8 @@ static const char *not_ready(void *context)
         return "stopping";
     if (broker->has_no_blocks)
         return "the blocks cannot be read";
+    if (!key_tending_has_keys(&broker->key_tending))
+        return "the token with the broker's keys does not serve";
     return ledger_is_writable(broker->ledger) ? NULL : "the ledger cannot be written";
 }
 
@@ -234,10 +239,16 @@ static bool start_rules(struct broker *broker, struct diagnostics *diagnostics, 
     if (!config_load(broker->config_path, diagnostics, &broker->config, error) ||
         !keys_open(&broker->config->keys, clock_wall_s(), &broker->keys, error))
         return false;
+    if (keys_may_block(broker->keys) &&
+        !workers_start(SIGNER_COUNT, SIGNER_QUEUE, &broker->signers, error))
+        return false;
+    broker->key_tending.keys = broker->keys;
+    broker->key_tending.workers = broker->workers;
     broker->service.tools = (struct target_tools){
         .keys = broker->keys,
         .upstream = broker->upstream,
         .workers = broker->workers,
+        .signers = broker->signers,
         .issuer = broker->config->issuer,
     };
     broker->reports = policy_reports_new();
@@ -544,23 +555,17 @@ static void tend_issuers(struct broker *broker)
 static void rotate_keys(struct broker *broker, int64_t now_s)
 {
     struct error error = { 0 };
-    bool has_rotated = false;
     struct log_line line;
-    bool is_good;
+    bool is_recorded;
 
-    if (now_s - broker->keys_checked_s < KEYS_CHECK_S)
+    if (!key_tending_rotate(&broker->key_tending, now_s))
         return;
-    broker->keys_checked_s = now_s;
-    is_good = keys_rotate(broker->keys, now_s, &has_rotated, &error);
-    if (has_rotated &&
-        record(broker, entry_new(ENTRY_KEYS_ROTATED, ledger_broker(broker->ledger)), &error)) {
-        log_begin(&line, LOG_LEVEL_INFO, "keys.rotated");
-        log_end(&line);
-    }
-    if (is_good && error.code == ERROR_NONE)
-        return;
-    log_begin(&line, LOG_LEVEL_ERROR, "keys.rotation_failed");
-    log_error(&line, &error);
+    is_recorded =
+        record(broker, entry_new(ENTRY_KEYS_ROTATED, ledger_broker(broker->ledger)), &error);
+    log_begin(&line, is_recorded ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
+              is_recorded ? "keys.rotated" : "ledger.append_failed");
+    if (!is_recorded)
+        log_error(&line, &error);
     log_end(&line);
 }
 
@@ -691,6 +696,7 @@ static bool tick(struct broker *broker, struct error *error)
     prune_ledger(broker);
     rules_reap(broker->rules);
     rotate_keys(broker, now_s);
+    key_tending_token(&broker->key_tending);
     tend_issuers(broker);
     tend_lists(broker, now_s);
     measure_authorities(broker, now_s);
@@ -808,6 +814,7 @@ void broker_stop(struct broker *broker)
     ender_stop(broker->ender);
     streams_stop(broker->streams);
     ledger_leave_witnesses(broker->ledger);
+    workers_stop(broker->signers);
     workers_stop(broker->workers);
     upstream_stop(broker->upstream);
     if (broker->rules && broker->ledger)

@@ -49,6 +49,8 @@ static const struct metric_row rows[METRIC_COUNT] = {
         "Revoked certificates in the lists for hosts and servers." },
     [METRIC_TOKENS_LISTED] = { "stagepass_revoked_tokens_listed", "", KIND_GAUGE,
         "Revoked tokens in the status lists for services." },
+    [METRIC_KEYS_UNAVAILABLE_S] = { "stagepass_keys_unavailable_seconds", "", KIND_GAUGE,
+        "How long the PKCS#11 token with the broker's keys has not served; 0: it serves, or there is none." },
     [METRIC_BLOCKS] = { "stagepass_blocks", "", KIND_GAUGE,
         "Blocks in force." },
     [METRIC_OVER_BUDGET_ADDRESS] = { "stagepass_requests_over_budget_total", "{budget=\"address\"}", KIND_COUNTER,

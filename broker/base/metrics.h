@@ -28,6 +28,7 @@ enum metric {
     METRIC_CA_WAITING,            /* gauge: CAs that wait for one */
     METRIC_LISTED,                /* gauge: revoked certificates that lists hold */
     METRIC_TOKENS_LISTED,         /* gauge: revoked tokens that lists hold */
+    METRIC_KEYS_UNAVAILABLE_S,    /* gauge: for how long our own keys have not been to be had */
     METRIC_OVER_BUDGET_ADDRESS,
     METRIC_OVER_BUDGET_ISSUER,
     METRIC_APPROVALS_REQUESTED,

@@ -15,7 +15,6 @@
 #define CONFIG_KEYS_MAX 32
 #define MINUTE_S ((int64_t)60)
 #define HOUR_S ((int64_t)3600)
-#define DAY_S (24 * HOUR_S)
 
 /* Words of the contract that this version does not act on; to ignore them would be to fail open. */
 static const char *const listen_later[] = { "proxy", NULL };
@@ -171,31 +170,6 @@ static void read_names(const struct config_reader *reader, const json_t *root)
                             "a broker's name is [a-z0-9-]{1,40}");
 }
 
-static void read_keys(const struct config_reader *reader, const json_t *root)
-{
-    static const char *const names[] = { "directory", "algorithm", "rotate_every", "x5c", NULL };
-    static const char *const algorithms[] = { "ES256", "RS256", NULL };
-    static const enum key_algorithm values[] = { KEY_ES256, KEY_RS256 };
-    struct config *config = reader->config;
-    struct keys_options *keys = &config->keys;
-    const json_t *map;
-    size_t choice;
-
-    keys->issuer_algorithm = KEY_ES256;
-    keys->rotate_every_s = 30 * DAY_S;
-    if (yaml_get_map(&reader->yaml, root, "keys", &map) &&
-        yaml_expect_map(&reader->yaml, map, names)) {
-        (void)config_get_path(reader, map, "directory", &keys->directory);
-        if (yaml_get_choice(&reader->yaml, map, "algorithm", algorithms, &choice))
-            keys->issuer_algorithm = values[choice];
-        (void)yaml_get_duration_s(&reader->yaml, map, "rotate_every", 3 * DAY_S, 400 * DAY_S,
-                                  &keys->rotate_every_s);
-        (void)yaml_get_bool(&reader->yaml, map, "x5c", &keys->has_certificates);
-    }
-    if (!keys->directory && config->store)
-        keys->directory = file_join(config->arena, config->store, "keys");
-}
-
 static void read_limits(const struct config_reader *reader, const json_t *root)
 {
     static const char *const names[] = { "leeway",  "default_ttl",          "connections",
@@ -270,7 +244,7 @@ static void read_all(const struct config_reader *reader)
     read_names(reader, root);
     read_listeners(reader, root);
     config_read_store(reader, root);
-    read_keys(reader, root);
+    config_read_keys(reader, root);
     config_read_ledger(reader, root);
     read_limits(reader, root);
     read_dpop(reader, root);

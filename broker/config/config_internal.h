@@ -68,6 +68,9 @@ bool config_require_in_row(const struct config_reader *reader, const json_t *row
 /** Read `store`: a folder, or a database and the folder of what is not in it. */
 void config_read_store(const struct config_reader *reader, const json_t *root);
 
+/** Read `keys`: a token's URI, or a map. Behind the store, which says where they are else. */
+void config_read_keys(const struct config_reader *reader, const json_t *root);
+
 /** Read `ledger:`; our own URL is known by then. */
 void config_read_ledger(const struct config_reader *reader, const json_t *root);
 

@@ -171,6 +171,29 @@ static void the_ledgers_keys_and_witnesses_are_read(void **state)
     run_release(&other);
 }
 
+static void a_token_for_the_keys_is_read(void **state)
+{
+    struct run run;
+    struct run alone;
+
+    (void)state;
+    run_init(&run, FOLDER "/good/token.yaml");
+    run_init(&alone, FOLDER "/good/token-alone.yaml");
+    if (!run.is_good || !alone.is_good)
+        fail_msg("%s%s", printed(&run).data, printed(&alone).data);
+    assert_string_equal(run.config->keys.token, "pkcs11:token=My%20Token?module-path=/usr/lib/m.so&"
+                                                "pin-source=file:/run/pin");
+    assert_int_equal(run.config->keys.file_count, 1);
+    assert_str(run.config->keys.files[0], "ledger");
+    assert_string_equal(run.config->keys.directory, FOLDER "/good/store/keys");
+    assert_string_equal(alone.config->keys.token,
+                        "pkcs11:token=t?module-path=/m.so&pin-source=/run/pin");
+    assert_int_equal(alone.config->keys.file_count, 0);
+    assert_string_equal(alone.config->keys.directory, FOLDER "/good/store/keys");
+    run_release(&run);
+    run_release(&alone);
+}
+
 static void people_are_read(void **state)
 {
     const struct people_options *people;
@@ -485,6 +508,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_told_with_their_place),
         cmocka_unit_test(a_whole_file_is_read),
         cmocka_unit_test(the_ledgers_keys_and_witnesses_are_read),
+        cmocka_unit_test(a_token_for_the_keys_is_read),
         cmocka_unit_test(people_are_read),
         cmocka_unit_test(claims_of_the_configuration_join_the_profile_s),
         cmocka_unit_test(streams_are_read),
