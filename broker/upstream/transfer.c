@@ -15,25 +15,26 @@
 #define HEAD_MAX_BYTES ((size_t)64 * 1024) /* of all answers to one request, interim ones too */
 #define URL_MAX_BYTES ((size_t)4096)
 #define HEADER_MAX_BYTES ((size_t)16 * 1024)
+#define NS_PER_MS INT64_C(1000000)
 /* Shorter than what servers keep idle connections for, so that few die in our hands. */
 #define IDLE_CONNECTION_MAX_S 30L
 
 /* TLS 1.2 suites; those of TLS 1.3 are all of this kind. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
-struct method {
+struct transfer_method {
     const char *name;
     bool is_idempotent; /* curl may send it again where a kept connection turns out dead */
     bool has_body;
 };
 
-static const struct method methods[] = {
+static const struct transfer_method methods[] = {
     /* name   idempotent  body */
     { "GET", true, false },   { "POST", false, true },   { "PUT", true, true },
     { "PATCH", false, true }, { "DELETE", true, false },
 };
 
-static const struct method *method_find(const char *name)
+static const struct transfer_method *method_find(const char *name)
 {
     for (size_t i = 0; i < COUNT(methods); i++)
         if (str_eq(str_from(methods[i].name), str_from(name)))
@@ -114,7 +115,7 @@ static int before_request(void *context, char *remote_address, char *local_addre
     (void)local_port;
     if (!address_parse(str_from(remote_address), &address) || !check_address(transfer, &address))
         return CURL_PREREQFUNC_ABORT;
-    if (!transfer->is_idempotent && has_left(transfer)) {
+    if (!transfer->method->is_idempotent && has_left(transfer)) {
         refuse(transfer, "the connection closed under the request");
         return CURL_PREREQFUNC_ABORT;
     }
@@ -218,21 +219,20 @@ static size_t take_head(char *data, size_t size, size_t count, void *context)
 
 #define SET(easy, option, value) (curl_easy_setopt((easy), (option), (value)) == CURLE_OK)
 
-static unsigned total_timeout_ms(const struct upstream_request *request)
+/* What is left of the request's time; 0 would mean no end to curl. */
+static long left_ms(const struct transfer *transfer)
 {
-    return request->total_timeout_ms > 0 ? request->total_timeout_ms : TOTAL_TIMEOUT_DEFAULT_MS;
+    int64_t left_ns = transfer->end_ns - clock_monotonic_ns();
+
+    return left_ns > NS_PER_MS ? (long)(left_ns / NS_PER_MS) : 1;
 }
 
-static bool set_limits(CURL *easy, const struct upstream_request *request)
+static bool set_limits(CURL *easy, const struct transfer *transfer)
 {
-    long connect_ms = request->connect_timeout_ms > 0 ? (long)request->connect_timeout_ms
-                                                      : CONNECT_TIMEOUT_DEFAULT_MS;
-
-    return SET(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) &&
-           SET(easy, CURLOPT_TIMEOUT_MS, (long)total_timeout_ms(request)) &&
-           SET(easy, CURLOPT_NOSIGNAL, 1L) && SET(easy, CURLOPT_FOLLOWLOCATION, 0L) &&
-           SET(easy, CURLOPT_PROXY, "") && SET(easy, CURLOPT_NOPROXY, "*") &&
-           SET(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
+    return SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)transfer->connect_timeout_ms) &&
+           SET(easy, CURLOPT_TIMEOUT_MS, left_ms(transfer)) && SET(easy, CURLOPT_NOSIGNAL, 1L) &&
+           SET(easy, CURLOPT_FOLLOWLOCATION, 0L) && SET(easy, CURLOPT_PROXY, "") &&
+           SET(easy, CURLOPT_NOPROXY, "*") && SET(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
            SET(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
            SET(easy, CURLOPT_HTTP09_ALLOWED, 0L) &&
            SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
@@ -271,8 +271,10 @@ static bool set_callbacks(CURL *easy, struct transfer *transfer)
            SET(easy, CURLOPT_HEADERDATA, transfer);
 }
 
-static bool set_request(CURL *easy, const struct transfer *transfer, const struct method *method)
+static bool set_request(CURL *easy, const struct transfer *transfer)
 {
+    const struct transfer_method *method = transfer->method;
+
     if (!SET(easy, CURLOPT_URL, transfer->url.data) ||
         !SET(easy, CURLOPT_USERAGENT, "stagepass/" STAGEPASS_VERSION) ||
         !SET(easy, CURLOPT_HTTPHEADER, transfer->headers))
@@ -320,7 +322,7 @@ static bool copy_request(struct transfer *transfer, const struct upstream_reques
     buf_add(&transfer->body, request->body);
     if (!buf_is_ok(&transfer->url) || !buf_is_ok(&transfer->body))
         return error_set(error, ERROR_MEMORY, "no memory for a request");
-    transfer->host = upstream_url_host(buf_str(&transfer->url));
+    transfer->host_name = upstream_url_host(buf_str(&transfer->url));
     transfer->is_plain_http = str_starts_with(buf_str(&transfer->url), STR("http://"));
     transfer->peer = request->peer;
     transfer->done = request->done;
@@ -341,10 +343,30 @@ static struct transfer *transfer_allocate(size_t answer_max_bytes)
     return transfer;
 }
 
+static unsigned or_default(unsigned value, unsigned otherwise)
+{
+    return value > 0 ? value : otherwise;
+}
+
+/*
+ * Its time runs from now on, whatever it waits for. The last fifth is for the answer: what is sent
+ * too late to be answered ends as unknown, while what was never sent has simply failed.
+ */
+static void set_times(struct transfer *transfer, const struct upstream_request *request)
+{
+    int64_t total_ms = or_default(request->total_timeout_ms, TOTAL_TIMEOUT_DEFAULT_MS);
+    int64_t now_ns = clock_monotonic_ns();
+
+    transfer->connect_timeout_ms =
+        or_default(request->connect_timeout_ms, CONNECT_TIMEOUT_DEFAULT_MS);
+    transfer->end_ns = now_ns + total_ms * NS_PER_MS;
+    transfer->deadline_ns = transfer->end_ns - total_ms * NS_PER_MS / 5;
+}
+
 bool transfer_new(const struct upstream_request *request, struct transfer **transfer,
                   struct error *error)
 {
-    const struct method *method = method_find(request->method);
+    const struct transfer_method *method = method_find(request->method);
     OWNED(transfer_free) struct transfer *made = NULL;
 
     if (!upstream_url_check(str_from(request->url), request->peer.may_use_http, error))
@@ -356,14 +378,19 @@ bool transfer_new(const struct upstream_request *request, struct transfer **tran
         return error_set(error, ERROR_MEMORY, "no memory for a request");
     if (!copy_request(made, request, error))
         return false;
-    made->is_idempotent = method->is_idempotent;
-    made->deadline_ns = clock_monotonic_ns() + total_timeout_ms(request) * INT64_C(1000000);
-    made->easy = curl_easy_init();
-    if (made->easy == NULL || !set_limits(made->easy, request) || !set_tls(made->easy, made) ||
-        !set_callbacks(made->easy, made) || !set_request(made->easy, made, method))
-        return error_set(error, ERROR_MEMORY, "curl cannot prepare a request");
+    made->method = method;
+    set_times(made, request);
     *transfer = TAKE(made);
     return true;
+}
+
+bool transfer_open(struct transfer *transfer)
+{
+    transfer->deadline_ns = transfer->end_ns;
+    transfer->easy = curl_easy_init();
+    return transfer->easy != NULL && set_limits(transfer->easy, transfer) &&
+           set_tls(transfer->easy, transfer) && set_callbacks(transfer->easy, transfer) &&
+           set_request(transfer->easy, transfer);
 }
 
 /* Headers carry credentials. */
@@ -393,39 +420,54 @@ static void explain(struct transfer *transfer, CURLcode code, struct error *erro
 {
     if (!buf_is_ok(&transfer->answer))
         error_set(error, ERROR_LIMIT, STR_FMT ": the answer is larger than %zu bytes",
-                  STR_ARG(transfer->host), transfer->answer.max);
+                  STR_ARG(transfer->host_name), transfer->answer.max);
     else if (transfer->refused != NULL)
-        error_set(error, ERROR_UNREACHABLE, STR_FMT ": %s", STR_ARG(transfer->host),
+        error_set(error, ERROR_UNREACHABLE, STR_FMT ": %s", STR_ARG(transfer->host_name),
                   transfer->refused);
+    else if (transfer->easy == NULL && code == CURLE_OPERATION_TIMEDOUT)
+        error_set(error, ERROR_UNREACHABLE, STR_FMT ": no connection to it was free in time",
+                  STR_ARG(transfer->host_name));
     else if (code == CURLE_OK)
         error_set(error, ERROR_UNREACHABLE, STR_FMT ": no HTTP status came",
-                  STR_ARG(transfer->host));
+                  STR_ARG(transfer->host_name));
     else
-        error_set(error, ERROR_UNREACHABLE, STR_FMT ": %s", STR_ARG(transfer->host),
+        error_set(error, ERROR_UNREACHABLE, STR_FMT ": %s", STR_ARG(transfer->host_name),
                   curl_easy_strerror(code));
 }
 
-void transfer_finish(struct transfer *transfer, CURLcode code)
+static void read_head(const struct transfer *transfer, struct upstream_response *response)
 {
-    struct upstream_response response = {
-        .max_age_s = transfer->max_age_s,
-        .dpop_nonce = { transfer->dpop_nonce, transfer->dpop_nonce_len },
-        .rate_remaining = transfer->rate_remaining,
-        .rate_reset_s = transfer->rate_reset_s,
-    };
-    const char *content_type = NULL;
     curl_off_t retry_after_s = 0;
     long status = 0;
 
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    (void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &content_type);
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
-    response.status = (int)status;
-    response.retry_after_s = retry_after_s > 0 ? (int64_t)retry_after_s : 0;
-    if (code == CURLE_OK && status >= 100 && status <= 599) {
+    response->status = (int)status;
+    response->retry_after_s = retry_after_s > 0 ? (int64_t)retry_after_s : 0;
+    response->max_age_s = transfer->max_age_s;
+    response->dpop_nonce = (struct str){ transfer->dpop_nonce, transfer->dpop_nonce_len };
+    response->rate_remaining = transfer->rate_remaining;
+    response->rate_reset_s = transfer->rate_reset_s;
+}
+
+static struct str content_type(const struct transfer *transfer)
+{
+    const char *text = NULL;
+
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &text);
+    return str_from(text);
+}
+
+void transfer_finish(struct transfer *transfer, CURLcode code)
+{
+    struct upstream_response response = { .max_age_s = -1, .rate_remaining = -1 };
+
+    if (transfer->easy != NULL)
+        read_head(transfer, &response);
+    if (code == CURLE_OK && response.status >= 100 && response.status <= 599) {
         response.outcome = UPSTREAM_ANSWERED;
         response.body = buf_str(&transfer->answer);
-        response.content_type = str_from(content_type);
+        response.content_type = content_type(transfer);
     } else {
         response.outcome = has_left(transfer) ? UPSTREAM_UNKNOWN : UPSTREAM_UNSENT;
         explain(transfer, code, &response.error);

@@ -13,25 +13,40 @@
 /** A longer nonce than this counts as none. */
 #define TRANSFER_NONCE_MAX 256
 
+struct transfer_method;
+struct upstream_host;
+
+enum transfer_state {
+    TRANSFER_WAITS,  /* for a connection to its host */
+    TRANSFER_RUNS,   /* curl works on it */
+    TRANSFER_FAILED, /* curl could not be given it */
+};
+
 /**
  * One request on its way: curl's handle, what it sends, what came back, and whether it left.
  *
  * Threads: confined; made by the caller's thread, handed to the upstream thread
  */
 struct transfer {
-    CURL *easy;
+    CURL *easy; /* NULL until it runs */
+    enum transfer_state state;
     struct transfer *previous; /* in the list of the one who has it */
     struct transfer *next;
+    struct upstream_host *host;        /* that it is sent to */
+    struct transfer *waiting_previous; /* among those that wait there */
+    struct transfer *waiting_next;
 
     /* what is sent */
     struct buf url;
     struct buf body;
     struct curl_slist *headers;
     struct upstream_peer peer;
-    struct str host; /* of `url`: all that a message says of it */
+    struct str host_name; /* of `url`: all that a message says of it */
     bool is_plain_http;
-    bool is_idempotent;
-    int64_t deadline_ns; /* on clock_monotonic_ns(): its end, connection or not */
+    const struct transfer_method *method;
+    unsigned connect_timeout_ms;
+    int64_t end_ns;      /* on clock_monotonic_ns(): when it must have been answered */
+    int64_t deadline_ns; /* the same, but while it waits for a connection: when it must have one */
 
     /* what happened */
     const char *refused; /* why a callback of ours ended it, or NULL */
@@ -57,6 +72,12 @@ struct transfer {
 bool transfer_new(const struct upstream_request *request, struct transfer **transfer,
                   struct error *error) MUST_USE;
 void transfer_free(struct transfer *transfer);
+
+/**
+ * Have curl prepare it, once there is a connection to be had: what only waits costs little. False
+ * without memory.
+ */
+bool transfer_open(struct transfer *transfer) MUST_USE;
 
 OWNED_POINTER(transfer_free, struct transfer)
 

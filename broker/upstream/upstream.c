@@ -5,27 +5,32 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "upstream/host_internal.h"
 #include "upstream/transfer_internal.h"
 
 /* Waiting and under way together; a request holds at most its limits' worth of memory. */
-#define REQUESTS_MAX 1024
-#define CONNECTIONS_MAX                                                                            \
-    1024L /* one a request: hanging peers, however many, keep no other waiting */
-#define HOST_CONNECTIONS_MAX 32L /* so that one hanging peer never takes them all */
-#define IDLE_CONNECTIONS_MAX 64L
+#define REQUESTS_MAX ((size_t)4096)
+/* Of these, what is only for hosts whose requests all have a connection: hosts that hang, with
+   what waits for them, keep nobody from asking others. */
+#define REQUESTS_KEPT ((size_t)1024)
+/* One a request: hanging peers, however many, keep no other waiting. */
+#define CONNECTIONS_MAX ((long)REQUESTS_MAX)
+/* Those in use count, too: what comes back when there are more closes an idle one. */
+#define IDLE_CONNECTIONS_MAX 512L
 #define POLL_MAX_MS 1000
 #define NS_PER_MS INT64_C(1000000)
 
 struct upstream {
     CURLM *multi; /* the thread's own, but for wake_thread() */
     pthread_t thread;
-    struct transfer *active; /* the thread's own: those that curl works on */
+    struct transfer *active; /* the thread's own: those that curl works on, and those that wait */
     int64_t deadline_ns;     /* the thread's own: no active one is due before it */
 
     pthread_mutex_t lock;
     struct transfer *queued;      /* guarded by lock; oldest first */
     struct transfer *queued_last; /* guarded by lock */
     size_t request_count;         /* guarded by lock: queued and active */
+    struct upstream_host *hosts;  /* guarded by lock: of these */
     bool is_stopping;             /* guarded by lock */
 };
 
@@ -46,32 +51,69 @@ static struct transfer *take_queue(struct upstream *upstream, bool *is_stopping)
 
 static void end_transfer(struct upstream *upstream, struct transfer *transfer, CURLcode code)
 {
+    struct upstream_host *host = transfer->host;
+
     transfer_finish(transfer, code);
     transfer_free(transfer);
     pthread_mutex_lock(&upstream->lock);
     upstream->request_count--;
+    host->request_count--;
+    upstream_host_drop(&upstream->hosts, host);
     pthread_mutex_unlock(&upstream->lock);
+}
+
+static void expect_end(struct upstream *upstream, const struct transfer *transfer)
+{
+    if (transfer->deadline_ns < upstream->deadline_ns)
+        upstream->deadline_ns = transfer->deadline_ns;
+}
+
+/* Into curl's hands. One that cannot be is due at once. */
+static void run_transfer(struct upstream *upstream, struct transfer *transfer)
+{
+    if (transfer_open(transfer) &&
+        curl_multi_add_handle(upstream->multi, transfer->easy) == CURLM_OK) {
+        transfer->state = TRANSFER_RUNS;
+        transfer->host->running_count++;
+        return;
+    }
+    transfer->state = TRANSFER_FAILED;
+    transfer->deadline_ns = 0;
+    expect_end(upstream, transfer);
+}
+
+/* As far as there are connections; those that waited longest first. None ends here. */
+static void run_waiting(struct upstream *upstream, struct upstream_host *host)
+{
+    while (host->waiting != NULL && host->running_count < HOST_CONNECTIONS_MAX) {
+        struct transfer *transfer = host->waiting;
+
+        upstream_host_unwait(transfer);
+        run_transfer(upstream, transfer);
+    }
 }
 
 static void begin_transfer(struct upstream *upstream, struct transfer *transfer)
 {
-    if (curl_multi_add_handle(upstream->multi, transfer->easy) != CURLM_OK) {
-        end_transfer(upstream, transfer, CURLE_OUT_OF_MEMORY);
-        return;
-    }
-    if (transfer->deadline_ns < upstream->deadline_ns)
-        upstream->deadline_ns = transfer->deadline_ns;
+    expect_end(upstream, transfer);
     transfer->previous = NULL;
     transfer->next = upstream->active;
     if (upstream->active != NULL)
         upstream->active->previous = transfer;
     upstream->active = transfer;
+    upstream_host_wait(transfer);
+    run_waiting(upstream, transfer->host);
 }
 
-/* Out of curl's hands and out of the list. */
+/* Out of curl's hands, or out of its queue, and out of the list. */
 static void withdraw(struct upstream *upstream, struct transfer *transfer)
 {
-    (void)curl_multi_remove_handle(upstream->multi, transfer->easy);
+    if (transfer->state == TRANSFER_RUNS) {
+        (void)curl_multi_remove_handle(upstream->multi, transfer->easy);
+        transfer->host->running_count--;
+    } else if (transfer->state == TRANSFER_WAITS) {
+        upstream_host_unwait(transfer);
+    }
     if (transfer->next != NULL)
         transfer->next->previous = transfer->previous;
     if (transfer->previous != NULL)
@@ -101,32 +143,36 @@ static void end_finished(struct upstream *upstream)
 
         (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         withdraw(upstream, transfer);
+        run_waiting(upstream, transfer->host);
         end_transfer(upstream, transfer, code);
     }
 }
 
 /*
- * End what is past its time. curl counts the time of a request only while it has a connection: one
- * that waits for a free one would wait as long as those who have them please.
+ * End what is past its time, whether it has a connection or waits for one; those in time take the
+ * connections then.
  */
 static void end_overdue(struct upstream *upstream)
 {
     int64_t now_ns = clock_monotonic_ns();
-    int64_t next_ns = INT64_MAX;
     struct transfer *following;
 
     if (now_ns < upstream->deadline_ns)
         return;
+    upstream->deadline_ns = INT64_MAX;
     for (struct transfer *transfer = upstream->active; transfer != NULL; transfer = following) {
         following = transfer->next;
-        if (now_ns >= transfer->deadline_ns) {
-            withdraw(upstream, transfer);
-            end_transfer(upstream, transfer, CURLE_OPERATION_TIMEDOUT);
-        } else if (transfer->deadline_ns < next_ns) {
-            next_ns = transfer->deadline_ns;
+        if (now_ns < transfer->deadline_ns) {
+            expect_end(upstream, transfer);
+            continue;
         }
+        withdraw(upstream, transfer);
+        end_transfer(upstream, transfer,
+                     transfer->state == TRANSFER_FAILED ? CURLE_OUT_OF_MEMORY
+                                                        : CURLE_OPERATION_TIMEDOUT);
     }
-    upstream->deadline_ns = next_ns;
+    for (struct transfer *transfer = upstream->active; transfer != NULL; transfer = transfer->next)
+        run_waiting(upstream, transfer->host);
 }
 
 /* How long nothing of ours is due. */
@@ -207,7 +253,8 @@ static struct upstream *upstream_allocate(void)
         return NULL;
     }
     (void)curl_multi_setopt(upstream->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, CONNECTIONS_MAX);
-    (void)curl_multi_setopt(upstream->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HOST_CONNECTIONS_MAX);
+    (void)curl_multi_setopt(upstream->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                            (long)HOST_CONNECTIONS_MAX);
     (void)curl_multi_setopt(upstream->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS_MAX);
     return upstream;
 }
@@ -262,19 +309,44 @@ void upstream_stop(struct upstream *upstream)
     upstream_free(upstream);
 }
 
+/* Whether another request to a host may come; under the lock. */
+static bool has_room(const struct upstream *upstream, const struct upstream_host *host)
+{
+    if (host->request_count < HOST_CONNECTIONS_MAX)
+        return upstream->request_count < REQUESTS_MAX;
+    return host->request_count < HOST_REQUESTS_MAX &&
+           upstream->request_count < REQUESTS_MAX - REQUESTS_KEPT;
+}
+
+/* Count it in, as its host's; under the lock. */
+static bool admit(struct upstream *upstream, struct transfer *transfer)
+{
+    struct upstream_host *host = upstream_host_take(&upstream->hosts, transfer->host_name);
+
+    if (host == NULL)
+        return false;
+    if (upstream->is_stopping || !has_room(upstream, host)) {
+        upstream_host_drop(&upstream->hosts, host);
+        return false;
+    }
+    transfer->host = host;
+    host->request_count++;
+    upstream->request_count++;
+    return true;
+}
+
 static bool enqueue(struct upstream *upstream, struct transfer *transfer)
 {
     bool is_taken;
 
     pthread_mutex_lock(&upstream->lock);
-    is_taken = !upstream->is_stopping && upstream->request_count < REQUESTS_MAX;
+    is_taken = admit(upstream, transfer);
     if (is_taken) {
         if (upstream->queued_last != NULL)
             upstream->queued_last->next = transfer;
         else
             upstream->queued = transfer;
         upstream->queued_last = transfer;
-        upstream->request_count++;
         wake_thread(upstream);
     }
     pthread_mutex_unlock(&upstream->lock);

@@ -17,6 +17,9 @@
  * are checked after resolution, when the socket is opened: what is not public is refused unless the
  * peer's `networks` contain it. Connections are reused.
  *
+ * A host has at most 64 connections; whoever asks it more waits in a queue, and the 2,001st request
+ * is not taken. However many hosts hang, others are asked at once.
+ *
  * Threads: shared
  * Source:  security-rules.md 3.2, 8.3; libraries.md 5
  */
@@ -64,7 +67,7 @@ struct upstream_request {
     const char *headers[UPSTREAM_HEADERS_MAX]; /* "Name: value"; ends with NULL or when full */
     struct upstream_peer peer;
     unsigned connect_timeout_ms; /* 0: 2 s */
-    unsigned total_timeout_ms;   /* 0: 5 s */
+    unsigned total_timeout_ms;   /* 0: 5 s; four fifths of it at most are for waiting */
     size_t response_max_bytes;   /* 0: 512 KiB */
     upstream_done done;
     void *context;
@@ -82,8 +85,8 @@ void upstream_stop(struct upstream *upstream);
 /**
  * Send a request (GET, POST, PUT, PATCH or DELETE); everything but `peer` and `context` is copied.
  *
- * Errors: ERROR_MEMORY, ERROR_BUSY (queue full, or stopping), ERROR_CONFIG (URL, method, header);
- * then `done` is never called
+ * Errors: ERROR_MEMORY, ERROR_BUSY (too many are under way, or stopping), ERROR_CONFIG (URL,
+ * method, header); then `done` is never called
  */
 bool upstream_submit(struct upstream *upstream, const struct upstream_request *request,
                      struct error *error) MUST_USE;
