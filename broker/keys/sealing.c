@@ -91,25 +91,28 @@ static bool unseal_bytes(EVP_CIPHER_CTX *cipher, const struct keys *keys, struct
            EVP_DecryptFinal_ex(cipher, out + plain_len, &len) == 1;
 }
 
+/* What comes out is no secret: it needs no memory of its own. */
 bool keys_seal(struct keys *keys, struct str plain, struct str context, struct buf *out,
                struct error *error)
 {
-    OWNED(secret_release) struct secret sealed = { 0 };
+    size_t len = out->len;
     EVP_CIPHER_CTX *cipher;
+    uint8_t *sealed;
     bool is_sealed;
 
     if (plain.len > KEYS_SEAL_MAX || context.len > KEYS_SEAL_MAX)
         return error_set(error, ERROR_LIMIT, "more than %zu bytes to seal", KEYS_SEAL_MAX);
-    if (!secret_init(&sealed, plain.len + KEYS_SEAL_OVERHEAD, error) ||
-        !secret_random(sealed.data, NONCE_LEN, error))
-        return false;
+    sealed = (uint8_t *)buf_extend(out, plain.len + KEYS_SEAL_OVERHEAD);
+    if (sealed == NULL)
+        return error_set(error, ERROR_MEMORY, "no room for what was sealed");
     cipher = EVP_CIPHER_CTX_new();
-    is_sealed = cipher != NULL && seal_bytes(cipher, keys, plain, context, sealed.data);
+    is_sealed = secret_random(sealed, NONCE_LEN, error) && cipher != NULL &&
+                seal_bytes(cipher, keys, plain, context, sealed);
     EVP_CIPHER_CTX_free(cipher);
-    if (!is_sealed)
-        return error_set_openssl(error, "sealing");
-    buf_add(out, (struct str){ (const char *)sealed.data, sealed.len });
-    return buf_is_ok(out) || error_set(error, ERROR_MEMORY, "no room for what was sealed");
+    if (is_sealed)
+        return true;
+    buf_truncate(out, len);
+    return error_set_openssl(error, "sealing");
 }
 
 bool keys_unseal(struct keys *keys, struct str sealed, struct str context, struct buf *out,
