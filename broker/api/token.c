@@ -221,17 +221,17 @@ static enum progress answer_success(struct http_request *request, const struct a
 static struct token_walk *begin(struct http_request *request, const struct api *api,
                                 struct error *error)
 {
-    struct form *form = arena_alloc(request->arena, sizeof(*form));
     struct token_walk *walk = arena_alloc(request->arena, sizeof(*walk));
+    struct form form;
 
-    if (!form || !walk) {
+    if (!walk) {
         (void)error_set(error, ERROR_MEMORY, "form");
         return NULL;
     }
-    if (!form_parse(request->body, token_parameters, request->arena, form, error))
+    if (!form_parse(request->body, token_parameters, request->arena, &form, error))
         return NULL;
-    walk->grant = find_grant(form, error);
-    return walk->grant && walk->grant->begin(walk, request, api, form, error) ? walk : NULL;
+    walk->grant = find_grant(&form, error);
+    return walk->grant && walk->grant->begin(walk, request, api, &form, error) ? walk : NULL;
 }
 
 enum progress token_post(struct http_request *request, void *context)

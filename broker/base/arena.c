@@ -19,12 +19,11 @@
 
 #ifdef PIECE_IS_CHUNK
 /* Every piece is a chunk of its own, of its exact size. */
-#define CHUNK_FIRST 0
-#define CHUNK_MAX 0
+#define CHUNK_USUAL 0
 #define CHUNK_FRUGAL 0
 #else
-#define CHUNK_FIRST ((size_t)4 * 1024)
-#define CHUNK_MAX ((size_t)64 * 1024)
+/* Thousands of requests may wait, each with a chunk half empty: no larger ones. */
+#define CHUNK_USUAL ((size_t)4 * 1024)
 #define CHUNK_FRUGAL ((size_t)1000) /* 1 KiB with its head and malloc's */
 #endif
 
@@ -46,8 +45,7 @@ struct deferred {
 struct arena {
     struct chunk *newest;
     struct deferred *deferred;
-    size_t chunk_bytes; /* what the next chunk has at least */
-    bool is_steady;     /* chunks do not grow */
+    size_t chunk_bytes; /* what a chunk has at least */
     size_t left_bytes;  /* of the limit */
 };
 
@@ -56,7 +54,7 @@ struct arena *arena_new(size_t max_bytes)
     struct arena *arena = malloc(sizeof(*arena));
 
     if (arena != NULL)
-        *arena = (struct arena){ .chunk_bytes = CHUNK_FIRST, .left_bytes = max_bytes };
+        *arena = (struct arena){ .chunk_bytes = CHUNK_USUAL, .left_bytes = max_bytes };
     return arena;
 }
 
@@ -64,10 +62,8 @@ struct arena *arena_new_frugal(size_t max_bytes)
 {
     struct arena *arena = arena_new(max_bytes);
 
-    if (arena != NULL) {
+    if (arena != NULL)
         arena->chunk_bytes = CHUNK_FRUGAL;
-        arena->is_steady = true;
-    }
     return arena;
 }
 
@@ -101,19 +97,22 @@ static size_t round_up(size_t size, size_t alignment)
     return (size + alignment - 1) & ~(alignment - 1);
 }
 
-/* calloc(): a piece is zeroed because its chunk was, and no piece is ever reused. */
+/*
+ * calloc(): a piece is zeroed because its chunk was, and no piece is ever reused. A chunk for one
+ * large piece goes behind the newest, which still has room.
+ */
 static struct chunk *arena_add_chunk(struct arena *arena, size_t size)
 {
+    bool is_own = size > arena->chunk_bytes && arena->newest != NULL;
     size_t capacity = size > arena->chunk_bytes ? size : arena->chunk_bytes;
     struct chunk *chunk = calloc(1, sizeof(*chunk) + capacity);
+    struct chunk **at = is_own ? &arena->newest->next : &arena->newest;
 
     if (chunk == NULL)
         return NULL;
     chunk->capacity = capacity;
-    chunk->next = arena->newest;
-    arena->newest = chunk;
-    if (!arena->is_steady && arena->chunk_bytes <= CHUNK_MAX / 2)
-        arena->chunk_bytes *= 2;
+    chunk->next = *at;
+    *at = chunk;
     return chunk;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,6 +311,12 @@ bool ledger_has_failed(const struct ledger *ledger)
     return store_is_fenced(ledger->store);
 }
 
+static void free_proposal(struct ledger_append *append)
+{
+    free(append->proposal);
+    append->proposal = NULL;
+}
+
 /* On the store's thread. The waker is the last act: `append` may be gone after it. */
 static void append_done(struct store_proposal *proposal, void *context)
 {
@@ -325,6 +332,7 @@ static void append_done(struct store_proposal *proposal, void *context)
 
         append->leaf_hashes[i] = merkle_leaf((struct str){ entry->bytes, entry->len });
     }
+    free_proposal(append);
     waker.wake(waker.context);
 }
 
@@ -366,7 +374,7 @@ static bool encode_private(const json_t *part, struct arena *arena, struct store
 
 static bool encode(struct ledger_append *append, struct arena *arena, struct error *error)
 {
-    struct store_proposal *proposal = &append->proposal;
+    struct store_proposal *proposal = append->proposal;
     struct error cause = { 0 };
 
     for (size_t i = 0; i < append->entry_count; i++) {
@@ -381,15 +389,17 @@ static bool encode(struct ledger_append *append, struct arena *arena, struct err
     return true;
 }
 
-bool ledger_submit(struct ledger *ledger, struct ledger_append *append, struct arena *arena,
-                   struct error *error)
+/* A proposal without the entries that it does not have. */
+static struct store_proposal *proposal_new(size_t entry_count)
 {
-    struct store_proposal *proposal = &append->proposal;
+    return calloc(1, offsetof(struct store_proposal, entries) +
+                         entry_count * sizeof(struct store_entry));
+}
 
-    *proposal = (struct store_proposal){ 0 };
-    if (append->entry_count == 0 || append->entry_count > STORE_PROPOSAL_ENTRIES_MAX ||
-        append->guard_count > STORE_PROPOSAL_GUARDS_MAX)
-        return error_set(error, ERROR_LEDGER, "too many entries or guards, or none");
+static bool propose(struct ledger_append *append, struct arena *arena, struct error *error)
+{
+    struct store_proposal *proposal = append->proposal;
+
     if (!encode(append, arena, error))
         return false;
     memcpy(proposal->guards, append->guards, sizeof(proposal->guards));
@@ -401,7 +411,22 @@ bool ledger_submit(struct ledger *ledger, struct ledger_append *append, struct a
     append->is_committed = false;
     append->failed_guard = append->guard_count;
     append->error = (struct error){ 0 };
-    return store_submit(ledger->store, proposal, error);
+    return true;
+}
+
+bool ledger_submit(struct ledger *ledger, struct ledger_append *append, struct arena *arena,
+                   struct error *error)
+{
+    if (append->entry_count == 0 || append->entry_count > STORE_PROPOSAL_ENTRIES_MAX ||
+        append->guard_count > STORE_PROPOSAL_GUARDS_MAX)
+        return error_set(error, ERROR_LEDGER, "too many entries or guards, or none");
+    append->proposal = proposal_new(append->entry_count);
+    if (append->proposal == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for an entry");
+    if (propose(append, arena, error) && store_submit(ledger->store, append->proposal, error))
+        return true;
+    free_proposal(append);
+    return false;
 }
 
 /* What ledger_append_now() waits on. */

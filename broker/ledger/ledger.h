@@ -103,8 +103,10 @@ struct ledger_append {
     size_t failed_guard; /* guard_count unless a guard refused it */
     uint64_t first_index;
     struct merkle_hash leaf_hashes[STORE_PROPOSAL_ENTRIES_MAX];
-    struct error error;             /* ERROR_LEDGER, or ERROR_INVALID for a failed guard */
-    struct store_proposal proposal; /* private */
+    struct error error; /* ERROR_LEDGER, or ERROR_INVALID for a failed guard */
+
+    /* private: only while it is under way, for it is large, and who appended may wait long */
+    struct store_proposal *proposal;
 };
 
 /**

@@ -246,7 +246,6 @@ struct store_entry {
 
 /** Everything in it is the proposer's and stays untouched until `done`, which is called once. */
 struct store_proposal {
-    struct store_entry entries[STORE_PROPOSAL_ENTRIES_MAX];
     size_t entry_count;
     struct store_guard guards[STORE_PROPOSAL_GUARDS_MAX];
     size_t guard_count;
@@ -261,6 +260,9 @@ struct store_proposal {
     struct error error;   /* unless committed: ERROR_LEDGER, or ERROR_INVALID for a failed guard */
 
     struct store_proposal *next; /* private */
+
+    /* Last, since they are most of it: the store touches no more than `entry_count`. */
+    struct store_entry entries[STORE_PROPOSAL_ENTRIES_MAX];
 };
 
 /**

@@ -168,10 +168,10 @@ static void submit(struct slot *slot)
         .entries = { slot->entry }, .entry_count = 1, .guard_count = 1, .waker = { tell_done, slot }
     };
     fill(slot, slot->stand->number++);
+    slot->bytes = json_dumpb(slot->entry, NULL, 0, JSON_COMPACT);
     if (slot->arena == NULL ||
         !ledger_submit(slot->stand->ledger, &slot->append, slot->arena, &error))
         give_up("submit", &error);
-    slot->bytes = slot->append.proposal.entries[0].len;
 }
 
 static struct slot *take_done(struct stand *stand)
