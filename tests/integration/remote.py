@@ -1,14 +1,24 @@
 """A fake of a remote target beside a broker, and what must hold when it answers badly."""
 
+import datetime
+import http.client
 import json
 import os
+import re
+import signal
 import sys
+import threading
+import time
 
 from harness import ROOT, Process, check, wait_until
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "fakes"))
 
 import misbehaviour  # noqa: E402
+
+
+LEFT_S = 601  # a lease that is requested for longer was left by a broker that is gone
+ALL_OVER_S = 7200
 
 
 def start_fake(place, name, *arguments, issuer=None):
@@ -33,6 +43,16 @@ def wait_for_requests(place, count):
     """Until so many good requests have come in all: who sent them has the intent in the ledger, and waits."""
     if not wait_until(lambda: len(recorded(place)) >= count):
         raise RuntimeError("%d requests came, not %d" % (len(recorded(place)), count))
+
+
+def entries_of(place, lease, kind):
+    return [entry for entry in place.entries(kind) if entry.get("lease") == lease["id"]]
+
+
+def restart(place):
+    """The clock is that of the issuer again."""
+    place.broker.stop()
+    place.restart_broker()
 
 
 def outcomes(place, since=0):
@@ -69,3 +89,69 @@ def whatever_it_answers(place, failed, unknown, places=("",), **more):
             withheld(place, mode + where, "credential.failed", True, **more)
         for mode in [*unknown, *misbehaviour.UNKNOWN]:
             withheld(place, mode + where, "credential.unknown", False, **more)
+
+
+def ask_in_vain(place, token, stage):
+    """An exchange whose broker is killed under way: in the background; what it got stands in the list."""
+    answers = []
+
+    def ask():
+        try:
+            answers.append(place.exchange(token, stage=stage))
+        except (OSError, http.client.HTTPException):
+            pass
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    return asking, answers
+
+
+def live_leases(place):
+    return int(re.search(r"^stagepass_leases_live (\d+)$", place.admin_request("GET", "/metrics").body, re.M)[1])
+
+
+def seconds_ahead(entry):
+    """Of the clock of now: entries' times never go back, where the clock of a test was ahead before."""
+    written = datetime.datetime.fromisoformat(entry["time"].replace("Z", "+00:00"))
+    return int(written.timestamp() - time.time()) + 1
+
+
+def killed_between_intent_and_outcome(place, where="", stage="deploy-prod"):
+    """kill -9 while the target has made what it was asked for: the lease is left, with its credential.unknown as `unknown`.
+
+    `where` is the place of the fake that keeps its answer to itself.
+    """
+    what = "kill -9 behind the intent" + (", at " + where if where else "")
+    place.write("mode", "hang@" + where if where else "hang")
+    before = len(recorded(place))
+    token = place.token("main")
+    asking, answers = ask_in_vain(place, token, stage)
+    check("%s: the target is asked" % what, wait_until(
+        lambda: [asked for asked in recorded(place)[before:] if where in ("", asked.get("place"))]), recorded(place))
+    place.broker.stop(signal.SIGKILL)  # at once: it waits for some seconds only
+    asking.join()
+    intent = place.entries("lease.requested")[-1]
+    lease = {"id": intent["lease"]}
+    place.write("mode", "ok")
+    place.restart_broker()
+    answer = place.exchange(token, stage=stage)
+    check("%s: the token stays used" % what, answer.json().get("reason") == "token_used", answer)
+    place.advance_clock(LEFT_S + max(0, seconds_ahead(intent)))
+    check("%s: the lease becomes unknown" % what, wait_until(lambda: entries_of(place, lease, "credential.unknown")),
+          place.broker.log()[-2000:])
+    lease["unknown"] = entries_of(place, lease, "credential.unknown")[0]
+    check("%s: which names what may have been made, and why nobody knows" % what,
+          lease["unknown"]["credentials"] == intent["credentials"] and lease["unknown"]["detail"], lease["unknown"])
+    check("%s: nothing was handed out" % what, not answers and not entries_of(place, lease, "credential.issued"), answers)
+    return lease
+
+
+def only_expires(place, lease):
+    """What nobody can end: no entry claims that anybody did, or will, and it does not count for ever."""
+    check("nothing claims that it can be ended", not [c for c in lease["unknown"]["credentials"] if "revoke" in c],
+          lease["unknown"])
+    place.advance_clock(ALL_OVER_S)
+    check("once it has expired it counts no more", wait_until(lambda: live_leases(place) == 0),
+          place.admin_request("GET", "/metrics").body)
+    check("and was neither ended nor left to be", not entries_of(place, lease, "credential.revoked")
+          and "credential.revoke_failed" not in place.broker.log(), place.broker.log()[-2000:])
