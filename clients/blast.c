@@ -9,6 +9,7 @@
 #include "clients/blast_internal.h"
 #include "clients/joined.h"
 #include "clients/recorded.h"
+#include "ledger/entry.h"
 
 bool blast_no_memory(struct error *error)
 {
@@ -122,6 +123,13 @@ static bool put_credential(struct blast *blast, json_t *out, const json_t *from)
            json_put(credential, "is_live", json_boolean(!expires || is_ahead(blast, expires)));
 }
 
+/* What came of a mint after its lease had ended: that stays as it was. */
+static bool is_late(const json_t *entry)
+{
+    return str_eq(json_str(json_object_get(entry, "type")), STR("credential.unknown")) &&
+           str_eq(json_str(json_object_get(entry, "reason")), STR(ENTRY_REASON_LEASE_ENDED));
+}
+
 static bool put_state(struct blast *blast, json_t *lease, const json_t *entry)
 {
     const struct state *state = state_of(entry);
@@ -132,6 +140,8 @@ static bool put_state(struct blast *blast, json_t *lease, const json_t *entry)
     for (size_t i = 0; state->has_credentials && i < json_array_size(list); i++)
         if (!put_credential(blast, json_object_get(lease, "credentials"), json_array_get(list, i)))
             return false;
+    if (is_late(entry))
+        return true;
     return json_put(lease, "state", json_string(state->state)) &&
            (!state->has_credentials || copy(lease, "expires_at", entry, "lease_expires", NULL)) &&
            (!state->is_end || copy(lease, "ended_at", entry, "time", NULL));

@@ -69,7 +69,8 @@ static enum progress submit_denial(struct exchange *exchange, struct error *erro
 
 /*
  * How a lease that was requested came out. One that somebody ended meanwhile is no longer ours to
- * guard, but what was made for it is recorded all the same.
+ * guard, but what was made for it is recorded all the same: to be ended where it can be, while the
+ * lease stays as it ended.
  */
 static enum progress submit_outcome(struct exchange *exchange, struct error *error)
 {

@@ -457,6 +457,9 @@ bool record_lease(struct exchange *exchange, enum entry_type type, const struct 
     if (cause && (!json_put(*entry, "code", json_string(error_kind(cause->code)->name)) ||
                   !json_put(*entry, "detail", json_from_str(str_from(cause->cause)))))
         return error_set(error, ERROR_MEMORY, "entry");
+    if (type == ENTRY_CREDENTIAL_UNKNOWN && exchange->has_ended &&
+        !json_put(*entry, "reason", json_string(ENTRY_REASON_LEASE_ENDED)))
+        return error_set(error, ERROR_MEMORY, "entry");
     if (!opens(exchange, type) || !life_may_renew(exchange))
         return true;
     exchange->is_kept = true;

@@ -57,6 +57,12 @@ bool entry_type_from(struct str name, enum entry_type *type) MUST_USE;
 /** Names past this many bytes are not listed either: a last name "*" stands for them. */
 #define ENTRY_DROPPED_MAX ((size_t)2 * 1024)
 
+/**
+ * `reason` of a credential.unknown that came when its lease had been ended by somebody else: what
+ * may have been made is told, and owed where it can be ended; the lease stays as it ended.
+ */
+#define ENTRY_REASON_LEASE_ENDED "lease_ended"
+
 /** A mark stays so long behind its token's `exp`: no configured leeway may be longer. */
 #define ENTRY_MARK_KEPT_S 300
 

@@ -165,6 +165,14 @@ static enum store_debt read_debt(const json_t *entry, const struct type_row *row
                : DEBT_STAYS;
 }
 
+/* What came of a mint whose lease had ended meanwhile is told of it, and does not bring it back. */
+static bool moves_state(const json_t *entry, const struct type_row *row)
+{
+    return row->lease > 0 &&
+           !(row == entry_type_row(ENTRY_CREDENTIAL_UNKNOWN) &&
+             str_eq(json_str(json_object_get(entry, "reason")), STR(ENTRY_REASON_LEASE_ENDED)));
+}
+
 static enum store_outcome read_outcome(const json_t *entry)
 {
     struct str outcome = { 0 };
@@ -206,7 +214,7 @@ static bool fold_lease(const json_t *entry, const struct type_row *row,
         return error_set(error, ERROR_INVALID, "%s: lease, handle, expiry or a number is malformed",
                          row->name);
     change->kind = STORE_PUT_LEASE;
-    lease->state = row->lease > 0 ? (enum store_lease_state)row->lease : 0;
+    lease->state = moves_state(entry, row) ? (enum store_lease_state)row->lease : 0;
     lease->debt = read_debt(entry, row);
     lease->outcome = read_outcome(entry);
     lease->has_credentials = row != entry_type_row(ENTRY_CREDENTIAL_REVOKED) &&

@@ -76,7 +76,8 @@ def most_live(entries, stage, instance=None):
             continue
         if entry["type"] in ENDS:
             live.discard(entry["lease"])
-        elif entry["type"] in ("lease.requested", "credential.issued"):
+        elif entry["type"] in ("lease.requested", "credential.issued") or (
+                entry["type"] == "credential.unknown" and entry.get("reason") != "lease_ended"):
             live.add(entry["lease"])
         most = max(most, len(live))
     return most, live

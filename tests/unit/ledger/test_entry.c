@@ -388,6 +388,10 @@ static void a_lease_owes_what_can_be_ended_until_nothing_is_pending(void **state
         { "{" NAMED PLAIN "\"type\":\"credential.failed\"}", DEBT_NONE, true },
         { "{" NAMED "\"type\":\"credential.failed\"}", DEBT_NONE, false },
         { "{" NAMED REVOCABLE "\"type\":\"credential.unknown\"}", DEBT_OWED, true },
+        { "{" NAMED REVOCABLE "\"reason\":\"lease_ended\",\"type\":\"credential.unknown\"}",
+          DEBT_OWED, true },
+        { "{" NAMED PLAIN "\"reason\":\"lease_ended\",\"type\":\"credential.unknown\"}", DEBT_NONE,
+          true },
         { "{" NAMED REVOCABLE "\"type\":\"lease.renewed\"}", DEBT_OWED, true },
         { "{" NAMED PLAIN "\"type\":\"lease.renewed\"}", DEBT_STAYS, true },
         { "{" NAMED REVOCABLE "\"type\":\"renewal.requested\"}", DEBT_OWED, true },
@@ -407,6 +411,27 @@ static void a_lease_owes_what_can_be_ended_until_nothing_is_pending(void **state
         assert_int_equal(changes[0].kind, STORE_PUT_LEASE);
         assert_int_equal(changes[0].lease.debt, cases[i].debt);
         assert_int_equal(changes[0].lease.has_credentials, cases[i].has_credentials);
+    }
+}
+
+static void a_lease_that_has_ended_is_not_brought_back_by_what_comes_late(void **state)
+{
+    static const struct {
+        const char *text;
+        enum store_lease_state lease_state;
+    } cases[] = {
+        { "{" NAMED "\"type\":\"credential.unknown\"}", LEASE_UNKNOWN },
+        { "{" NAMED "\"reason\":\"else\",\"type\":\"credential.unknown\"}", LEASE_UNKNOWN },
+        { "{" NAMED "\"reason\":\"lease_ended\",\"type\":\"credential.unknown\"}", 0 },
+        { "{" NAMED "\"reason\":\"lease_ended\",\"type\":\"lease.revoked\"}", LEASE_REVOKED },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct store_change changes[STORE_ENTRY_CHANGES_MAX];
+
+        assert_int_equal(fold(cases[i].text, changes), 1);
+        assert_int_equal(changes[0].lease.state, cases[i].lease_state);
     }
 }
 
@@ -851,6 +876,7 @@ int main(void)
         cmocka_unit_test(a_renewal_whose_proof_is_malformed_makes_no_sense),
         cmocka_unit_test(each_type_has_its_effect),
         cmocka_unit_test(a_lease_owes_what_can_be_ended_until_nothing_is_pending),
+        cmocka_unit_test(a_lease_that_has_ended_is_not_brought_back_by_what_comes_late),
         cmocka_unit_test(a_renewal_moves_a_lease_on_where_it_is),
         cmocka_unit_test(how_a_lease_went_is_its_jobs_word),
         cmocka_unit_test(an_approval_is_asked_for_granted_used_and_given_back),
