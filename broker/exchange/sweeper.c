@@ -42,7 +42,8 @@ struct look {
     struct rules *rules;
     const struct target *target;
     struct sweep sweep;
-    size_t at; /* of what was found, the one under way */
+    size_t at;                /* of what was found, the one under way */
+    struct store_lease lease; /* what it is of, as it was judged; version 0: nobody knows it */
     size_t orphans;
     size_t handled;
     struct revocation revocation;
@@ -100,12 +101,52 @@ static void fail(struct look *look, const struct error *why)
     end_look(look, false);
 }
 
-/* ---- an orphan ---- */
+/* ---- whose it is ---- */
 
 static const struct sweep_found *found_of(const struct look *look)
 {
     return &look->sweep.found[look->at];
 }
+
+static bool is_young(int64_t since_s, int64_t now_s)
+{
+    return now_s - since_s < SWEEP_GRACE_S;
+}
+
+/* The lease that it is of; version 0: nobody knows it. Errors: ERROR_LEDGER */
+static bool read_lease(struct look *look, struct error *error)
+{
+    struct str id = found_of(look)->lease;
+
+    look->lease = (struct store_lease){ 0 };
+    if (!id_is_valid(id) ||
+        ledger_lease_by_id(ender_service(look->sweeper->ender)->ledger, id, &look->lease, error))
+        return true;
+    look->lease = (struct store_lease){ 0 };
+    if (error->code != ERROR_NOT_FOUND)
+        return false;
+    *error = (struct error){ 0 };
+    return true;
+}
+
+/* An orphan is of no lease, or of one that is over and owes nothing; neither since just now. */
+static bool is_orphan(struct look *look)
+{
+    struct str id = found_of(look)->lease;
+    const struct store_lease *lease = &look->lease;
+    struct error ignored = { 0 }; /* the next look tries again */
+    int64_t now_s = clock_wall_s();
+
+    if (!read_lease(look, &ignored))
+        return false;
+    if (lease->version == 0)
+        return !id_is_valid(id) || !is_young(id_time_s(id), now_s);
+    if (lease->debt == DEBT_OWED || lease->state == LEASE_REQUESTED)
+        return false;
+    return !is_young(lease->state == LEASE_ISSUED ? lease->expires_s : lease->ended_s, now_s);
+}
+
+/* ---- an orphan ---- */
 
 static void next(struct look *look)
 {
@@ -165,14 +206,50 @@ static bool submit(struct look *look, json_t *entry, size_t guard_count, struct 
     return ledger_submit(ender_service(look->sweeper->ender)->ledger, append, look->arena, error);
 }
 
+static void record_removed(struct look *look);
+
+/*
+ * The lease moved on meanwhile. What it owes now the ender asks for, finds gone, and records; that
+ * must not count as paid by what we did. Else it is recorded of the lease as it is now.
+ */
+static void record_again(struct look *look)
+{
+    struct error error = { 0 };
+
+    if (!read_lease(look, &error))
+        fail(look, &error);
+    else if (look->lease.debt == DEBT_OWED)
+        next(look);
+    else
+        record_removed(look);
+}
+
 static void go_on_removed(struct step *step)
 {
     struct look *look = (struct look *)step;
 
     if (look->append.is_committed)
         next(look);
+    else if (look->append.failed_guard < look->append.guard_count)
+        record_again(look);
     else
         fail(look, &look->append.error);
+}
+
+/* Its lease, if there is one, must be as it was when nobody was owed it. */
+static size_t guard_lease(struct look *look)
+{
+    struct store_guard *guard = &look->append.guards[0];
+
+    if (look->lease.version == 0)
+        return 0;
+    *guard = (struct store_guard){
+        .kind = STORE_GUARD_LEASE,
+        .state = look->lease.state,
+        .version = look->lease.version,
+    };
+    memcpy(guard->lease_id, look->lease.id, ID_LEN);
+    return 1;
 }
 
 /* That it is gone is recorded as of any credential. */
@@ -191,7 +268,8 @@ static void record_removed(struct look *look)
         !json_put(entry, "target", json_from_str(look->target->name)))
         (void)error_set(&error, ERROR_MEMORY, "entry");
     else if (id_new(clock_wall_ms(), decision, &error) &&
-             json_put(entry, "decision", json_string(decision)) && submit(look, entry, 0, &error))
+             json_put(entry, "decision", json_string(decision)) &&
+             submit(look, entry, guard_lease(look), &error))
         return;
     fail(look, &error);
 }
@@ -222,14 +300,17 @@ static void go_on_removing(struct step *step)
     next(look);
 }
 
-/* Leases come first: where their lane is not free orphans wait for the next look. */
+/*
+ * Leases come first: where their lane is not free orphans wait for the next look. And what came of
+ * a mint may have been recorded just now: then it is no orphan any more.
+ */
 static void remove_orphan(struct look *look)
 {
     struct ender *ender = look->sweeper->ender;
     const struct sweep_found *found = found_of(look);
     int64_t again_s;
 
-    if (ender_is_stopping(ender) || !look->target->kind->revoke ||
+    if (ender_is_stopping(ender) || !look->target->kind->revoke || !is_orphan(look) ||
         !lanes_is_free(ender_lanes(ender), look->target->name, clock_monotonic_ms())) {
         next(look);
         return;
@@ -296,36 +377,12 @@ static void record_orphan(struct look *look)
 
 /* ---- what was found ---- */
 
-static bool is_young(int64_t since_s, int64_t now_s)
-{
-    return now_s - since_s < SWEEP_GRACE_S;
-}
-
-/* An orphan is of no lease, or of one that is over and owes nothing; neither since just now. */
-static bool is_orphan(const struct look *look, const struct sweep_found *found)
-{
-    struct ledger *ledger = ender_service(look->sweeper->ender)->ledger;
-    int64_t now_s = clock_wall_s();
-    struct store_lease lease;
-    struct error error = { 0 };
-
-    if (!id_is_valid(found->lease))
-        return true;
-    if (!ledger_lease_by_id(ledger, found->lease, &lease, &error))
-        return error.code == ERROR_NOT_FOUND && !is_young(id_time_s(found->lease), now_s);
-    if (lease.debt == DEBT_OWED || lease.state == LEASE_REQUESTED)
-        return false;
-    if (lease.state == LEASE_ISSUED)
-        return !is_young(lease.expires_s, now_s);
-    return !is_young(lease.ended_s, now_s);
-}
-
 static void judge_next(struct look *look)
 {
     bool is_stopping = ender_is_stopping(look->sweeper->ender);
 
     for (; look->at < look->sweep.found_count && !is_stopping; look->at++) {
-        if (!is_orphan(look, found_of(look)))
+        if (!is_orphan(look))
             continue;
         look->orphans++;
         if (look->handled++ < SWEEP_ORPHANS_MAX) {

@@ -110,7 +110,7 @@ static enum progress fake_sweep(struct sweep *sweep, struct error *error)
     bool is_good;
 
     (void)pthread_mutex_lock(&lock);
-    is_good = fake->mode == MODE_GOOD;
+    is_good = fake->mode != MODE_FAILS;
     sweep_count++;
     sweep->found = arena_alloc_array(sweep->arena, COUNT(existing), sizeof(*sweep->found));
     for (size_t i = 0; is_good && i < existing_count; i++)
@@ -1067,6 +1067,78 @@ static void orphans_are_ended_where_that_is_configured(void **state)
     assert_string_equal(text_of(entry, "ended"), "revoked");
 }
 
+static bool has_waiting(size_t target, size_t wanted)
+{
+    bool has;
+
+    (void)pthread_mutex_lock(&lock);
+    has = fakes[target].waiting_count == wanted;
+    (void)pthread_mutex_unlock(&lock);
+    return has;
+}
+
+/* A lease that is over, and owes nothing. */
+static void end_without_debt(struct world *world, unsigned number)
+{
+    (void)append_with(world, new_entry(ENTRY_CREDENTIAL_ISSUED, number), json_object());
+    release(world, number);
+    clock_test_advance(SWEEP_GRACE_S + 1);
+    assert_int_equal(look_up(world, number).debt, DEBT_NONE);
+}
+
+/* What came of its mint is recorded while the orphan is removed: that is owed still. */
+static void a_lease_that_comes_to_owe_meanwhile_owes_on(void **state)
+{
+    struct world *world = *state;
+    char id[ID_LEN + 1];
+
+    end_without_debt(world, 1);
+    id_of(1, id);
+    targets[3].removes_orphans = true;
+    set_mode(0, MODE_FAILS);
+    set_mode(3, MODE_HANGS);
+    let_exist(id, "lost");
+    wait_for(world->ender, &call_count, 1, 60);
+    assert_true(has_waiting(3, 1));
+    (void)append_lease(world, ENTRY_CREDENTIAL_UNKNOWN, 1, "db");
+    wait_for(world->ender, &not_revoked_count, 1, 0);
+    (void)pthread_mutex_lock(&lock);
+    existing_count = 0;
+    (void)pthread_mutex_unlock(&lock);
+    let_go(3);
+    await_looks(world);
+    assert_int_equal(look_up(world, 1).debt, DEBT_OWED);
+    assert_null(last_of_type(world, "credential.revoked"));
+    set_mode(0, MODE_GOOD);
+    wait_for(world->ender, &revoked_count, 1, 60);
+    assert_int_equal(look_up(world, 1).debt, DEBT_NONE);
+}
+
+/* It changes, but owes nothing: that the orphan is gone is told of it as it is then. */
+static void what_was_removed_is_told_of_a_lease_that_moved_on(void **state)
+{
+    struct world *world = *state;
+    const json_t *entry;
+    char id[ID_LEN + 1];
+
+    end_without_debt(world, 1);
+    id_of(1, id);
+    targets[3].removes_orphans = true;
+    set_mode(3, MODE_HANGS);
+    let_exist(id, "lost");
+    wait_for(world->ender, &call_count, 1, 60);
+    (void)append_with(world, new_entry(ENTRY_CREDENTIAL_UNKNOWN, 1), json_object());
+    (void)pthread_mutex_lock(&lock);
+    existing_count = 0;
+    (void)pthread_mutex_unlock(&lock);
+    let_go(3);
+    await_looks(world);
+    entry = last_of_type(world, "credential.revoked");
+    assert_non_null(entry);
+    assert_string_equal(text_of(entry, "lease"), id);
+    assert_int_equal(failed_count, 0);
+}
+
 static void a_target_that_cannot_be_looked_through_is_told(void **state)
 {
     struct world *world = *state;
@@ -1125,6 +1197,8 @@ int main(void)
         WITH(what_leases_own_is_left),
         WITH(what_was_made_a_moment_ago_is_left),
         WITH(orphans_are_ended_where_that_is_configured),
+        WITH(a_lease_that_comes_to_owe_meanwhile_owes_on),
+        WITH(what_was_removed_is_told_of_a_lease_that_moved_on),
         WITH(a_target_that_cannot_be_looked_through_is_told),
         WITH(only_some_orphans_are_recorded_at_a_time),
     };
