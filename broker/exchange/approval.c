@@ -19,6 +19,9 @@
 
 #define APPROVALS_A_STAGE INT64_C(2048)
 
+/* So many approvals of one thing are tried, whichever others are quicker to use. */
+#define LOSSES_MAX 16
+
 /* ---- what is approved ---- */
 
 static struct str fact(const struct exchange *exchange, const char *name)
@@ -500,7 +503,6 @@ bool approval_was_lost(const struct exchange *exchange)
     return guard && guard->kind == STORE_GUARD_APPROVAL;
 }
 
-/* Somebody else used it first. Who came without a code asks for one of their own. */
 enum progress approval_lose(struct exchange *exchange, struct error *error)
 {
     exchange->is_submitted = false;
@@ -510,6 +512,10 @@ enum progress approval_lose(struct exchange *exchange, struct error *error)
         return PROGRESS_FAILED;
     }
     exchange->approval->used = (struct store_approval){ 0 };
+    if (++exchange->approval->losses < LOSSES_MAX && !find_given(exchange, error))
+        return PROGRESS_FAILED;
+    if (approval_used(exchange))
+        return PROGRESS_DONE;
     if (exchange->decision.obligations.approval && !exchange->passes_freezes)
         return ask(exchange, error);
     (void)refuse_frozen(exchange, error);

@@ -31,6 +31,7 @@ struct exchange_approval {
     uint8_t digest[SHA256_LEN];
     struct store_approval used; /* what it uses; without an id: none yet */
     const json_t *granters;     /* who gave that; NULL: not known */
+    unsigned losses;            /* how often somebody else was first */
 
     /* what it asks for */
     char id[ID_LEN + 1];

@@ -483,21 +483,27 @@ static bool guard_outcome(struct exchange *exchange)
     return true;
 }
 
+static enum progress submit_intent(struct exchange *exchange, struct error *error)
+{
+    if (!exchange_check_blocks(exchange, error) || !guard_first(exchange, error))
+        return PROGRESS_FAILED;
+    return exchange_submit_lease(
+        exchange, exchange->request.renewal ? ENTRY_RENEWAL_REQUESTED : ENTRY_LEASE_REQUESTED, NULL,
+        error);
+}
+
 static enum progress intent_enter(struct exchange *exchange, struct error *error)
 {
     enum progress progress;
 
     if (!exchange->has_remote)
         return PROGRESS_DONE;
-    if (must_submit(exchange)) {
-        if (!exchange_check_blocks(exchange, error) || !guard_first(exchange, error))
-            return PROGRESS_FAILED;
-        return exchange_submit_lease(
-            exchange, exchange->request.renewal ? ENTRY_RENEWAL_REQUESTED : ENTRY_LEASE_REQUESTED,
-            NULL, error);
+    if (must_submit(exchange))
+        return submit_intent(exchange, error);
+    if (approval_was_lost(exchange)) {
+        progress = approval_lose(exchange, error);
+        return progress == PROGRESS_DONE ? submit_intent(exchange, error) : progress;
     }
-    if (approval_was_lost(exchange))
-        return approval_lose(exchange, error);
     progress = committed(exchange, error);
     if (progress != PROGRESS_DONE)
         return progress;
@@ -597,21 +603,27 @@ static bool still_allowed(struct exchange *exchange, struct error *error)
     return is_allowed || error_set(error, ERROR_CONDITION, "the policy changed meanwhile");
 }
 
+static enum progress submit_outcome(struct exchange *exchange, struct error *error)
+{
+    if (!still_allowed(exchange, error) || !exchange_check_blocks(exchange, error))
+        return PROGRESS_FAILED;
+    if (!(exchange->has_intent ? guard_outcome(exchange) : guard_first(exchange, error)))
+        return PROGRESS_FAILED;
+    return exchange_submit_lease(
+        exchange, exchange->request.renewal ? ENTRY_LEASE_RENEWED : ENTRY_CREDENTIAL_ISSUED, NULL,
+        error);
+}
+
 static enum progress outcome_enter(struct exchange *exchange, struct error *error)
 {
     enum progress progress;
 
-    if (must_submit(exchange)) {
-        if (!still_allowed(exchange, error) || !exchange_check_blocks(exchange, error))
-            return PROGRESS_FAILED;
-        if (!(exchange->has_intent ? guard_outcome(exchange) : guard_first(exchange, error)))
-            return PROGRESS_FAILED;
-        return exchange_submit_lease(
-            exchange, exchange->request.renewal ? ENTRY_LEASE_RENEWED : ENTRY_CREDENTIAL_ISSUED,
-            NULL, error);
+    if (must_submit(exchange))
+        return submit_outcome(exchange, error);
+    if (approval_was_lost(exchange)) {
+        progress = approval_lose(exchange, error);
+        return progress == PROGRESS_DONE ? submit_outcome(exchange, error) : progress;
     }
-    if (approval_was_lost(exchange))
-        return approval_lose(exchange, error);
     progress = committed(exchange, error);
     if (progress == PROGRESS_DONE) {
         exchange->entry_index = exchange->append.first_index + exchange->append.entry_count - 1;

@@ -163,8 +163,13 @@ enum progress approval_asked(struct exchange *exchange, struct error *error);
 /** The one that the exchange uses, or NULL. */
 const struct store_approval *approval_used(const struct exchange *exchange);
 
-/** Whether an append failed since somebody else used it first; and what then. */
+/** Whether an append failed since somebody else used it first. */
 bool approval_was_lost(const struct exchange *exchange);
+
+/**
+ * What then: another that was given for the same is used (PROGRESS_DONE: append again), else who
+ * came without a code asks for one of their own.
+ */
 enum progress approval_lose(struct exchange *exchange, struct error *error);
 
 /**
