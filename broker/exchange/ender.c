@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -18,6 +19,10 @@
 #define AGAIN_S                                                                                    \
     300 /* a claim holds so long: longer than a job takes but behind a target that hangs */
 #define FAILURE_AGAIN_S 5
+
+/* Where many leases end at once exchanges go before them: CLAIM_MAX of these in so many ms. */
+#define NICENESS 10
+#define PACE_MS 25
 #define JOB_MAX ((size_t)32 * 1024 * 1024) /* a lease of many renewals; most take some KiB */
 
 /* A lease that is being ended, and settled. Threads: the ender's */
@@ -107,6 +112,13 @@ static struct timespec in_ms(int64_t ms)
         at.tv_nsec -= 1000000000;
     }
     return at;
+}
+
+static bool is_past(const struct timespec *at)
+{
+    struct timespec now = in_ms(0);
+
+    return now.tv_sec > at->tv_sec || (now.tv_sec == at->tv_sec && now.tv_nsec >= at->tv_nsec);
 }
 
 /* The next that goes on; NULL when it is time to look for what is due. */
@@ -418,16 +430,17 @@ static void *work(void *context)
     struct ender *ender = context;
     struct timespec until = in_ms(0);
 
+    (void)setpriority(PRIO_PROCESS, 0, NICENESS); /* of this thread alone; a wish */
     while (!ender_is_stopping(ender)) {
         struct step *step = take_ready(ender, &until);
 
         if (step)
             step->go_on(step);
-        if (step && !(ender->may_have_more && ender->job_count < JOBS_MAX / 2))
+        if (step && !(ender->may_have_more && is_past(&until)))
             continue;
         claim(ender);
         sweeper_tend(ender->sweeper);
-        until = in_ms(ender->may_have_more && ender->job_count < JOBS_MAX ? 0 : TICK_MS);
+        until = in_ms(ender->may_have_more ? PACE_MS : TICK_MS);
     }
     finish(ender);
     return NULL;
