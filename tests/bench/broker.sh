@@ -45,6 +45,12 @@ start_broker() {
     port=$(wait_for "$1/broker.log" 'url=http://[^ ]*' | sed 's/.*://')
 }
 
+# stop_broker: and wait until it has let go of its store
+stop_broker() {
+    kill "$pid"
+    wait "$pid" || true
+}
+
 # write_tokens FOLDER ALGORITHM COUNT: unused ones into FOLDER/tokens
 write_tokens() {
     "$bin/stagepass-dev-issuer" token --folder "$1/issuer" --url "$issuer" --audience broker \
