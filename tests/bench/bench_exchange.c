@@ -19,13 +19,24 @@ struct bench {
     size_t count;
 };
 
-static bool prepare(struct bench *bench, struct str stage, struct str tokens, struct arena *arena)
+static struct str write_request(struct arena *arena, struct str what, struct str line)
 {
-    struct str token;
+    if (str_eq(what, STR("--get")))
+        return load_write_plain(arena, "GET", line, STR(""));
+    if (str_eq(what, STR("--heartbeat")))
+        return load_write_plain(
+            arena, "POST", STR("/api/v1/leases/self/heartbeat"),
+            arena_printf(arena, "Authorization: Bearer " STR_FMT, STR_ARG(line)));
+    return load_write_exchange(arena, what, line, STR(""));
+}
 
-    bench->requests = arena_alloc_array(arena, load_count_lines(tokens), sizeof(*bench->requests));
-    while (bench->requests && load_next_line(&tokens, &token)) {
-        struct str request = load_write_exchange(arena, stage, token, STR(""));
+static bool prepare(struct bench *bench, struct str what, struct str lines, struct arena *arena)
+{
+    struct str line;
+
+    bench->requests = arena_alloc_array(arena, load_count_lines(lines), sizeof(*bench->requests));
+    while (bench->requests && load_next_line(&lines, &line)) {
+        struct str request = write_request(arena, what, line);
 
         if (request.len == 0)
             return false;
@@ -62,30 +73,50 @@ static bool run(const struct bench *bench)
     return result.count == result.statuses[200];
 }
 
+static bool read_options(int argc, char **argv, struct load_options *options)
+{
+    int64_t port = 0;
+    int64_t pid = 0;
+    int64_t connections = 0;
+    int64_t rate_per_s = 0;
+
+    if ((argc != 6 && argc != 8) || !str_to_int64(str_from(argv[1]), &port) ||
+        !str_to_int64(str_from(argv[2]), &pid) || !str_to_int64(str_from(argv[4]), &connections) ||
+        (argc == 8 && !str_to_int64(str_from(argv[6]), &rate_per_s)))
+        return false;
+    *options = (struct load_options){
+        .port = (uint16_t)port,
+        .pid = (pid_t)pid,
+        .connections_max = (size_t)connections,
+        .interval_ns = rate_per_s > 0 ? INT64_C(1000000000) / rate_per_s : 0,
+        .samples = argc == 8 ? fopen(argv[7], "we") : NULL,
+    };
+    return argc == 6 || options->samples;
+}
+
 int main(int argc, char **argv)
 {
     OWNED(arena_free) struct arena *arena = arena_new(MEMORY_MAX);
     struct bench bench = { 0 };
     struct error error = { 0 };
-    int64_t port = 0;
-    int64_t pid = 0;
-    int64_t connections = 0;
-    struct str tokens;
+    struct str lines;
 
-    if (argc != 6 || !arena || !str_to_int64(str_from(argv[1]), &port) ||
-        !str_to_int64(str_from(argv[2]), &pid) || !str_to_int64(str_from(argv[4]), &connections)) {
-        (void)fprintf(stderr, "usage: bench_exchange PORT PID STAGE CONNECTIONS TOKENS\n"
-                              "TOKENS: a file with one unused token a line\n");
+    if (!arena || !read_options(argc, argv, &bench.options)) {
+        (void)fprintf(
+            stderr,
+            "usage: bench_exchange PORT PID STAGE CONNECTIONS TOKENS [RATE SAMPLES]\n"
+            "TOKENS: a file with one unused token a line. STAGE may be --heartbeat: then it has\n"
+            "handles of leases; or --get: then it has paths.\n"
+            "RATE: so many a second, 0 as many as are answered. SAMPLES: a file that gets a line\n"
+            "of each answer: when it came in milliseconds since 1970, and its latency in us.\n");
         return 2;
     }
-    bench.options = (struct load_options){ .port = (uint16_t)port,
-                                           .pid = (pid_t)pid,
-                                           .connections_max = (size_t)connections };
-    if (!file_read(arena, argv[5], MEMORY_MAX / 4, &tokens, &error)) {
+    if (!file_read(arena, argv[5], MEMORY_MAX / 4, &lines, &error)) {
         (void)fprintf(stderr, "bench_exchange: %s\n", error.cause);
         return 1;
     }
-    if (!prepare(&bench, str_from(argv[3]), tokens, arena) || !run(&bench)) {
+    if (!prepare(&bench, str_from(argv[3]), lines, arena) || !run(&bench) ||
+        (bench.options.samples && fclose(bench.options.samples) != 0)) {
         (void)fprintf(stderr, "bench_exchange: it did not end well\n");
         return 1;
     }

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -103,6 +104,15 @@ bool load_next_line(struct str *text, struct str *line)
             return true;
     }
     return false;
+}
+
+struct str load_write_plain(struct arena *arena, const char *method, struct str path,
+                            struct str header)
+{
+    return arena_printf(arena,
+                        "%s " STR_FMT " HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                        "Content-Length: 0\r\n" STR_FMT "%s\r\n",
+                        method, STR_ARG(path), STR_ARG(header), header.len > 0 ? "\r\n" : "");
 }
 
 struct str load_write_post(struct arena *arena, const char *path, struct str type, struct str body)
@@ -288,7 +298,12 @@ static void note(struct load *load, struct connection *connection)
     struct load_result *result = load->result;
     size_t status = status_of(connection);
 
-    result->latencies_ns[result->count++] = clock_monotonic_ns() - connection->since_ns;
+    int64_t latency_ns = clock_monotonic_ns() - connection->since_ns;
+
+    result->latencies_ns[result->count++] = latency_ns;
+    if (load->options.samples)
+        (void)fprintf(load->options.samples, "%" PRId64 " %" PRId64 "\n", clock_wall_ms(),
+                      latency_ns / 1000);
     if (status != 200 && result->count - 1 == result->statuses[200])
         (void)fprintf(stderr, "load: %.*s\n", (int)connection->answer_len, connection->answer);
     result->statuses[status]++;

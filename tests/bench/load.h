@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/arena.h"
@@ -29,6 +30,8 @@ struct load_options {
     size_t connections_max; /* closed loop: so many there are */
     int64_t interval_ns;    /* between two requests; 0: a closed loop */
     pid_t pid;              /* whose memory is looked at meanwhile; 0: nobody's */
+    /* Gets a line of each answer: when it came (ms since 1970), its latency in us. NULL: none */
+    FILE *samples;
 };
 
 /** What came of a run. All-zero is none yet. */
@@ -60,6 +63,11 @@ OWNED_VALUE(load_result_release, struct load_result)
 
 /** The latency that `percent` of the answers did not exceed, in milliseconds. */
 double load_percentile_ms(const struct load_result *result, double percent);
+
+/** A request without a body, with `header` ("Name: value") unless it is empty; "" without memory.
+ */
+struct str load_write_plain(struct arena *arena, const char *method, struct str path,
+                            struct str header);
 
 /** A whole POST of a form, "" without memory. */
 struct str load_write_post(struct arena *arena, const char *path, struct str type, struct str body);
