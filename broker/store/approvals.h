@@ -50,6 +50,9 @@ bool approvals_apply(struct approvals *approvals, const struct store_approval *c
 /** Put one as it was kept. False without memory or room, or where it makes no sense. */
 bool approvals_restore(struct approvals *approvals, const struct store_approval *approval) MUST_USE;
 
+/** How long expired ones are kept where there is room: a job that asks hears that it came late. */
+#define APPROVALS_TOLD_S 600
+
 /** Remove those that have expired at `now_s`. */
 void approvals_sweep(struct approvals *approvals, int64_t now_s);
 

@@ -73,13 +73,15 @@ static bool send_sweep(struct pg_store *pg, int64_t marks_s, int64_t leases_s, s
     struct pg_connection *writer = &pg->writer;
     struct pg_values marks = { 0 };
     struct pg_values leases = { 0 };
+    struct pg_values approvals = { 0 };
 
     pg_add_number(&marks, marks_s);
     pg_add_number(&leases, leases_s);
+    pg_add_number(&approvals, marks_s - APPROVALS_TOLD_S);
     return pg_send(writer, PG_BEGIN, NULL, error) && pg_send(writer, PG_LOCK_HEAD, NULL, error) &&
            pg_send(writer, PG_SWEEP_MARKS, &marks, error) &&
            pg_send(writer, PG_SWEEP_LEASES, &leases, error) &&
-           pg_send(writer, PG_SWEEP_APPROVALS, &marks, error) &&
+           pg_send(writer, PG_SWEEP_APPROVALS, &approvals, error) &&
            pg_send(writer, PG_COMMIT, NULL, error) && pg_sync(writer, error) &&
            pg_skip(writer, 6, error) && pg_end(writer, error);
 }

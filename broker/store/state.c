@@ -262,7 +262,7 @@ void state_sweep(struct state *state, int64_t marks_s)
     (void)pthread_mutex_lock(&state->lock);
     marks_sweep(&state->marks, state->sweep_shard, marks_s);
     if (state->sweep_shard % APPROVALS_EVERY == 0)
-        approvals_sweep(&state->approvals, marks_s);
+        approvals_sweep(&state->approvals, marks_s - APPROVALS_TOLD_S);
     (void)pthread_mutex_unlock(&state->lock);
     if (marks_s > state->forgotten_s)
         state->forgotten_s = marks_s;
