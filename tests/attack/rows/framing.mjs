@@ -467,7 +467,11 @@ row("5000 fields", posting("X: y\r\n".repeat(5000)), FIELDS_TOO_LARGE);
 row("a field of 15 KB", posting(`X: ${"y".repeat(15000)}\r\n`), ISSUED, false);
 row("a head of 16 KiB and more", posting(`X: ${"y".repeat(16384)}\r\n`), HEAD_TOO_LARGE);
 row("a field's name of 16 KiB", posting(`${"X".repeat(16384)}: y\r\n`), HEAD_TOO_LARGE);
-row("a head of 1 MB", posting(`X: ${"y".repeat(1000000)}\r\n`), FIELDS_TOO_LARGE);
+// It is closed while we write, and what the broker does not read any more may take its answer along.
+row("a head of 1 MB", posting(`X: ${"y".repeat(1000000)}\r\n`), {
+    ...FIELDS_TOO_LARGE,
+    mayBeLost: true,
+});
 
 // --- expectations, and time --------------------------------------------------------------------
 
