@@ -105,11 +105,6 @@ const char *broker_url(const struct broker *broker)
     return broker->url;
 }
 
-const char *broker_admin_url(const struct broker *broker)
-{
-    return broker->admin_url;
-}
-
 static sigset_t handled_signals(void)
 {
     sigset_t set;

@@ -47,6 +47,5 @@ OWNED_POINTER(broker_stop, struct broker)
 /** Block the signals that broker_run() waits for. */
 void broker_block_signals(void);
 
-/** The URLs of the two listeners, valid while the broker lives. */
+/** The URL of the public listener, valid while the broker lives. */
 const char *broker_url(const struct broker *broker);
-const char *broker_admin_url(const struct broker *broker);

@@ -19,6 +19,3 @@ void explanation_print_subject(const struct explain_subject *subject, bool is_sh
 
 /** The same as JSON, a new reference; NULL without memory. */
 json_t *explanation_json(const struct explanation *explanation) MUST_USE;
-
-/** One tree as JSON, a new reference; NULL without memory. */
-json_t *explanation_subject_json(const struct explain_subject *subject) MUST_USE;

@@ -88,13 +88,6 @@ static bool put_subject(json_t *list, const struct explain_subject *subject)
     return true;
 }
 
-json_t *explanation_subject_json(const struct explain_subject *subject)
-{
-    JSON_OWNED json_t *list = json_array();
-
-    return list && put_subject(list, subject) ? json_incref(json_array_get(list, 0)) : NULL;
-}
-
 /* ---- the verdict ---- */
 
 json_t *explanation_json(const struct explanation *explanation)

@@ -329,14 +329,6 @@ static const struct rule_kind {
     { "freeze", POLICY_GUARDRAIL_FREEZE, POLICY_PLACE_FREEZE, read_freeze },
 };
 
-const char *policy_guardrail_word(enum policy_guardrail_kind kind)
-{
-    for (size_t i = 0; i < COUNT(rule_kinds); i++)
-        if (rule_kinds[i].kind == kind)
-            return rule_kinds[i].word;
-    return "";
-}
-
 /* What it says, and the values of the sets that it names. */
 static void hash_guardrail(struct policy_loader *loader, const json_t *json, const char *word,
                            struct policy_guardrail *guardrail)

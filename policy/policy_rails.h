@@ -128,9 +128,6 @@ void policy_reach_read(struct policy_loader *loader, const json_t *map, struct p
 void policy_forbid_read(struct policy_loader *loader, const json_t *json,
                         struct policy_guardrail *guardrail);
 
-/** The word that a kind of guardrails stands under: "forbid". */
-const char *policy_guardrail_word(enum policy_guardrail_kind kind);
-
 /* ---- holding policies and decisions against them ---- */
 
 /** The guardrails that bind a stage; NULL: none. */
