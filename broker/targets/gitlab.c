@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "targets/gitlab_internal.h"
+#include "targets/token_file.h"
 
 /* It ends with its lease, which we see to: GitLab's own end is later, and no floor to a `ttl`. */
 #define LIFE_MIN_S 1
@@ -48,14 +49,10 @@ static bool configure(const struct yaml_reader *yaml, const json_t *node, struct
 /* Later it is read for each request; one that is not there at all is found here. */
 static bool start(struct target *target, const struct target_tools *tools, struct error *error)
 {
-    OWNED(arena_free) struct arena *arena = arena_new(GITLAB_OWN_TOKEN_MAX * 4);
-    struct str ignored;
+    const struct gitlab_settings *own = target->settings;
 
     (void)tools;
-    if (!arena)
-        return error_set(error, ERROR_MEMORY, "no memory for a target");
-    return gitlab_own_token(target->settings, arena, &ignored, error) ||
-           error_wrap(error, "target " STR_FMT, STR_ARG(target->name));
+    return token_file_check(own->token_file, GITLAB_OWN_TOKEN_MAX, GITLAB, target->name, error);
 }
 
 static bool read_grant(struct grant_reader *reader, const struct policy_grant_view *view)

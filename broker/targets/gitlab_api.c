@@ -10,10 +10,10 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/secret.h"
 #include "base/time_text.h"
 #include "targets/gitlab_internal.h"
 #include "targets/oauth_answer.h"
+#include "targets/token_file.h"
 
 #define QUIET_S 60 /* where it does not say for how long */
 #define QUIET_MAX_S 3600
@@ -27,27 +27,6 @@
 #define ZONE_LEN 6 /* "+02:00" */
 
 static const struct json_limits list_limits = { LIST_MAX, 8, 8000 };
-
-/* ---- the broker's own token ---- */
-
-bool gitlab_own_token(const struct gitlab_settings *own, struct arena *arena, struct str *token,
-                      struct error *error)
-{
-    OWNED(secret_release) struct secret read = { 0 };
-    struct error inner = { 0 };
-    struct str text;
-
-    if (!own->token_file)
-        return error_set(error, ERROR_MINT, "there is no 'token_file'");
-    if (!secret_read_file(&read, own->token_file, GITLAB_OWN_TOKEN_MAX, &inner))
-        return error_set(error, ERROR_MINT, "the token for " GITLAB " cannot be read: %s",
-                         inner.cause);
-    text = str_trim((struct str){ (const char *)read.data, read.len });
-    if (!text_is_token(text, GITLAB_OWN_TOKEN_MAX))
-        return error_set(error, ERROR_MINT, "there is no token for " GITLAB " in 'token_file'");
-    *token = arena_copy(arena, text);
-    return token->data || error_set(error, ERROR_MEMORY, "no memory for a request to " GITLAB);
-}
 
 /* ---- asking ---- */
 
@@ -76,7 +55,8 @@ bool gitlab_ask(const struct gitlab_request *request, struct remote_call **call,
     struct str key;
 
     if (!may_ask(request->own, request->now_s, error) ||
-        !gitlab_own_token(request->own, request->arena, &token, error))
+        !token_file_read(request->own->token_file, GITLAB_OWN_TOKEN_MAX, GITLAB, request->arena,
+                         &token, error))
         return false;
     key = arena_printf(request->arena, "PRIVATE-TOKEN: " STR_FMT, STR_ARG(token));
     asked.url = arena_printf(request->arena, STR_FMT "/api/v4" STR_FMT, STR_ARG(request->own->url),

@@ -123,14 +123,6 @@ struct str gitlab_words(const json_t *answer, struct arena *arena);
 /** What to do about a status that says no. */
 const char *gitlab_advice(int status);
 
-/**
- * The broker's own token, in the arena.
- *
- * Errors: ERROR_MINT, ERROR_MEMORY; none of them says more of it than where it is
- */
-bool gitlab_own_token(const struct gitlab_settings *own, struct arena *arena, struct str *token,
-                      struct error *error) MUST_USE;
-
 /** A point in time as GitLab writes it, or a date: that is its midnight in UTC. */
 bool gitlab_time_parse(struct str text, int64_t *wall_s) MUST_USE;
 

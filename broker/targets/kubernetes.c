@@ -10,6 +10,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "targets/kubernetes_internal.h"
+#include "targets/oauth_answer.h"
+#include "targets/token_file.h"
 
 #define LIFE_MIN_S 600 /* the API refuses less */
 #define LIFE_MAX_S ((int64_t)24 * 3600)
@@ -20,11 +22,14 @@ static const struct text_limits namespace_limits = { "namespace", SMALL_LETTERS 
 static const struct text_limits account_limits = { "service_account", SMALL_LETTERS DIGITS "-.",
                                                    253, 1 };
 static const struct text_limits audience_limits = { "audience", NULL, 1024, 1 };
+static const struct text_limits login_audience_limits = { "login_audience", NULL, 255, 1 };
 static const struct text_limits namespaces_limits = { "namespaces", SMALL_LETTERS DIGITS "-", 63,
                                                       100 };
 
-static const char *const settings[] = { "api", "token_file",     "audience",   "namespaces",
-                                        "ca",  "allow_networks", "allow_http", NULL };
+static const char *const settings[] = { "api",       "token_file",     "login_audience",
+                                        "algorithm", "audience",       "namespaces",
+                                        "ca",        "allow_networks", "allow_http",
+                                        NULL };
 static const char *const own_settings[] = { "token_file", "ca", "allow_networks", "allow_http",
                                             NULL };
 
@@ -37,6 +42,29 @@ static bool read_namespaces(const struct yaml_reader *reader, const json_t *node
         if (!text_is_dns_name(own->namespaces.list[i]))
             return yaml_complain(reader, grant_item(json_object_get(node, "namespaces"), i),
                                  "a namespace does not start or end with '-'");
+    return true;
+}
+
+/* A token that others made says for itself whom it is for, and by which key. */
+static bool read_login(const struct yaml_reader *reader, const json_t *node,
+                       struct kubernetes_settings *own)
+{
+    static const char *const of_ours[] = { "login_audience", "algorithm" };
+
+    own->login_audience = own->api;
+    if (!setting_file(reader, node, "token_file", &own->token_file) ||
+        !setting_text(reader, node, &login_audience_limits, &own->login_audience) ||
+        !stage_token_setting(reader, node, &own->algorithm))
+        return false;
+    for (size_t i = 0; i < COUNT(of_ours); i++) {
+        const json_t *value = json_object_get(node, of_ours[i]);
+
+        if (own->token_file && value)
+            return yaml_complain(reader, value,
+                                 "with 'token_file' there is no '%s': the broker "
+                                 "shows no token of its own",
+                                 of_ours[i]);
+    }
     return true;
 }
 
@@ -53,19 +81,25 @@ static bool configure(const struct yaml_reader *yaml, const json_t *node, struct
     own->audience = STR(API_AUDIENCE);
     return yaml_require(&reader, node, "api") && setting_peer(&reader, node, &own->peer) &&
            setting_base(&reader, node, "api", &own->peer, &own->api) &&
-           (target->is_catalog || yaml_require(&reader, node, "token_file")) &&
-           setting_file(&reader, node, "token_file", &own->token_file) &&
+           read_login(&reader, node, own) &&
            setting_text(&reader, node, &audience_limits, &own->audience) &&
            read_namespaces(&reader, node, own);
 }
 
 /* What jobs know the API server by. */
+static bool read_ca(struct kubernetes_settings *own, struct error *error)
+{
+    return !own->peer.ca_file || file_read(own->arena, own->peer.ca_file, CA_MAX, &own->ca, error);
+}
+
 static bool start(struct target *target, const struct target_tools *tools, struct error *error)
 {
     struct kubernetes_settings *own = target->settings;
+    bool is_known = own->token_file ? token_file_check(own->token_file, OAUTH_TOKEN_MAX,
+                                                       KUBERNETES_SERVER, target->name, error)
+                                    : stage_token_start(tools, own->algorithm, error);
 
-    (void)tools;
-    return !own->peer.ca_file || file_read(own->arena, own->peer.ca_file, CA_MAX, &own->ca, error);
+    return is_known && read_ca(own, error);
 }
 
 bool kubernetes_read_fields(struct grant_reader *reader, const json_t *fields,

@@ -9,14 +9,13 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/time_text.h"
 #include "targets/kubernetes_internal.h"
 #include "targets/oauth_answer.h"
 
-#define SERVER "the API server"
+#define SERVER KUBERNETES_SERVER
 #define REQUEST_MAX ((size_t)16 * 1024)
 #define LIST_MAX ((size_t)4 * 1024 * 1024)
 #define UID_MAX 64
@@ -95,36 +94,9 @@ static bool is_namespace(struct str space)
 
 /* ---- asking ---- */
 
-/* Who asks: read again each time, since such tokens are replaced where they stand. */
-static const char *authorization(const struct kubernetes_settings *own, struct arena *arena,
-                                 struct error *error)
-{
-    struct error inner = { 0 };
-    struct str token;
-    const char *line;
-
-    if (!own->token_file || !file_read(arena, own->token_file, OAUTH_TOKEN_MAX, &token, &inner)) {
-        (void)error_set(error, ERROR_MINT, "the token for " SERVER " cannot be read: %s",
-                        own->token_file ? inner.cause : "there is no 'token_file'");
-        return NULL;
-    }
-    token = str_trim(token);
-    if (!text_is_token(token, OAUTH_TOKEN_MAX)) {
-        (void)error_set(error, ERROR_MINT, "there is no token for " SERVER " in 'token_file'");
-        return NULL;
-    }
-    line = arena_printf(arena, "Authorization: Bearer " STR_FMT, STR_ARG(token)).data;
-    if (!line)
-        (void)error_set(error, ERROR_MEMORY, "no memory for a request to " SERVER);
-    return line;
-}
-
 /* One request, and whom its answer wakes. */
 struct asking {
-    const struct kubernetes_settings *own;
-    struct upstream *upstream;
-    struct waker waker;
-    struct arena *arena;
+    const struct kubernetes_login *login;
     const char *method;
     struct str path;    /* `data` NULL: no memory */
     const json_t *body; /* NULL: none */
@@ -135,27 +107,25 @@ struct asking {
 static bool ask(const struct asking *asking, struct remote_call **call, struct error *error)
 {
     OWNED(buf_release) struct buf body = { 0 };
-    const char *who = authorization(asking->own, asking->arena, error);
+    const struct mint *by = &asking->login->asking;
+    const struct kubernetes_settings *own = by->target->settings;
     struct remote_request request = {
         .who = SERVER,
         .method = asking->method,
-        .url = arena_printf(asking->arena, STR_FMT STR_FMT, STR_ARG(asking->own->api),
-                            STR_ARG(asking->path))
-                   .data,
-        .headers = { who, asking->accept, asking->body ? JSON_TYPE : NULL },
-        .peer = &asking->own->peer,
+        .url =
+            arena_printf(by->arena, STR_FMT STR_FMT, STR_ARG(own->api), STR_ARG(asking->path)).data,
+        .headers = { asking->login->line, asking->accept, asking->body ? JSON_TYPE : NULL },
+        .peer = &own->peer,
         .response_max_bytes = asking->response_max,
     };
 
-    if (!who)
-        return false;
     buf_init(&body, REQUEST_MAX);
     if (asking->body)
         buf_add_json(&body, asking->body);
     if (!request.url || !asking->path.data || !buf_is_ok(&body))
         return error_set(error, ERROR_MEMORY, "no memory for a request to " SERVER);
     request.body = buf_str(&body);
-    return remote_call_send(asking->upstream, asking->waker, asking->arena, &request, call, error);
+    return remote_call_send(by->tools->upstream, by->waker, by->arena, &request, call, error);
 }
 
 /* ---- answers ---- */
@@ -212,18 +182,16 @@ static bool take_made(const struct mint *mint, const struct remote_call *call, c
 
 struct kubernetes_state {
     struct kubernetes_grant grant;
+    struct kubernetes_login login;
     struct str secret;
     struct str uid; /* the Secret's, once it is there */
     struct remote_call *call;
 };
 
-static struct asking asking_for(const struct mint *mint, const json_t *body)
+static struct asking asking_for(const struct kubernetes_state *state, const json_t *body)
 {
     return (struct asking){
-        .own = mint->target->settings,
-        .upstream = mint->tools->upstream,
-        .waker = mint->waker,
-        .arena = mint->arena,
+        .login = &state->login,
         .method = "POST",
         .body = body,
         .accept = TAKES_JSON,
@@ -262,7 +230,7 @@ static bool write_secret(json_t *object, const struct mint *mint,
 static bool ask_for_secret(struct mint *mint, struct kubernetes_state *state, struct error *error)
 {
     JSON_OWNED json_t *object = json_object();
-    struct asking asking = asking_for(mint, object);
+    struct asking asking = asking_for(state, object);
 
     if (!write_secret(object, mint, state))
         return error_set(error, ERROR_MEMORY, "no memory for a request to " SERVER);
@@ -324,7 +292,7 @@ static bool write_token_request(json_t *object, const struct mint *mint,
 static bool ask_for_token(struct mint *mint, struct kubernetes_state *state, struct error *error)
 {
     JSON_OWNED json_t *object = json_object();
-    struct asking asking = asking_for(mint, object);
+    struct asking asking = asking_for(state, object);
 
     if (!write_token_request(object, mint, state))
         return error_set(error, ERROR_MEMORY, "no memory for a request to " SERVER);
@@ -455,16 +423,31 @@ static bool begin(struct mint *mint, struct error *error)
     if (!kubernetes_read_fields(&reader, mint->fields, &state->grant))
         return grant_error(&reader, error);
     state->secret = json_str(json_object_get(mint->record, "id"));
+    state->login.asking = *mint;
     mint->state = state;
-    return ask_for_secret(mint, state, error);
+    return true;
+}
+
+/* Both requests are made by one login: it is good for minutes, they take seconds. */
+static enum progress login_and_ask(struct mint *mint, struct kubernetes_state *state,
+                                   struct error *error)
+{
+    enum progress progress = kubernetes_login(&state->login, error);
+
+    if (progress != PROGRESS_DONE)
+        return progress;
+    return ask_for_secret(mint, state, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
 }
 
 enum progress kubernetes_mint(struct mint *mint, struct error *error)
 {
-    struct kubernetes_state *state = mint->state;
+    struct kubernetes_state *state;
 
-    if (!state)
-        return begin(mint, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
+    if (!mint->state && !begin(mint, error))
+        return PROGRESS_FAILED;
+    state = mint->state;
+    if (!state->login.line)
+        return login_and_ask(mint, state, error);
     if (state->uid.len > 0)
         return take_token(mint, state, error) ? PROGRESS_DONE : PROGRESS_FAILED;
     return take_secret(mint, state, error) && ask_for_token(mint, state, error) ? PROGRESS_WAIT
@@ -474,34 +457,50 @@ enum progress kubernetes_mint(struct mint *mint, struct error *error)
 /* ---- ending ---- */
 
 struct kubernetes_ending {
+    struct kubernetes_login login;
+    struct str path;
     struct remote_call *call;
 };
 
-static bool ask_to_end(struct revocation *revocation, struct error *error)
+static bool begin_to_end(struct revocation *revocation, struct error *error)
 {
     struct str space = json_str(json_object_get(revocation->record, "namespace"));
     struct str name = json_str(json_object_get(revocation->record, "id"));
     struct kubernetes_ending *ending = arena_alloc(revocation->arena, sizeof(*ending));
-    struct asking asking = {
-        .own = revocation->target->settings,
-        .upstream = revocation->tools->upstream,
-        .waker = revocation->waker,
-        .arena = revocation->arena,
-        .method = "DELETE",
-        .accept = TAKES_JSON,
-    };
 
     if (!is_namespace(space) || !is_secret_name(name))
         return error_set(error, ERROR_MINT, "the entry does not say which Secret is to be removed");
-    asking.path = arena_printf(revocation->arena, "/api/v1/namespaces/" STR_FMT "/secrets/" STR_FMT,
-                               STR_ARG(space), STR_ARG(name));
     if (!ending)
         return error_set(error, ERROR_MEMORY, "no memory for a request to " SERVER);
-    revocation->state = ending; /* before the thread may wake us */
-    if (ask(&asking, &ending->call, error))
-        return true;
-    revocation->state = NULL;
-    return false;
+    ending->path =
+        arena_printf(revocation->arena, "/api/v1/namespaces/" STR_FMT "/secrets/" STR_FMT,
+                     STR_ARG(space), STR_ARG(name));
+    ending->login.asking = (struct mint){
+        .tools = revocation->tools,
+        .target = revocation->target,
+        .stage = revocation->stage,
+        .lease = revocation->lease,
+        .now_s = revocation->now_s,
+        .arena = revocation->arena,
+        .waker = revocation->waker,
+    };
+    revocation->state = ending;
+    return true;
+}
+
+static enum progress login_and_end(struct kubernetes_ending *ending, struct error *error)
+{
+    const struct asking asking = {
+        .login = &ending->login,
+        .method = "DELETE",
+        .path = ending->path,
+        .accept = TAKES_JSON,
+    };
+    enum progress progress = kubernetes_login(&ending->login, error);
+
+    if (progress != PROGRESS_DONE)
+        return progress;
+    return ask(&asking, &ending->call, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
 }
 
 /* 202 is a Secret that something still holds back: its token goes on being good. */
@@ -525,10 +524,13 @@ static bool has_ended(const struct revocation *revocation, const struct remote_c
 
 enum progress kubernetes_revoke(struct revocation *revocation, struct error *error)
 {
-    const struct kubernetes_ending *ending = revocation->state;
+    struct kubernetes_ending *ending;
 
-    if (!ending)
-        return ask_to_end(revocation, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
+    if (!revocation->state && !begin_to_end(revocation, error))
+        return PROGRESS_FAILED;
+    ending = revocation->state;
+    if (!ending->login.line)
+        return login_and_end(ending, error);
     return has_ended(revocation, ending->call, error) ? PROGRESS_DONE : PROGRESS_FAILED;
 }
 
@@ -536,6 +538,7 @@ enum progress kubernetes_revoke(struct revocation *revocation, struct error *err
 
 struct kubernetes_search {
     size_t at; /* of the namespaces, the one that is asked about */
+    struct kubernetes_login login;
     struct remote_call *call;
 };
 
@@ -544,10 +547,7 @@ static bool ask_for_list(struct sweep *sweep, struct kubernetes_search *search, 
     const struct kubernetes_settings *own = sweep->target->settings;
     struct str tag = tag_of(sweep->tools->issuer, sweep->arena);
     const struct asking asking = {
-        .own = own,
-        .upstream = sweep->tools->upstream,
-        .waker = sweep->waker,
-        .arena = sweep->arena,
+        .login = &search->login,
         .method = "GET",
         .path = arena_printf(
             sweep->arena,
@@ -614,34 +614,63 @@ static bool take_list(struct sweep *sweep, const struct kubernetes_search *searc
     return true;
 }
 
-static enum progress begin_search(struct sweep *sweep, struct error *error)
+/* Each namespace is asked about by a login of its own: all of them may take longer than one lives.
+ */
+static enum progress login_and_list(struct sweep *sweep, struct kubernetes_search *search,
+                                    struct error *error)
 {
-    const struct kubernetes_settings *own = sweep->target->settings;
+    enum progress progress = kubernetes_login(&search->login, error);
+
+    if (progress != PROGRESS_DONE)
+        return progress;
+    return ask_for_list(sweep, search, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
+}
+
+static void begin_login(const struct sweep *sweep, struct kubernetes_search *search)
+{
+    search->login = (struct kubernetes_login){
+        .asking = {
+            .tools = sweep->tools,
+            .target = sweep->target,
+            .now_s = sweep->now_s,
+            .arena = sweep->arena,
+            .waker = sweep->waker,
+        },
+    };
+}
+
+static bool begin_search(struct sweep *sweep, struct error *error)
+{
     struct kubernetes_search *search = arena_alloc(sweep->arena, sizeof(*search));
 
-    sweep->is_complete = own->namespaces.count > 0;
-    if (!sweep->is_complete)
-        return PROGRESS_DONE; /* the broker may list Secrets nowhere */
     sweep->found = arena_alloc_array(sweep->arena, SWEEP_FOUND_MAX, sizeof(*sweep->found));
-    if (!search || !sweep->found) {
-        (void)error_set(error, ERROR_MEMORY, "no memory to look for Secrets");
-        return PROGRESS_FAILED;
-    }
+    if (!search || !sweep->found)
+        return error_set(error, ERROR_MEMORY, "no memory to look for Secrets");
+    begin_login(sweep, search);
+    sweep->is_complete = true;
     sweep->state = search;
-    return ask_for_list(sweep, search, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
+    return true;
 }
 
 enum progress kubernetes_sweep(struct sweep *sweep, struct error *error)
 {
     const struct kubernetes_settings *own = sweep->target->settings;
-    struct kubernetes_search *search = sweep->state;
+    struct kubernetes_search *search;
 
-    if (!search)
-        return begin_search(sweep, error);
+    if (own->namespaces.count == 0) {
+        sweep->is_complete = false;
+        return PROGRESS_DONE; /* the broker may list Secrets nowhere */
+    }
+    if (!sweep->state && !begin_search(sweep, error))
+        return PROGRESS_FAILED;
+    search = sweep->state;
+    if (!search->login.line)
+        return login_and_list(sweep, search, error);
     if (!take_list(sweep, search, error))
         return PROGRESS_FAILED;
     search->at++;
     if (search->at == own->namespaces.count || sweep->found_count == SWEEP_FOUND_MAX)
         return PROGRESS_DONE;
-    return ask_for_list(sweep, search, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
+    begin_login(sweep, search);
+    return login_and_list(sweep, search, error);
 }

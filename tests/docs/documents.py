@@ -60,7 +60,7 @@ targets:
               provider: //iam.googleapis.com/projects/123456/locations/global/workloadIdentityPools/ci/providers/broker }
   prod-azure: { type: azure, environment: production, directory: 7c9e6679-7425-40de-944b-e07fc1f90ae7,
                 clients: [0f8fad5b-d9cb-469f-a165-70867728950e] }
-  prod-k8s: { type: kubernetes, environment: production, api: https://10.0.0.1:6443, token_file: cluster.token }
+  prod-k8s: { type: kubernetes, environment: production, api: https://10.0.0.1:6443 }
   prod-vault: { type: vault, environment: production, address: https://vault.acme.example }
   acme-github: { type: github, environment: production, installation: "77", app: Iv23liEXAMPLE, key: github-app }
   acme-gitlab: { type: gitlab, environment: production, url: https://gitlab.acme.example, token_file: gitlab.token }

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """A strict stand-in for a Kubernetes API server: Secrets without content, and TokenRequest.
 
-It takes what the broker may ask there and refuses the rest by a Status, as the real one does. Who asks shows the
-token in --token-file. Tokens that it gives are bound to a Secret; GET /fake/tokens tells which are good. How it is
+It takes what the broker may ask there and refuses the rest by a Status, as the real one does. Who asks shows a
+token of --issuer for --audience, with the --subject, which is verified as a cluster verifies it that trusts the
+issuer; or the token in --token-file. Tokens that it gives are bound to a Secret; GET /fake/tokens tells which are good. How it is
 told what to answer: misbehaviour.py; places are "secret", "token", "delete" and "list". The record says what was
 asked, without tokens. What there is outlives it where --state names a file.
 """
@@ -21,6 +22,7 @@ import uuid
 
 sys.dont_write_bytecode = True
 
+import assertion  # noqa: E402
 import misbehaviour  # noqa: E402
 from misbehaviour import Refused, json_answer  # noqa: E402
 
@@ -57,10 +59,26 @@ def demand(value, keys, where):
 
 class Handler(misbehaviour.Handler):
     def check_caller(self):
-        with open(self.server.options.token_file, encoding="utf-8") as file:
-            token = file.read().strip()
-        if self.headers.get("Authorization") != "Bearer " + token:
+        """What the caller's token says, where an issuer is trusted."""
+        options = self.server.options
+        shown = self.headers.get("Authorization", "")
+        if options.token_file:
+            with open(options.token_file, encoding="utf-8") as file:
+                if shown != "Bearer " + file.read().strip():
+                    raise refusal(401, "Unauthorized")
+            return {}
+        if not shown.startswith("Bearer "):
             raise refusal(401, "Unauthorized")
+        try:
+            claims = self.server.issuer.claims(shown[len("Bearer "):])
+            assertion.check_names(claims, self.server.issuer, options.audience or self.server.url())
+            # A test may have the broker's clock ahead of ours.
+            assertion.check_times(claims, now=max(time.time(), claims.get("iat", 0)))
+        except assertion.Bad as bad:
+            raise Refused(status(401, "Unauthorized"), "401 %s: %s" % (bad.kind, bad)) from bad
+        if claims.get("sub") != options.subject:
+            raise refusal(403, "User %r is forbidden" % claims.get("sub"))
+        return claims
 
     def read_object(self, body, kind, version):
         if self.headers.get("Content-Type") != "application/json":
@@ -138,7 +156,7 @@ class Handler(misbehaviour.Handler):
                 "limit": int(values["limit"][0])}
 
     def take(self, body):
-        self.check_caller()
+        claims = self.check_caller()
         path, _, query = self.path.partition("?")
         rows = [("POST", NAMES + "/secrets", lambda m: self.take_secret(m[1], body)),
                 ("GET", NAMES + "/secrets", lambda m: self.take_list(m[1], query)),
@@ -147,7 +165,7 @@ class Handler(misbehaviour.Handler):
         for method, pattern, take in rows:
             match = re.fullmatch(pattern, path)
             if match and method == self.command:
-                return take(match)
+                return {**take(match), "by": {name: claims.get(name) for name in ("sub", "stage", "lease")}}
         raise refusal(404, "the server could not find the requested resource")
 
     def do_DELETE(self):
@@ -227,12 +245,16 @@ class Handler(misbehaviour.Handler):
 class Server(misbehaviour.Server):
     def __init__(self, handler, options):
         super().__init__(handler, options)
+        self.issuer = assertion.Issuer(options.issuer, options.ca)
         self.lock = threading.Lock()
         self.tokens = {}
         self.secrets = {}
         if options.state and os.path.exists(options.state):
             with open(options.state, encoding="utf-8") as file:
                 self.secrets = {tuple(key.split("/")): value for key, value in json.load(file).items()}
+
+    def url(self):
+        return "http://127.0.0.1:%d" % self.server_address[1]
 
     def save(self):
         if self.options.state:
@@ -243,9 +265,11 @@ class Server(misbehaviour.Server):
 
 def main():
     parser = misbehaviour.parser_for("a strict stand-in for an API server, on loopback", Handler)
-    parser.add_argument("--issuer", metavar="URL", help="not needed: it trusts the token below")
-    parser.add_argument("--ca", metavar="FILE", help="likewise")
-    parser.add_argument("--token-file", required=True, metavar="FILE", help="what who asks must show")
+    parser.add_argument("--issuer", required=True, metavar="URL", help="whose tokens say who asks")
+    parser.add_argument("--ca", metavar="FILE", help="that the issuer's certificate is of")
+    parser.add_argument("--audience", help="of these tokens; else the server's URL")
+    parser.add_argument("--subject", default="stagepass::broker", help="who may ask")
+    parser.add_argument("--token-file", metavar="FILE", help="instead: what who asks must show")
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--service-account", required=True, help="the one whose tokens may be asked for")
     parser.add_argument("--lists", action="append", default=[], metavar="NAMESPACE", help="where Secrets may be listed")

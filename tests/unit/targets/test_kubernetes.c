@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base64.h"
@@ -78,8 +79,12 @@ static void a_target_is_an_api_server_and_whoever_asks_it(void **state)
     assert_null(fixture_configure(fixture, "kubernetes", "{ " API ", token_file: token }"));
     assert_null(fixture_configure(fixture, "kubernetes",
                                   "{ " API ", token_file: t, namespaces: [a, b-c], audience: x }"));
+    assert_null(fixture_configure(fixture, "kubernetes", "{ " API " }"));
+    assert_null(fixture_configure(fixture, "kubernetes",
+                                  "{ " API ", login_audience: prod-k8s, algorithm: RS256 }"));
     assert_non_null(fixture_configure(fixture, "kubernetes", "{ token_file: token }"));
-    assert_non_null(fixture_configure(fixture, "kubernetes", "{ " API " }"));
+    assert_non_null(fixture_configure(fixture, "kubernetes", "{ " API ", algorithm: HS256 }"));
+    assert_non_null(fixture_configure(fixture, "kubernetes", "{ " API ", login_audience: [a] }"));
     assert_non_null(
         fixture_configure(fixture, "kubernetes", "{ api: \"http://10.0.0.1\", token_file: t }"));
     assert_non_null(
@@ -91,6 +96,36 @@ static void a_target_is_an_api_server_and_whoever_asks_it(void **state)
         fixture_configure(fixture, "kubernetes", "{ " API ", token_file: t, namespaces: [a-] }"));
     assert_non_null(
         fixture_configure(fixture, "kubernetes", "{ " API ", token_file: t, namespaces: [A] }"));
+}
+
+static void who_asks_by_a_file_shows_no_token_of_ours(void **state)
+{
+    static const char *const more[] = { "login_audience: a", "algorithm: ES256" };
+    struct fixture *fixture = *state;
+    char yaml[128];
+
+    for (size_t i = 0; i < COUNT(more); i++) {
+        const char *message;
+
+        (void)snprintf(yaml, sizeof(yaml), "{ " API ", token_file: t, %s }", more[i]);
+        message = fixture_configure(fixture, "kubernetes", yaml);
+        assert_non_null(message);
+        assert_non_null(strstr(message, "with 'token_file' there is no '"));
+    }
+}
+
+static void a_login_audience_has_an_end(void **state)
+{
+    struct fixture *fixture = *state;
+    char text[257];
+    char yaml[400];
+
+    for (int len = 255; len <= 256; len++) {
+        memset(text, 'a', sizeof(text));
+        text[len] = '\0';
+        (void)snprintf(yaml, sizeof(yaml), "{ " API ", login_audience: %s }", text);
+        assert_true((fixture_configure(fixture, "kubernetes", yaml) == NULL) == (len == 255));
+    }
 }
 
 static void it_gives_the_account_in_its_namespace(void **state)
@@ -123,22 +158,39 @@ static void targets_of_one_api_are_one_cluster(void **state)
     "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"" reason "\",\"message\":\"a\"}"
 
 static const char *more_settings = "";
+static unsigned token_mode = 0600; /* of the file; 0: the broker shows tokens of its own */
 
-static void configure(struct remote_fixture *fixture, const char *url)
+static const char *token_setting(struct fixture *base)
+{
+    const char *path = arena_printf(base->arena, "%s/k8s-token", base->folder).data;
+
+    if (token_mode == 0)
+        return "";
+    (void)unlink(path);
+    assert_true(file_create(path, STR("broker.own.token\n"), token_mode, &base->error));
+    return arena_printf(base->arena, ", token_file: \"%s\"", path).data;
+}
+
+static bool can_start(struct remote_fixture *fixture, const char *url)
 {
     struct fixture *base = &fixture->base;
-    const char *path = arena_printf(base->arena, "%s/k8s-token", base->folder).data;
-    char yaml[512];
+    const char *token = token_setting(base);
     const char *message;
+    char yaml[512];
 
-    (void)unlink(path);
-    assert_true(file_create(path, STR("broker.own.token\n"), 0600, &base->error));
-    (void)snprintf(yaml, sizeof(yaml), "{ api: \"%s\", allow_http: true, token_file: \"%s\"%s }",
-                   url, path, more_settings);
+    (void)snprintf(yaml, sizeof(yaml), "{ api: \"%s\", allow_http: true%s%s }", url, token,
+                   more_settings);
     message = fixture_configure(base, "kubernetes", yaml);
     if (message)
         fail_msg("%s", message);
-    assert_true(base->target.kind->start(&base->target, &base->tools, &base->error));
+    base->error = (struct error){ 0 };
+    return base->target.kind->start(&base->target, &base->tools, &base->error);
+}
+
+static void configure(struct remote_fixture *fixture, const char *url)
+{
+    if (!can_start(fixture, url))
+        fail_msg("%s", fixture->base.error.cause);
 }
 
 /* As the broker does it: what is intended first. */
@@ -475,6 +527,101 @@ static void a_look_that_fails_or_sees_a_part_says_so(void **state)
     assert_false(sweep.is_complete);
 }
 
+/* ---- who asks ---- */
+
+static void a_token_that_others_may_read_is_refused_at_the_start(void **state)
+{
+    static const unsigned modes[] = { 0644, 0604, 0620, 0660 };
+    struct remote_fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        token_mode = modes[i];
+        assert_false(can_start(fixture, "http://127.0.0.1:1"));
+        assert_int_equal(fixture->base.error.code, ERROR_MINT);
+        assert_non_null(strstr(fixture->base.error.cause, "others may use it"));
+        assert_null(strstr(fixture->base.error.cause, "broker.own"));
+    }
+    token_mode = 0600;
+    assert_true(can_start(fixture, "http://127.0.0.1:1"));
+}
+
+static void a_token_that_others_may_read_meanwhile_is_not_shown(void **state)
+{
+    struct remote_fixture *fixture = *state;
+    char url[64];
+
+    (void)intend(fixture);
+    peer_nobody(url);
+    configure(fixture, url);
+    assert_int_equal(
+        chmod(arena_printf(fixture->base.arena, "%s/k8s-token", fixture->base.folder).data, 0644),
+        0);
+    assert_int_equal(remote_mint(fixture), PROGRESS_FAILED);
+    assert_int_equal(fixture->base.error.code, ERROR_MINT);
+    assert_non_null(strstr(fixture->base.error.cause, "others may use it"));
+    assert_false(fixture->base.mint.may_exist);
+}
+
+/* What a request's token says; it is the broker, for the server. */
+static const json_t *shown(struct remote_fixture *fixture, size_t request, const char *algorithm)
+{
+    static const char name[] = "Authorization: Bearer ";
+    const char *line = strstr(fixture->log.requests[request], name);
+    struct str token;
+    struct str rest;
+    const json_t *claims;
+
+    assert_non_null(line);
+    assert_true(str_cut(str_from(line + strlen(name)), '\r', &token, &rest));
+    claims = remote_claims(fixture, arena_copy(fixture->base.arena, token).data, algorithm);
+    assert_str(fixture_text(claims, NULL, "iss"), FIXTURE_ISSUER);
+    assert_str(fixture_text(claims, NULL, "sub"), "stagepass::broker");
+    return claims;
+}
+
+static void a_cluster_that_trusts_the_broker_is_shown_its_own_tokens(void **state)
+{
+    static const struct {
+        const char *settings;
+        const char *audience; /* begins so */
+        const char *algorithm;
+    } cases[] = {
+        { "", "http://127.0.0.1:", "ES256" },
+        { ", login_audience: prod-k8s, algorithm: RS256", "prod-k8s", "RS256" },
+    };
+    struct remote_fixture *fixture = *state;
+
+    token_mode = 0;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        more_settings = cases[i].settings;
+        if (mint_given(fixture, &good) != PROGRESS_DONE)
+            fail_msg("%s", fixture->base.error.cause);
+        for (size_t request = 0; request < 2; request++) {
+            const json_t *claims = shown(fixture, request, cases[i].algorithm);
+
+            assert_str(fixture_text(claims, NULL, "stage"), FIXTURE_STAGE);
+            assert_str(fixture_text(claims, NULL, "lease"), FIXTURE_LEASE);
+            assert_true(
+                str_starts_with(fixture_text(claims, NULL, "aud"), str_from(cases[i].audience)));
+        }
+    }
+    more_settings = "";
+    token_mode = 0600;
+}
+
+static void what_was_made_is_ended_and_looked_for_in_the_same_way(void **state)
+{
+    struct remote_fixture *fixture = *state;
+    struct sweep sweep = { .now_s = FIXTURE_NOW_S };
+
+    token_mode = 0;
+    assert_int_equal(revoke_from(fixture, RECORD, 200, "{\"kind\":\"Secret\"}"), PROGRESS_DONE);
+    (void)shown(fixture, 0, "ES256");
+    assert_int_equal(sweep_from(fixture, &sweep, 200, "{\"items\":[]}"), PROGRESS_DONE);
+    assert_str(fixture_text(shown(fixture, 0, "ES256"), NULL, "stage"), "");
+    token_mode = 0600;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -483,6 +630,8 @@ int main(void)
         TEST(a_grant_names_namespace_and_account),
         TEST(names_are_as_long_as_the_api_lets_them_be),
         TEST(a_target_is_an_api_server_and_whoever_asks_it),
+        TEST(who_asks_by_a_file_shows_no_token_of_ours),
+        TEST(a_login_audience_has_an_end),
         TEST(it_gives_the_account_in_its_namespace),
         TEST(targets_of_one_api_are_one_cluster),
         TEST(a_token_is_bound_to_a_secret_of_its_own),
@@ -493,6 +642,10 @@ int main(void)
         TEST(nothing_else_is_removed),
         TEST(secrets_of_ours_are_found),
         TEST(a_look_that_fails_or_sees_a_part_says_so),
+        TEST(a_token_that_others_may_read_is_refused_at_the_start),
+        TEST(a_token_that_others_may_read_meanwhile_is_not_shown),
+        TEST(a_cluster_that_trusts_the_broker_is_shown_its_own_tokens),
+        TEST(what_was_made_is_ended_and_looked_for_in_the_same_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
