@@ -4,8 +4,8 @@
 It takes what the broker may ask there and refuses the rest by a Status, as the real one does. Who asks shows a
 token of --issuer for --audience, with the --subject, which is verified as a cluster verifies it that trusts the
 issuer; or the token in --token-file. Tokens that it gives are bound to a Secret; GET /fake/tokens tells which are good. How it is
-told what to answer: misbehaviour.py; places are "secret", "token", "delete" and "list". The record says what was
-asked, without tokens. What there is outlives it where --state names a file.
+told what to answer: misbehaviour.py; places are "secret", "token", "delete", "list" and "job". The record says what was
+asked, without tokens. Who shows a good token of these finds a Pod, and what kubectl asks for before (place "job"). What there is outlives it where --state names a file.
 """
 
 import base64
@@ -33,6 +33,16 @@ METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed",
            406: "NotAcceptable", 409: "Conflict", 415: "UnsupportedMediaType", 422: "Invalid", 429: "TooManyRequests",
            500: "InternalError", 503: "ServiceUnavailable"}
+
+JOB = {  # by path, what a job's kubectl is told
+    "/api": {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []},
+    "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+    "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [
+        {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod", "verbs": ["get", "list"]}]},
+    "/api/v1/namespaces/payments/pods": {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "79"},
+                                         "items": [{"kind": "Pod", "apiVersion": "v1", "metadata": {
+                                             "name": "web-0", "namespace": "payments"}}]},
+}
 
 
 def status(code, message, reason=None):
@@ -155,9 +165,22 @@ class Handler(misbehaviour.Handler):
         return {"place": "list", "namespace": space, "selector": values["labelSelector"][0],
                 "limit": int(values["limit"][0])}
 
+    def good_tokens(self):
+        there = {(space, name, found["uid"]) for (space, name), found in self.server.secrets.items()}
+        return {token: tuple(given["bound"]) in there for token, given in self.server.tokens.items()}
+
+    def take_job(self, path):
+        """As kubectl asks: whoever has a token of ours that is good."""
+        token = self.headers.get("Authorization", "").partition("Bearer ")[2]
+        if not self.good_tokens().get(token):
+            raise refusal(401, "Unauthorized")
+        return {"place": "job", "path": path, "by": self.server.tokens[token]["account"]}
+
     def take(self, body):
-        claims = self.check_caller()
         path, _, query = self.path.partition("?")
+        if self.command == "GET" and path in JOB:
+            return self.take_job(path)
+        claims = self.check_caller()
         rows = [("POST", NAMES + "/secrets", lambda m: self.take_secret(m[1], body)),
                 ("GET", NAMES + "/secrets", lambda m: self.take_list(m[1], query)),
                 ("DELETE", NAMES + "/secrets/([^/]+)", lambda m: self.take_deletion(m[1], m[2], body)),
@@ -175,10 +198,7 @@ class Handler(misbehaviour.Handler):
 
     def do_GET(self):
         if self.path == "/fake/tokens":
-            good = {token: tuple(bound) in {(space, name, found["uid"])
-                                            for (space, name), found in self.server.secrets.items()}
-                    for token, bound in self.server.tokens.items()}
-            self.reply(json_answer(200, good))
+            self.reply(json_answer(200, self.good_tokens()))
             return
         self.do_DELETE()
 
@@ -202,7 +222,7 @@ class Handler(misbehaviour.Handler):
                   % (space, account), "kubernetes.io": {"namespace": space, "secret": bound, "serviceaccount": {
                       "name": account, "uid": "1b2c3d4e-5f60-4172-8394-a5b6c7d8e9fa"}}}
         token = ".".join([part({"alg": "RS256", "kid": "a"}), part(claims), secrets.token_urlsafe(256)])
-        self.server.tokens[token] = [space, bound["name"], bound["uid"]]
+        self.server.tokens[token] = {"bound": [space, bound["name"], bound["uid"]], "account": claims["sub"]}
         return {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
                 "metadata": {"name": account, "namespace": space}, "spec": spec,
                 "status": {"token": token, "expirationTimestamp": stamp(end)}}
@@ -219,6 +239,8 @@ class Handler(misbehaviour.Handler):
     def answer(self, asked):
         if asked["place"] == "secret":
             return self.answer_secret(asked)
+        if asked["place"] == "job":
+            return json_answer(200, JOB[asked["path"]])
         if asked["place"] == "list":
             return self.answer_list(asked)
         if asked["place"] == "delete":
@@ -252,9 +274,6 @@ class Server(misbehaviour.Server):
         if options.state and os.path.exists(options.state):
             with open(options.state, encoding="utf-8") as file:
                 self.secrets = {tuple(key.split("/")): value for key, value in json.load(file).items()}
-
-    def url(self):
-        return "http://127.0.0.1:%d" % self.server_address[1]
 
     def save(self):
         if self.options.state:

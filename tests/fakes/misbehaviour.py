@@ -4,12 +4,13 @@ A fake gives good answers and its own bad ones; those of the table below are bad
 it is, is the content of the file of --control, read at each request: a name, or NAME@PLACE where a fake has
 several places that are asked one after the other. With --record each good request is a line of JSON.
 
-When it listens a fake prints "READY http://127.0.0.1:PORT".
+When it listens a fake prints "READY http://127.0.0.1:PORT", or https with --certificate.
 """
 
 import argparse
 import http.server
 import json
+import ssl
 import sys
 import threading
 import time
@@ -89,8 +90,7 @@ def huge(handler, answer):
 
 def redirect(handler, answer):
     """To itself, where the good answer would be."""
-    place = f"http://127.0.0.1:{handler.server.server_address[1]}{handler.path}"
-    handler.reply(Answer(307, "text/plain", "", [("Location", place)]))
+    handler.reply(Answer(307, "text/plain", "", [("Location", handler.server.url() + handler.path)]))
 
 
 def html(handler, answer):
@@ -206,6 +206,14 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", options.port), handler)
         self.options = options
         self.ending = threading.Event()
+        if options.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(options.certificate, options.key)
+            # The handshake is the handler's thread's, at its first read.
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def url(self):
+        return "%s://127.0.0.1:%d" % ("https" if self.options.certificate else "http", self.server_address[1])
 
 
 def parser_for(what, handler):
@@ -213,12 +221,14 @@ def parser_for(what, handler):
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
     parser.add_argument("--control", metavar="FILE",
                         help="holds the mode: ok, " + ", ".join([*handler.own_modes, *MODES]))
+    parser.add_argument("--certificate", metavar="FILE", help="for TLS, with its --key")
+    parser.add_argument("--key", metavar="FILE")
     parser.add_argument("--record", metavar="FILE", help="gets a line for each good request")
     return parser
 
 
 def serve(server):
-    print(f"READY http://127.0.0.1:{server.server_address[1]}", flush=True)
+    print("READY " + server.url(), flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

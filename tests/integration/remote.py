@@ -28,7 +28,7 @@ def start_fake(place, name, *arguments, issuer=None):
                           "--issuer", issuer or place.url, "--ca", place.path("pki", "ca.crt"),
                           "--control", place.path("mode"), "--record", place.path("record"), *arguments],
                    place.path(name + ".log"))
-    return fake, fake.wait_for(r"READY (http://\S+)").group(1)
+    return fake, fake.wait_for(r"READY (https?://\S+)").group(1)
 
 
 def recorded(place):
