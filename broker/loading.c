@@ -195,10 +195,10 @@ static void report_bad(const struct load *load, const char *folder, const struct
 
     policy_report_bad(load->loading->options.reports, POLICY_FOLDER_ACTIVE, clock_wall_s(), folder,
                       diagnostics, error);
-    metric_add(METRIC_POLICY_FAILED, 1);
+    log_failure("policy.load_failed", diagnostics, error);
     metric_set(METRIC_POLICY_ERRORS,
                diagnostics->error_count > 0 ? (int64_t)diagnostics->error_count : 1);
-    log_failure("policy.load_failed", diagnostics, error);
+    metric_add(METRIC_POLICY_FAILED, 1);
 }
 
 static void report_shadow(const struct load *load, const struct rules *rules)
@@ -210,15 +210,15 @@ static void report_shadow(const struct load *load, const struct rules *rules)
     if (!load->outcome.has_shadow || rules->shadow) {
         policy_report_good(reports, POLICY_FOLDER_SHADOW,
                            load->outcome.has_shadow ? clock_wall_s() : 0);
-        metric_set(METRIC_SHADOW_ERRORS, 0);
         if (rules->shadow)
             log_policy("policy.shadow_loaded", rules->shadow);
+        metric_set(METRIC_SHADOW_ERRORS, 0);
         return;
     }
     policy_report_bad(reports, POLICY_FOLDER_SHADOW, clock_wall_s(), rules_config(rules)->shadow,
                       diagnostics, &load->outcome.shadow_error);
-    metric_set(METRIC_SHADOW_ERRORS, errors > 0 ? errors : 1);
     log_failure("policy.shadow_failed", diagnostics, &load->outcome.shadow_error);
+    metric_set(METRIC_SHADOW_ERRORS, errors > 0 ? errors : 1);
 }
 
 /* ---- coming into force ---- */
@@ -237,7 +237,8 @@ static bool has_same_provenance(const struct policy *a, const struct policy *b)
 }
 
 /* The entry comes first: no policy decides that the ledger does not know. */
-static bool activate(struct load *load, struct rules *rules, struct error *error)
+static bool activate(struct load *load, struct rules *rules, enum metric *outcome,
+                     struct error *error)
 {
     const struct activation activation = {
         .folder = load->loading->options.config->policies_folder,
@@ -250,27 +251,31 @@ static bool activate(struct load *load, struct rules *rules, struct error *error
 
     if (load->previous && is_same_policy(rules->policy, load->previous->policy)) {
         rules->activated_s = load->previous->activated_s;
-        metric_add(METRIC_POLICY_UNCHANGED, 1);
+        *outcome = METRIC_POLICY_UNCHANGED;
         return true;
     }
     if (!activation_record(&activation, &rules->activated_s, error))
         return false;
-    metric_add(METRIC_POLICY_ACTIVATED, 1);
+    *outcome = METRIC_POLICY_ACTIVATED;
     log_policy(rules->activated_s == activation.now_s ? "policy.activated" : "policy.loaded",
                rules->policy);
     return true;
 }
 
-/* Swap a snapshot in, or drop it where its policy cannot be recorded. */
+/* Swap a snapshot in, or drop it where its policy cannot be recorded. A load is counted when all
+ * else of it is done: who sees the count finds the policy in force. */
 static bool put_in_force(struct load *load, struct rules *take_rules, struct error *error)
 {
-    if (!activate(load, take_rules, error)) {
+    enum metric outcome;
+
+    if (!activate(load, take_rules, &outcome, error)) {
         load->outcome.is_policy_bad = true;
         rules_discard(take_rules);
         return false;
     }
     report_good(load->loading, take_rules->policy);
     rules_swap(load->loading->rules, take_rules);
+    metric_add(outcome, 1);
     return true;
 }
 
@@ -570,10 +575,13 @@ bool loading_activate(struct loading *loading, struct ledger *ledger, struct err
 {
     OWNED(load_release) struct load load = { .loading = loading };
     struct rules *rules = rules_get(loading->rules);
+    enum metric outcome;
     bool is_active;
 
     loading->ledger = ledger;
-    is_active = activate(&load, rules, error); /* nobody else has the snapshot yet */
+    is_active = activate(&load, rules, &outcome, error); /* nobody else has the snapshot yet */
+    if (is_active)
+        metric_add(outcome, 1);
     rules_put(loading->rules, rules);
     return is_active;
 }
