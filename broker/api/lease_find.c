@@ -110,7 +110,7 @@ static bool is_wanted(const struct lease_find *find, const struct store_lease *l
                     lease->state == LEASE_UNKNOWN) &&
                    lease->expires_s > find->now_s;
 
-    return find->kind == LEASES_LIVE ? is_live : !is_live && lease->debt == DEBT_OWED;
+    return find->kind == LEASES_LIVE ? is_live : !is_live && store_lease_owes(lease, find->now_s);
 }
 
 /* Of the entries of a lease only the one that opened it counts. */
@@ -197,7 +197,8 @@ static json_t *time_of(int64_t wall_s)
     return json_string(text);
 }
 
-static bool put_lease(json_t *list, const struct store_lease *lease, const json_t *entry)
+static bool put_lease(json_t *list, const struct store_lease *lease, int64_t now_s,
+                      const json_t *entry)
 {
     static const char *const copied[] = { "stage",  "pipeline", "environment",
                                           "tenant", "owner",    "issuer" };
@@ -211,7 +212,7 @@ static bool put_lease(json_t *list, const struct store_lease *lease, const json_
            json_put(object, "state", json_string(states[lease->state])) &&
            json_put(object, "opened_at", time_of(lease->opened_s)) &&
            json_put(object, "expires_at", time_of(lease->expires_s)) &&
-           json_put(object, "owes", json_boolean(lease->debt == DEBT_OWED)) &&
+           json_put(object, "owes", json_boolean(store_lease_owes(lease, now_s))) &&
            json_put(object, "renewals", json_integer(lease->renewal)) &&
            json_put(object, "entry", json_integer((json_int_t)lease->opened_index)) &&
            put_copy(object, "repository", ci) && put_copy(object, "run", ci) &&
@@ -225,7 +226,7 @@ bool lease_find_put(struct lease_find *find, json_t *body)
     if (!json_put(body, "leases", list))
         return false;
     for (size_t i = 0; i < find->count; i++)
-        if (!put_lease(list, &find->leases[i], find->entries[i]))
+        if (!put_lease(list, &find->leases[i], find->now_s, find->entries[i]))
             return false;
     find->cursor.position = find->search.before;
     return find->search.is_over ||

@@ -234,7 +234,7 @@ static void job_failed(struct job *job, const struct error *why)
 
 static bool must_settle(const struct store_lease *lease)
 {
-    return lease->debt == DEBT_OWED && lease->state != LEASE_REQUESTED &&
+    return store_lease_owes(lease, clock_wall_s()) && lease->state != LEASE_REQUESTED &&
            lease->state != LEASE_ISSUED;
 }
 

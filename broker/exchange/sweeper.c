@@ -141,7 +141,7 @@ static bool is_orphan(struct look *look)
         return false;
     if (lease->version == 0)
         return !id_is_valid(id) || !is_young(id_time_s(id), now_s);
-    if (lease->debt == DEBT_OWED || lease->state == LEASE_REQUESTED)
+    if (store_lease_owes(lease, now_s) || lease->state == LEASE_REQUESTED)
         return false;
     return !is_young(lease->state == LEASE_ISSUED ? lease->expires_s : lease->ended_s, now_s);
 }
@@ -218,7 +218,7 @@ static void record_again(struct look *look)
 
     if (!read_lease(look, &error))
         fail(look, &error);
-    else if (look->lease.debt == DEBT_OWED)
+    else if (store_lease_owes(&look->lease, clock_wall_s()))
         next(look);
     else
         record_removed(look);

@@ -120,9 +120,11 @@ bool entry_put_claims(json_t *entry, const json_t *claims,
  * `issuer` and `ci` (lease_key.h), until `kept_until` at least; `heartbeat_s` is its heartbeat,
  * `renewal` the number of its latest lease.renewed, `outcome` what its job said. It owes once an
  * entry's `credentials` name one with `revoke`, until a credential.revoked has no `pending` any
- * more. The credentials of renewal.requested, renewal.failed and lease.renewed are there besides
- * those of the entry that they name in `renews`; the latter two stand for their renewal.requested,
- * unless another renewal came between.
+ * more; where that is `list` or `name`, with an `expires_at` not behind the entry's
+ * `lease_expires`, until the lease expires at most, and no entry comes of that. The credentials of
+ * renewal.requested, renewal.failed and lease.renewed are there besides those of the entry that
+ * they name in `renews`; the latter two stand for their renewal.requested, unless another renewal
+ * came between.
  *
  * An approval (`approval`) is there from approval.requested on (or an approval.granted that was not
  * asked for), which carry `digest`, until `until`; an approval.granted with `left` 0 grants it, the

@@ -141,24 +141,55 @@ static bool read_time(const json_t *entry, const char *name, int64_t *wall_s)
     return true;
 }
 
-/* Whether any of the credentials can be ended at its target. */
-static bool names_revocable(const json_t *entry)
+static bool read_ms(const json_t *object, const char *name, int64_t *wall_ms)
+{
+    struct str text = { 0 };
+
+    return json_get_str(object, name, &text) && time_text_parse(text, wall_ms);
+}
+
+/*
+ * Whether nothing of a credential is left once its lease has expired: what is ended by a list, or
+ * by a name, is refused until it expires, and then it is of no use any more.
+ */
+static bool lapses_with(const json_t *credential, const json_t *entry)
+{
+    struct str revoke = json_str(json_object_get(credential, "revoke"));
+    int64_t lease_ms = 0;
+    int64_t own_ms = 0;
+
+    return (str_eq(revoke, STR("list")) || str_eq(revoke, STR("name"))) &&
+           read_ms(entry, "lease_expires", &lease_ms) &&
+           read_ms(credential, "expires_at", &own_ms) && own_ms <= lease_ms;
+}
+
+/* What is owed for the credentials that an entry names. */
+static enum store_debt debt_for(const json_t *entry)
 {
     const json_t *credentials = json_object_get(entry, "credentials");
+    enum store_debt debt = DEBT_NONE;
 
-    for (size_t i = 0; i < json_array_size(credentials); i++)
-        if (json_object_get(json_array_get(credentials, i), "revoke") != NULL)
-            return true;
-    return false;
+    for (size_t i = 0; i < json_array_size(credentials); i++) {
+        const json_t *credential = json_array_get(credentials, i);
+
+        if (json_object_get(credential, "revoke") == NULL)
+            continue;
+        if (!lapses_with(credential, entry))
+            return DEBT_OWED;
+        debt = DEBT_LAPSES;
+    }
+    return debt;
 }
 
 /* What opens a lease, or says how that came out, says all; a renewal adds to what there was. */
 static enum store_debt read_debt(const json_t *entry, const struct type_row *row)
 {
+    enum store_debt debt = debt_for(entry);
+
     if (row == entry_type_row(ENTRY_CREDENTIAL_REVOKED))
         return json_array_size(json_object_get(entry, "pending")) > 0 ? DEBT_STAYS : DEBT_NONE;
-    if (names_revocable(entry))
-        return DEBT_OWED;
+    if (debt != DEBT_NONE)
+        return debt;
     return row->lease == LEASE_REQUESTED || row->lease == LEASE_ISSUED ||
                    row->lease == LEASE_FAILED || row->lease == LEASE_UNKNOWN
                ? DEBT_NONE

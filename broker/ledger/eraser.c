@@ -35,7 +35,7 @@ struct eraser {
     struct ledger_erasure *first; /* guarded by lock */
     size_t waiting_count;         /* guarded by lock */
     bool is_started;              /* guarded by lock */
-    int64_t before_ms;               /* guarded by lock; not 0: something is to be pruned */
+    int64_t before_ms;            /* guarded by lock; not 0: something is to be pruned */
     atomic_bool is_stopping;      /* set with the lock */
 
     struct pruner pruner; /* the thread's */
@@ -151,7 +151,7 @@ static bool is_live(struct finding *finding, const json_t *entry)
         return false;
     if (!ledger_lease_by_id(finding->eraser->ledger, id, &lease, &why))
         return why.code != ERROR_NOT_FOUND; /* nobody knows: leave it */
-    return lease.debt == DEBT_OWED ||
+    return store_lease_owes(&lease, finding->now_s) ||
            ((lease.state == LEASE_REQUESTED || lease.state == LEASE_ISSUED ||
              lease.state == LEASE_UNKNOWN) &&
             lease.expires_s > finding->now_s);

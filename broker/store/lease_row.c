@@ -148,12 +148,25 @@ static void take_bytes(struct store_lease *lease, const struct store_lease *chan
             memcpy(lease->keys[i], change->keys[i], STORE_KEY_LEN);
 }
 
+/* What a change without a state adds is owed besides; it is not to outlive the lease unnoticed. */
+static void take_debt(struct store_lease *lease, const struct store_lease *change)
+{
+    bool is_added = change->state == 0;
+    bool is_shorter = change->expires_s > 0 && bounded(change->expires_s) < lease->expires_s;
+
+    if (is_added && lease->debt == DEBT_LAPSES && is_shorter)
+        lease->debt = DEBT_OWED;
+    if (change->debt == DEBT_STAYS ||
+        (is_added && lease->debt == DEBT_OWED && change->debt == DEBT_LAPSES))
+        return;
+    lease->debt = change->debt;
+}
+
 static void take_numbers(struct store_lease *lease, const struct store_lease *change)
 {
     if (change->state != 0)
         lease->state = change->state;
-    if (change->debt != DEBT_STAYS)
-        lease->debt = change->debt;
+    take_debt(lease, change);
     if (change->outcome != OUTCOME_UNSAID)
         lease->outcome = change->outcome;
     if (change->attempt != 0)
@@ -202,6 +215,17 @@ bool lease_is_live(const struct store_lease *lease, int64_t now_s)
     return (!lease_has_ended(lease) || lease->state == LEASE_UNKNOWN) && lease->expires_s > now_s;
 }
 
+bool store_lease_owes(const struct store_lease *lease, int64_t now_s)
+{
+    return lease->debt == DEBT_OWED || (lease->debt == DEBT_LAPSES && lease->expires_s > now_s);
+}
+
+bool lease_is_past(const struct store_lease *lease, int64_t now_s)
+{
+    return lease->state != LEASE_REQUESTED && lease->expires_s <= now_s &&
+           !store_lease_owes(lease, now_s);
+}
+
 int64_t lease_gone_s(const struct store_lease *lease)
 {
     int64_t gone_s = lease->expires_s + LEASE_KEPT_S;
@@ -216,7 +240,7 @@ int64_t lease_due_s(const struct store_lease *lease, int64_t beat_s)
     int64_t silent_s = beat_s + (int64_t)LEASE_BEATS * lease->heartbeat_s;
 
     if (lease_has_ended(lease))
-        return lease->debt == DEBT_OWED ? 0
+        return lease->debt != DEBT_NONE ? 0
                                         : LEASE_NEVER_DUE; /* at once, if a clock went back too */
     if (lease->state == LEASE_REQUESTED && lease->debt == DEBT_OWED &&
         lease->expires_s < lease->opened_s + LEASE_REQUESTED_MAX_S)

@@ -84,7 +84,10 @@ bool lease_is_live(const struct store_lease *lease, int64_t now_s);
 /** Neither requested nor issued. */
 bool lease_has_ended(const struct store_lease *lease);
 
-/** From when on it is forgotten; INT64_MAX while it owes. */
+/** Whether it ended by itself, or was forgotten as it did: nothing is to be done about it. */
+bool lease_is_past(const struct store_lease *lease, int64_t now_s);
+
+/** From when on it is forgotten; INT64_MAX while it owes what does not lapse. */
 int64_t lease_gone_s(const struct store_lease *lease);
 
 #define LEASE_NEVER_DUE ((int64_t)LEASE_NUMBER_MAX)

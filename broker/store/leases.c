@@ -110,7 +110,7 @@ static int64_t ends_time_s(const void *leases, uint32_t number)
     const struct lease_row *row = leases_row(leases, number);
     struct store_lease lease;
 
-    if (row->is_live)
+    if (row->is_live || row->is_owed)
         return (int64_t)lease_number_get(row->expires_s);
     lease_row_read(row, &lease);
     return lease_gone_s(&lease);
@@ -175,7 +175,8 @@ static void set_owed(struct leases *leases, uint32_t number, bool is_owed)
     *link = (struct due_link){ 0 };
 }
 
-/* Whether it lives and owes, as the wheel's time has it, and when that changes by itself. */
+/* Whether it lives and owes, as the wheel's time has it, and when that changes by itself: of what
+ * has ended only where what it owes lapses. */
 static void settle(struct leases *leases, uint32_t number)
 {
     struct lease_row *row = leases_row(leases, number);
@@ -191,7 +192,8 @@ static void settle(struct leases *leases, uint32_t number)
         row->is_live = is_live;
         lease_chains_count(leases, number, is_live);
     }
-    set_owed(leases, number, lease.debt == DEBT_OWED && (lease_has_ended(&lease) || !is_live));
+    set_owed(leases, number,
+             store_lease_owes(&lease, leases->ends.now_s) && (lease_has_ended(&lease) || !is_live));
     if (is_live || lease.debt != DEBT_OWED)
         due_add(&leases->ends, &rows, number);
 }
@@ -286,8 +288,8 @@ static uint32_t insert(struct leases *leases, const struct store_lease *lease)
 static void set_due_after(struct leases *leases, uint32_t number, const struct store_lease *before,
                           const struct store_lease *after, int64_t entry_s)
 {
-    if (before->version > 0 && before->debt == DEBT_OWED && lease_has_ended(before) &&
-        after->debt == DEBT_OWED && lease_has_ended(after))
+    if (before->version > 0 && before->debt != DEBT_NONE && lease_has_ended(before) &&
+        after->debt != DEBT_NONE && lease_has_ended(after))
         return;
     set_due(leases, number, lease_due_s(after, entry_s));
     leases_row(leases, number)->is_due_new = true;
@@ -408,6 +410,24 @@ bool leases_link(struct leases *leases, int64_t now_s)
 
 /* --- time --- */
 
+static void hear(struct leases *leases, uint32_t number, int64_t now_s)
+{
+    struct store_lease lease = read_row(leases, number);
+
+    set_due(leases, number, lease_due_s(&lease, now_s));
+}
+
+/* What was past, and so never due again, may not be. */
+static void put_due_anew(struct leases *leases, uint32_t number, int64_t now_s)
+{
+    int64_t due_s = (int64_t)lease_number_get(leases_row(leases, number)->due_s);
+
+    if (due_s == LEASE_NEVER_DUE)
+        hear(leases, number, now_s);
+    else
+        set_due(leases, number, due_s);
+}
+
 /* A clock that went back finds all that was expected later where it was put: put it anew. */
 static void put_anew(struct leases *leases, struct due *due, int64_t now_s)
 {
@@ -421,7 +441,7 @@ static void put_anew(struct leases *leases, struct due *due, int64_t now_s)
         if (row->version != 0 && is_ends)
             settle(leases, i);
         else if (row->version != 0)
-            set_due(leases, i, (int64_t)lease_number_get(row->due_s));
+            put_due_anew(leases, i, now_s);
     }
 }
 
@@ -436,19 +456,12 @@ bool leases_advance(struct leases *leases, int64_t now_s, size_t budget)
     if (now_s < leases->ends.now_s - BACK_S)
         put_anew(leases, &leases->ends, now_s);
     while ((number = due_take(&leases->ends, &rows, now_s, &budget)) != 0) {
-        if (leases_row(leases, number)->is_live)
+        if (leases_row(leases, number)->is_live || leases_row(leases, number)->is_owed)
             settle(leases, number);
         else
             remove_row(leases, number);
     }
     return budget > 0;
-}
-
-static void hear(struct leases *leases, uint32_t number, int64_t now_s)
-{
-    struct store_lease lease = read_row(leases, number);
-
-    set_due(leases, number, lease_due_s(&lease, now_s));
 }
 
 void leases_begin(struct leases *leases, int64_t now_s)
@@ -485,8 +498,13 @@ size_t leases_claim(struct leases *leases, int64_t now_s, int64_t again_s,
 
         if (number == 0)
             return count;
-        claimed[count++] = read_row(leases, number);
+        claimed[count] = read_row(leases, number);
+        if (lease_is_past(&claimed[count], now_s)) {
+            set_due(leases, number, LEASE_NEVER_DUE);
+            continue;
+        }
         set_due(leases, number, now_s + (again_s > 0 ? again_s : 1));
+        count++;
     }
     return count;
 }
@@ -526,7 +544,8 @@ uint64_t leases_oldest_needed(const struct leases *leases, size_t block, int64_t
 
         lease_row_read(&leases->blocks[block][i], &lease);
         if (lease.version != 0 && lease.opened_index < oldest &&
-            (lease_is_live(&lease, now_s) || lease.debt == DEBT_OWED || lease.kept_until_s > now_s))
+            (lease_is_live(&lease, now_s) || store_lease_owes(&lease, now_s) ||
+             lease.kept_until_s > now_s))
             oldest = lease.opened_index;
     }
     return oldest;

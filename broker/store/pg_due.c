@@ -10,7 +10,7 @@
 #define BEATS_ARRAY_MAX ((size_t)64 + BEATS_A_WRITE * (ID_LEN + 4))
 
 /* Columns behind those of a lease. */
-#define IS_EARLY_COLUMN PG_LEASE_COLUMNS
+#define IS_PASSED_COLUMN PG_LEASE_COLUMNS
 #define DUE_COLUMN (PG_LEASE_COLUMNS + 1)
 
 bool pg_beat(struct store *store, const uint8_t handle_sha256[32], struct store_lease *lease,
@@ -108,7 +108,7 @@ static bool read_claims(const PGresult *result, struct claims *claims, struct er
     for (int i = 0; i < PQntuples(result); i++) {
         struct claim *claim = &claims->rows[claims->count];
 
-        if (pg_number(result, i, IS_EARLY_COLUMN) != 0)
+        if (pg_number(result, i, IS_PASSED_COLUMN) != 0)
             continue;
         if (!pg_read_lease(result, i, &claim->lease))
             return error_set(error, ERROR_LEDGER, "stagepass.leases has a row that makes no sense");
@@ -119,7 +119,8 @@ static bool read_claims(const PGresult *result, struct claims *claims, struct er
     return true;
 }
 
-/* Those whose silence began before the last start are put off on the way. */
+/* Those whose silence began before the last start, or that have expired with nothing to be done,
+ * are put off on the way. */
 static bool claim_some(struct pg_store *pg, int64_t again_s, size_t max, struct claims *claims,
                        struct error *error)
 {

@@ -149,7 +149,7 @@ bool pg_end(struct pg_connection *connection, struct error *error) MUST_USE;
 /* --- the schema --- */
 
 /** The version that this program writes. */
-#define PG_SCHEMA_VERSION 3
+#define PG_SCHEMA_VERSION 4
 
 /** Bring the schema up to date, under an advisory lock. Errors: ERROR_CONFIG, ERROR_IO */
 bool pg_schema_upgrade(struct pg_connection *connection, struct error *error) MUST_USE;

@@ -88,6 +88,10 @@ static const char *const migrations[] = {
     "CREATE INDEX approvals_code ON stagepass.approvals (code) WHERE code IS NOT NULL;"
     "CREATE INDEX approvals_digest ON stagepass.approvals (digest) WHERE digest IS NOT NULL;"
     "CREATE INDEX approvals_expires_s ON stagepass.approvals (expires_s);",
+
+    /* 3 is DEBT_LAPSES. */
+    "DROP INDEX stagepass.leases_owed;"
+    "CREATE INDEX leases_owed ON stagepass.leases (ended_s) WHERE debt IN (2, 3) AND ended_s > 0;",
 };
 
 _Static_assert(COUNT(migrations) == PG_SCHEMA_VERSION, "a migration for each version");

@@ -59,6 +59,9 @@
     "CASE WHEN " heard_s " + 3 * leases.heartbeat_s < leases.expires_s "                           \
     "THEN " heard_s " + 3 * leases.heartbeat_s WHEN leases.debt = 2 THEN leases.expires_s END"
 
+/* As lease_is_past() has it; 2 is DEBT_OWED. */
+#define IS_PAST "(leases.state <> 1 AND leases.expires_s <= $1::bigint AND leases.debt <> 2)"
+
 /* A lease whose silence was not long enough since a broker started last. */
 #define IS_EARLY                                                                                   \
     "(leases.state = 2 AND leases.heartbeat_s > 0 AND leases.expires_s > $1::bigint "              \
@@ -247,17 +250,20 @@ const struct pg_statement_row pg_statements[PG_STATEMENT_COUNT] = {
                        "due AS (SELECT id AS due_id, due_s AS was_s FROM stagepass.leases "
                        "WHERE due_s <= $1::bigint ORDER BY due_s LIMIT $3::bigint "
                        "FOR UPDATE SKIP LOCKED) "
-                       "UPDATE stagepass.leases SET due_s = CASE WHEN " IS_EARLY " THEN " DUE_AFTER(
-                           "anew.anew_s") " ELSE $2::bigint END "
-                                          "FROM due, anew WHERE id = due_id "
-                                          "RETURNING " LEASE ", " IS_EARLY "::int, was_s" },
+                       "UPDATE stagepass.leases SET due_s = CASE WHEN " IS_PAST
+                       " THEN NULL WHEN " IS_EARLY
+                       " THEN " DUE_AFTER("anew.anew_s") " ELSE $2::bigint END "
+                                                         "FROM due, anew WHERE id = due_id "
+                                                         "RETURNING " LEASE ", (" IS_EARLY
+                                                         " OR " IS_PAST ")::int, was_s" },
     [PG_PUT_OFF] = { PG_LOOKUP, "put_off",
                      "UPDATE stagepass.leases SET due_s = $2::bigint "
                      "WHERE id = $1::text AND due_s IS NOT NULL" },
     [PG_COUNT_OWED] = { PG_LOOKUP, "count_owed",
                         "SELECT ended.number + expired.number, least(ended.oldest_s, "
                         "expired.oldest_s) FROM (SELECT count(*) AS number, min(ended_s) AS "
-                        "oldest_s FROM stagepass.leases WHERE debt = 2 AND ended_s > 0) AS ended, "
+                        "oldest_s FROM stagepass.leases WHERE debt IN (2, 3) AND ended_s > 0 "
+                        "AND (debt = 2 OR expires_s > $1::bigint)) AS ended, "
                         "(SELECT count(*) AS number, min(expires_s) AS oldest_s "
                         "FROM stagepass.leases WHERE debt = 2 AND ended_s = 0 "
                         "AND expires_s <= $1::bigint) AS expired" },
@@ -276,7 +282,7 @@ const struct pg_statement_row pg_statements[PG_STATEMENT_COUNT] = {
                          "WITH moment AS (SELECT least($1::bigint, " SERVER_S ") AS now_s) "
                          "SELECT least((SELECT min(opened_index) FROM stagepass.leases, moment "
                          "WHERE (" IS_LIVE " AND expires_s > now_s) OR debt = 2 "
-                         "OR kept_until_s > now_s), "
+                         "OR (debt = 3 AND expires_s > now_s) OR kept_until_s > now_s), "
                          "(SELECT min(opened_index) FROM stagepass.approvals, moment "
                          "WHERE expires_s > now_s), "
                          "(SELECT min(index) FROM stagepass.blocks, moment "
@@ -393,7 +399,7 @@ static bool read_u16(const PGresult *result, int row, int column, uint16_t *numb
 static bool read_small(const PGresult *result, int row, struct store_lease *lease)
 {
     return lease->state >= LEASE_REQUESTED && lease->state <= LEASE_UNKNOWN && lease->version > 0 &&
-           lease->debt >= DEBT_NONE && lease->debt <= DEBT_OWED &&
+           lease->debt >= DEBT_NONE && lease->debt <= DEBT_LAPSES &&
            lease->outcome <= OUTCOME_FAILURE && read_u16(result, row, 13, &lease->attempt) &&
            read_u16(result, row, 14, &lease->heartbeat_s) &&
            read_u16(result, row, 15, &lease->renewal);

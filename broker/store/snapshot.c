@@ -402,7 +402,7 @@ static bool get_small(const uint8_t bytes[LEASE_SMALL_LEN], struct store_lease *
     lease->heartbeat_s = get_u16(bytes + 10);
     lease->renewal = get_u16(bytes + 12);
     return bytes[0] >= LEASE_REQUESTED && bytes[0] <= LEASE_UNKNOWN && bytes[1] >= DEBT_NONE &&
-           bytes[1] <= DEBT_OWED && bytes[2] <= OUTCOME_FAILURE;
+           bytes[1] <= DEBT_LAPSES && bytes[2] <= OUTCOME_FAILURE;
 }
 
 static void get_numbers(const uint8_t *bytes, struct store_lease *lease)

@@ -59,7 +59,8 @@ enum store_lease_key {
 enum store_debt {
     DEBT_STAYS, /* in a change only: as it was */
     DEBT_NONE,
-    DEBT_OWED, /* once the lease has ended; of an unknown or failed one at once */
+    DEBT_OWED,   /* once the lease has ended; of an unknown or failed one at once */
+    DEBT_LAPSES, /* likewise, but nothing is owed any more once the lease has expired */
 };
 
 /** How a lease went, as its job says. */
@@ -71,7 +72,8 @@ enum store_outcome {
 
 /**
  * One lease as the store keeps it. Rows stay until LEASE_KEPT_S after `expires_s`, until
- * `kept_until_s`, and while `debt` is DEBT_OWED.
+ * `kept_until_s`, and while `debt` is DEBT_OWED. What lapses stays owed beside what does not,
+ * unless the change has a state: then it says all that is owed.
  *
  * In a change the store itself sets `version`, the three indices, `opened_s`, `renewed_s` and
  * `ended_s`; `id` is ID_LEN characters, as id_is_valid() wants them.
@@ -99,6 +101,9 @@ struct store_lease {
 };
 
 #define LEASE_KEPT_S 3600
+
+/** Whether any of its credentials is to be ended, now or once the lease has. */
+bool store_lease_owes(const struct store_lease *lease, int64_t now_s);
 
 /** Silence of so many heartbeats ends a lease. */
 #define LEASE_BEATS 3

@@ -55,7 +55,7 @@ static size_t not_revoked_count;
 static size_t failed_count;
 static size_t orphan_count;
 static char last_cause[256];
-static struct fake fakes[4];
+static struct fake fakes[5];
 
 static void copy(char *out, size_t size, const char *text)
 {
@@ -142,12 +142,19 @@ static const struct target_kind passing_kind = {
     .is_gone_by_expiry = true,
 };
 
-/* The last one is looked through where a test says so. */
+static const struct target_kind listed_kind = {
+    .grant = { .name = "listed", .revocation = POLICY_REVOKED_BY_LIST },
+    .revoke = fake_revoke,
+    .is_gone_by_expiry = true,
+};
+
+/* "swept" is looked through where a test says so. */
 static struct target targets[] = {
     { .name = { "db", 2 }, .kind = &fake_kind, .settings = &fakes[0] },
     { .name = { "other", 5 }, .kind = &fake_kind, .settings = &fakes[1] },
     { .name = { "passing", 7 }, .kind = &passing_kind, .settings = &fakes[2] },
     { .name = { "swept", 5 }, .kind = &swept_kind, .settings = &fakes[3] },
+    { .name = { "listed", 6 }, .kind = &listed_kind, .settings = &fakes[4] },
 };
 
 /* ---- who is told ---- */
@@ -382,7 +389,8 @@ static void add_credential(struct world *world, json_t *entry, json_t *part, uns
     assert_int_equal(
         json_array_append_new(json_object_get(entry, "credentials"),
                               json_pack("{s:s,s:s,s:s,s:s,s:s,s:o}", "grant", grant, "type", type,
-                                        "target", target, "id", id, "revoke", "now", "expires_at",
+                                        "target", target, "id", id, "revoke",
+                                        strcmp(type, "listed") == 0 ? "list" : "now", "expires_at",
                                         time_json(clock_wall_s() + LIFE_S))),
         0);
 }
@@ -412,7 +420,8 @@ static uint64_t append_with(struct world *world, json_t *take_entry, json_t *tak
     return append.first_index;
 }
 
-/* An entry of a lease with one credential, of a grant that is named like its target. */
+/* An entry of a lease with one credential, of a grant that is named like its target; and some
+ * kinds. */
 static uint64_t append_lease(struct world *world, enum entry_type type, unsigned number,
                              const char *target)
 {
@@ -420,7 +429,8 @@ static uint64_t append_lease(struct world *world, enum entry_type type, unsigned
     json_t *part = json_object();
 
     add_credential(world, entry, part, number, target, target,
-                   strcmp(target, "passing") == 0 ? "passing" : "fake");
+                   strcmp(target, "passing") == 0 || strcmp(target, "listed") == 0 ? target
+                                                                                   : "fake");
     return append_with(world, entry, part);
 }
 
@@ -654,6 +664,72 @@ static void it_is_asked_for_before_that(void **state)
     release(world, 1);
     wait_for(world->ender, &revoked_count, 1, 0);
     assert_int_equal(call_count, 1);
+}
+
+/* Leases 1 to `count` have expired; one more expires after them, which takes two entries. */
+static void expect_no_more_entries(struct world *world, unsigned count, size_t revoked)
+{
+    int64_t oldest_s = 0;
+    uint64_t size;
+
+    (void)append_lease(world, ENTRY_CREDENTIAL_ISSUED, count + 1, "db");
+    size = ledger_size(world->ledger);
+    clock_test_advance(LIFE_S + 1);
+    ender_nudge(world->ender);
+    wait_for(world->ender, &revoked_count, revoked + 1, 0);
+    assert_int_equal(ledger_size(world->ledger), size + 2);
+    assert_int_equal(ledger_owed_count(world->ledger, &oldest_s), 0);
+    assert_int_equal(ledger_live_lease_count(world->ledger), 0);
+}
+
+static void what_lapses_takes_no_entry(void **state)
+{
+    struct world *world = *state;
+    const unsigned count = 100;
+
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 1; i <= count; i++)
+            (void)append_lease(world, ENTRY_CREDENTIAL_ISSUED, round * 200 + i, "listed");
+        if (round == 1)
+            stop(world);
+        clock_test_advance(LIFE_S + 1);
+        if (round == 1)
+            start(world);
+        expect_no_more_entries(world, round * 200 + count, round);
+        for (unsigned i = 1; i <= count; i++)
+            assert_int_equal(look_up(world, round * 200 + i).version, 1);
+    }
+    assert_int_equal(call_count, 2); /* of "db" */
+    assert_int_equal(ended_count, 2);
+}
+
+static void what_is_released_before_it_lapses_does(void **state)
+{
+    struct world *world = *state;
+    json_t *entry;
+
+    (void)append_lease(world, ENTRY_CREDENTIAL_ISSUED, 1, "listed");
+    release(world, 1);
+    wait_for(world->ender, &revoked_count, 1, 0);
+    assert_int_equal(look_up(world, 1).debt, DEBT_NONE);
+    entry = entry_at(world, look_up(world, 1).latest_index);
+    entry = json_array_get(json_object_get(entry, "credentials"), 0);
+    assert_string_equal(text_of(entry, "ended"), "revoked");
+}
+
+static void what_could_not_be_ended_before_it_lapsed_is_over(void **state)
+{
+    struct world *world = *state;
+    int64_t oldest_s = 0;
+
+    set_mode(4, MODE_FAILS);
+    (void)append_lease(world, ENTRY_CREDENTIAL_ISSUED, 1, "listed");
+    release(world, 1);
+    wait_for(world->ender, &not_revoked_count, 1, 0);
+    assert_int_equal(ledger_owed_count(world->ledger, &oldest_s), 1);
+    clock_test_advance(LIFE_S + 1);
+    expect_no_more_entries(world, 1, 0);
+    assert_int_equal(look_up(world, 1).version, 2);
 }
 
 static void a_lease_that_was_left_becomes_unknown(void **state)
@@ -1179,6 +1255,9 @@ int main(void)
         WITH(what_an_expired_lease_owes_is_ended),
         WITH(what_is_gone_by_itself_is_not_asked_for),
         WITH(it_is_asked_for_before_that),
+        WITH(what_lapses_takes_no_entry),
+        WITH(what_is_released_before_it_lapses_does),
+        WITH(what_could_not_be_ended_before_it_lapsed_is_over),
         WITH(a_lease_that_was_left_becomes_unknown),
         WITH(what_was_made_before_a_failure_is_ended_at_once),
         WITH(credentials_of_renewals_are_ended_too),

@@ -375,6 +375,11 @@ static void each_type_has_its_effect(void **state)
 #define NAMED "\"lease\":\"" ID "\","
 #define REVOCABLE "\"credentials\":[{\"grant\":\"site\"},{\"grant\":\"db\",\"revoke\":\"now\"}],"
 #define PLAIN "\"credentials\":[{\"grant\":\"site\"}],"
+#define ENDS(word, seconds)                                                                        \
+    "{\"expires_at\":\"2030-01-01T00:10:" seconds "Z\",\"grant\":\"a\",\"revoke\":\"" word "\"}"
+#define RENEWED(credentials)                                                                       \
+    "{\"credentials\":[" credentials "],\"lease\":\"" ID                                           \
+    "\",\"lease_expires\":\"2030-01-01T00:10:00Z\",\"type\":\"lease.renewed\"}"
 
 static void a_lease_owes_what_can_be_ended_until_nothing_is_pending(void **state)
 {
@@ -401,6 +406,16 @@ static void a_lease_owes_what_can_be_ended_until_nothing_is_pending(void **state
         { "{" NAMED REVOCABLE "\"type\":\"credential.revoked\"}", DEBT_NONE, false },
         { "{" NAMED "\"pending\":[],\"type\":\"credential.revoked\"}", DEBT_NONE, false },
         { "{" NAMED "\"pending\":[\"db\"],\"type\":\"credential.revoked\"}", DEBT_STAYS, false },
+        { RENEWED(ENDS("list", "00")), DEBT_LAPSES, true },
+        { RENEWED(ENDS("name", "00") "," ENDS("list", "00") ",{\"grant\":\"b\"}"), DEBT_LAPSES,
+          true },
+        { RENEWED(ENDS("list", "00") "," ENDS("now", "00")), DEBT_OWED, true },
+        { RENEWED(ENDS("list", "00") "," ENDS("list", "01")), DEBT_OWED, true }, /* outlives it */
+        { RENEWED("{\"grant\":\"a\",\"revoke\":\"list\"}"), DEBT_OWED, true },
+        { RENEWED("{\"expires_at\":\"soon\",\"revoke\":\"list\"}"), DEBT_OWED, true },
+        { RENEWED("{\"expires_at\":\"2030-01-01T00:10:00Z\",\"revoke\":1}"), DEBT_OWED, true },
+        { "{\"credentials\":[" ENDS("list", "00") "]," NAMED "\"type\":\"credential.unknown\"}",
+          DEBT_OWED, true }, /* who knows when the lease ends? */
     };
 
     (void)state;

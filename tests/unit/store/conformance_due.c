@@ -213,6 +213,40 @@ static void what_owes_is_due_when_it_expires(void **state)
     in_a_child(run_expiry, *state);
 }
 
+static void run_lapse(const struct place *place)
+{
+    struct store *store = open_place(place);
+    int64_t oldest_s = 0;
+
+    put(store, "lease 1 2", "debt=3", 1000);
+    put(store, "lease 2 2", "debt=3 beat=600", 1000);
+    put(store, "lease 3 2", "debt=3 beat=100", 1000);
+    put(store, "lease 4 2", "debt=3", 1000);
+    put(store, "lease 5 7", "debt=3", 1000);
+    put(store, "lease 6 2", "beat=100", 1000); /* owes nothing, and is silent */
+    put(store, "lease 7 2", "debt=2", 1000);
+    assert_true(append_now(store, "lease 4 3 0"));
+    assert_int_equal(strlen(claim(store, 16)), strlen("4 5 ")); /* what has ended owes at once */
+    expect_owed(store, 2, &oldest_s);
+    clock_test_advance(1001);
+    expect_owed(store, 1, &oldest_s); /* but not once it has expired */
+    assert_string_equal(claim(store, 16), "7 ");
+    for (unsigned i = 0; i < 2; i++) {
+        clock_test_advance(AGAIN_S + 1);
+        assert_string_equal(claim(store, 16), "7 ");
+        expect_owed(store, 1, &oldest_s);
+        store_close(store);
+        store = open_place(place);
+    }
+    assert_int_equal(store_live_lease_count(store), 0);
+    store_close(store);
+}
+
+static void what_lapses_is_owed_until_its_lease_expires(void **state)
+{
+    in_a_child(run_lapse, *state);
+}
+
 static void run_requested(const struct place *place)
 {
     struct store *store = open_place(place);
@@ -439,6 +473,7 @@ const struct CMUnitTest conformance_due[] = {
     CONFORMANCE_TEST(three_heartbeats_of_silence_make_a_lease_due),
     CONFORMANCE_TEST(after_a_start_silence_is_counted_anew),
     CONFORMANCE_TEST(what_owes_is_due_when_it_expires),
+    CONFORMANCE_TEST(what_lapses_is_owed_until_its_lease_expires),
     CONFORMANCE_TEST(what_is_requested_for_too_long_is_due),
     CONFORMANCE_TEST(an_entry_says_anew_when_a_lease_is_due),
     CONFORMANCE_TEST(what_was_claimed_can_be_put_off),

@@ -110,6 +110,43 @@ static void a_lease_keeps_all_that_its_entries_say(void **state)
     store_close(store);
 }
 
+/* A change with a state says all that is owed, one without adds to it. */
+static void what_is_owed_adds_up(void **state)
+{
+    static const struct {
+        const char *command;
+        enum store_debt debt;
+    } cases[] = {
+        { "lease 1 1 4102444800 debt=2", DEBT_OWED },
+        { "lease 1 2 4102444700 debt=3", DEBT_LAPSES },
+        { "lease 1 0 0", DEBT_LAPSES },
+        { "lease 1 0 4102444750 renewal=1 debt=3", DEBT_LAPSES },
+        { "lease 1 0 0 debt=2", DEBT_OWED },
+        { "lease 1 0 4102444800 renewal=2 debt=3", DEBT_OWED },
+        { "lease 1 3 0", DEBT_OWED },
+        { "lease 1 0 0 debt=1", DEBT_NONE },
+        { "lease 2 2 4102444800 debt=3", DEBT_LAPSES },
+        { "lease 2 0 4102444799 renewal=1 debt=3", DEBT_OWED }, /* what was there lives longer */
+    };
+    struct store *store = open_place(*state);
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        unsigned number = 0;
+
+        assert_int_equal(sscanf(cases[i].command, "lease %u", &number),
+                         1); /* NOLINT(cert-err34-c) */
+        assert_true(append_now(store, cases[i].command));
+        if (find(store, number).debt != cases[i].debt)
+            fail_msg("after %s", cases[i].command);
+    }
+    store_close(store);
+    conformance->forget_rows(*state);
+    store = open_place(*state);
+    assert_int_equal(find(store, 1).debt, DEBT_NONE);
+    assert_int_equal(find(store, 2).debt, DEBT_OWED);
+    store_close(store);
+}
+
 static void a_lease_is_the_same_after_a_restart_and_from_its_entries(void **state)
 {
     struct store *store = open_place(*state);
@@ -807,6 +844,7 @@ static void what_is_needed_is_the_oldest(void **state)
 
 const struct CMUnitTest conformance_leases[] = {
     CONFORMANCE_TEST(a_lease_keeps_all_that_its_entries_say),
+    CONFORMANCE_TEST(what_is_owed_adds_up),
     CONFORMANCE_TEST(a_lease_is_the_same_after_a_restart_and_from_its_entries),
     CONFORMANCE_TEST(only_a_new_renewal_is_timed),
     CONFORMANCE_TEST(a_lease_that_is_opened_without_a_state_is_none),

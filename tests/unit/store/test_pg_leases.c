@@ -297,7 +297,7 @@ static void an_older_schema_is_brought_up_to_date_with_all_rows(void **state)
     lease_id_of(1, id);
     assert_true(store_approval_by_id(store, str_from(id), &approval, &error));
     assert_true(has_mark(store, 1));
-    assert_int_equal(server_number("SELECT version FROM stagepass.schema"), 3);
+    assert_int_equal(server_number("SELECT version FROM stagepass.schema"), 4);
     assert_int_equal(server_number("SELECT count(*) FROM information_schema.columns"
                                    " WHERE table_schema = 'stagepass' AND table_name = 'leases'"
                                    " AND column_name = 'opened_s' AND is_nullable = 'NO'"
@@ -310,7 +310,7 @@ static void rows_that_make_no_sense_are_refused(void **state)
 {
     static const char *const wrong[] = {
         "UPDATE stagepass.leases SET attempt = 65536", "UPDATE stagepass.leases SET attempt = -1",
-        "UPDATE stagepass.leases SET debt = 3",        "UPDATE stagepass.leases SET outcome = 3",
+        "UPDATE stagepass.leases SET debt = 4",        "UPDATE stagepass.leases SET outcome = 3",
         "UPDATE stagepass.leases SET state = 8",       "UPDATE stagepass.leases SET version = 0",
         "UPDATE stagepass.leases SET renewal = 65536",
     };

@@ -58,6 +58,21 @@ static void every_kind_is_whole(void **state)
     }
 }
 
+/* The ledger's fold relies on it. */
+static void what_is_ended_by_a_list_or_a_name_is_gone_by_expiry(void **state)
+{
+    (void)state;
+    assert_true(
+        target_kind_find(STR("aws"))->is_gone_by_expiry); /* by name, if its target says so */
+    for (size_t i = 0; i < target_kind_count; i++) {
+        const struct target_kind *kind = target_kinds[i];
+
+        assert_true((kind->grant.revocation != POLICY_REVOKED_BY_LIST &&
+                     kind->grant.revocation != POLICY_REVOKED_BY_NAME) ||
+                    kind->is_gone_by_expiry);
+    }
+}
+
 static void no_hole_may_stand_in_a_target_or_an_audience(void **state)
 {
     (void)state;
@@ -77,6 +92,7 @@ int main(void)
         cmocka_unit_test(an_unknown_name_is_no_kind),
         cmocka_unit_test(grant_rows_stand_in_the_order_of_the_kinds),
         cmocka_unit_test(every_kind_is_whole),
+        cmocka_unit_test(what_is_ended_by_a_list_or_a_name_is_gone_by_expiry),
         cmocka_unit_test(no_hole_may_stand_in_a_target_or_an_audience),
     };
 
