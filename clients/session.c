@@ -1,137 +1,26 @@
 #include "clients/session.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/digest.h"
 #include "base/error.h"
-#include "base/json.h"
-#include "clients/binding.h"
 #include "clients/id_token.h"
 #include "clients/process.h"
 #include "clients/proof_key.h"
 #include "clients/report.h"
+#include "clients/session_form.h"
 #include "identity/identity.h"
 #include "upstream/upstream.h"
 
 #define SESSION_ARENA_MAX ((size_t)8 * 1024 * 1024)
-#define FORM_MAX ((size_t)64 * 1024)
 #define EXCHANGE_TIMEOUT_MS 30000 /* a remote target may take its time to mint */
 #define FIRST_PAUSE_MS 500
 #define LONGEST_PAUSE_MS 8000
 #define ROOM_TELL_EVERY_MS ((int64_t)60 * 1000)
-#define GRANT_EXCHANGE "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange"
-#define TOKEN_TYPE_JWT "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt"
-#define GRANT_POLL "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code"
 #define POLL_ARENA_MAX ((size_t)1024 * 1024)
 #define POLL_SLOWER_S 5 /* RFC 8628 3.5 */
 #define POLL_LONGEST_S 300
 #define TELL_EVERY_S 60
-#define DETAIL_TYPE "stagepass_grant"
-#define PROOF_NAMESPACE "stagepass"
-
-/* Grants for which the request has a key with its proof, or a certificate request. */
-struct wanted_keys {
-    struct option_list ssh;
-    struct option_list csr;
-};
-
-#define OFFSET(member) offsetof(struct session_options, member)
-
-const struct option_row session_option_rows[SESSION_OPTION_COUNT] = {
-    { .name = "broker",
-      .kind = OPTION_TEXT,
-      .value = "URL",
-      .environment = "STAGEPASS_BROKER",
-      .help = "The broker",
-      .offset = OFFSET(broker) },
-    { .name = "ca",
-      .kind = OPTION_TEXT,
-      .value = "FILE",
-      .environment = "STAGEPASS_CA",
-      .help = "Certificates (PEM) that the broker's is to be signed by; else the system's",
-      .offset = OFFSET(ca_file) },
-    { .name = "token-file",
-      .kind = OPTION_TEXT,
-      .value = "FILE",
-      .help = "The job's identity token; else GitHub Actions' endpoint is asked for one, else "
-              "STAGEPASS_ID_TOKEN holds it",
-      .offset = OFFSET(token_file) },
-    { .name = "audience",
-      .kind = OPTION_TEXT,
-      .value = "TEXT",
-      .help = "What GitHub's token is to be for; else the broker's URL, with our key behind it",
-      .offset = OFFSET(audience) },
-    { .name = "stage",
-      .kind = OPTION_TEXT,
-      .value = "NAME",
-      .help = "The stage, where the job fits several",
-      .offset = OFFSET(stage) },
-    { .name = "grant",
-      .kind = OPTION_LIST,
-      .value = "NAME",
-      .help = "Only this grant of the stage; may be repeated",
-      .offset = OFFSET(grants) },
-    { .name = "ssh",
-      .kind = OPTION_LIST,
-      .value = "NAME",
-      .help = "This grant is for ssh: saves asking the broker; may be repeated",
-      .offset = OFFSET(ssh_grants) },
-    { .name = "csr",
-      .kind = OPTION_LIST,
-      .value = "NAME",
-      .help = "This grant is for a certificate: saves asking the broker; may be repeated",
-      .offset = OFFSET(csr_grants) },
-    { .name = "binding",
-      .kind = OPTION_LIST,
-      .value = "NAME=FILE",
-      .help = "What is about to be applied, a plan say, for stages whose approval is bound to it: "
-              "its hash is sent; may be repeated",
-      .offset = OFFSET(bindings) },
-    { .name = "ttl",
-      .kind = OPTION_DURATION,
-      .value = "TIME",
-      .help = "A shorter life than the policy gives, such as 5m",
-      .offset = OFFSET(ttl_s) },
-    { .name = "reason",
-      .kind = OPTION_TEXT,
-      .value = "TEXT",
-      .help = "Why, for approvers and auditors",
-      .offset = OFFSET(reason) },
-    { .name = "wait",
-      .kind = OPTION_DURATION,
-      .value = "TIME",
-      .help = "How long a busy broker is waited for, else 30s; and a stage that is full, else 30m",
-      .offset = OFFSET(wait_s) },
-    { .name = "no-wait",
-      .kind = OPTION_FLAG,
-      .help =
-          "Do not wait for people to approve: exit 4, and a run again, once they have, uses it; "
-          "nor where the stage is full: exit 7",
-      .offset = OFFSET(has_no_wait) },
-    { .name = "no-dpop",
-      .kind = OPTION_FLAG,
-      .help = "Do not bind the tokens to a key that only this process has (RFC 9449)",
-      .offset = OFFSET(has_no_proof) },
-    { .name = "plain-audience",
-      .kind = OPTION_FLAG,
-      .help = "Do not ask GitHub for a token that is good beside that key only",
-      .offset = OFFSET(has_plain_audience) },
-    { .name = "client-certificate",
-      .kind = OPTION_TEXT,
-      .value = "FILE",
-      .environment = "STAGEPASS_CLIENT_CERTIFICATE",
-      .help = "A certificate (PEM) to show to the broker, which binds the tokens to it (RFC 8705)",
-      .offset = OFFSET(certificate_file) },
-    { .name = "client-key",
-      .kind = OPTION_TEXT,
-      .value = "FILE",
-      .environment = "STAGEPASS_CLIENT_KEY",
-      .help = "Its key (PEM, without a passphrase)",
-      .offset = OFFSET(key_file) },
-};
 
 static bool show_certificate(struct session *session, const struct session_options *options,
                              struct error *error)
@@ -196,151 +85,6 @@ bool session_identify(struct session *session, const struct session_options *opt
     return id_token_get(&wanted, session->arena, &session->subject_token, error);
 }
 
-static void add_parameter(struct buf *form, const char *name, struct str value)
-{
-    if (value.len == 0)
-        return;
-    buf_printf(form, "&%s=", name);
-    buf_add_percent(form, value);
-}
-
-static void add_scope(struct buf *form, const struct option_list *grants)
-{
-    if (grants->count == 0)
-        return;
-    buf_add_text(form, "&scope=");
-    for (size_t i = 0; i < grants->count; i++) {
-        buf_add_text(form, i > 0 ? "%20" : "");
-        buf_add_percent(form, str_from(grants->items[i]));
-    }
-}
-
-static bool prepare_ssh_key(struct session *session, struct str *line, struct str *proof,
-                            struct error *error)
-{
-    uint8_t digest[SHA256_LEN];
-
-    if (!session->ssh_key.seed.data && !ssh_key_init(&session->ssh_key, error))
-        return false;
-    sha256(session->subject_token, digest);
-    *line = ssh_key_line(&session->ssh_key, session->arena);
-    if (!line->data)
-        return error_set(error, ERROR_MEMORY, "no memory for the ssh key");
-    return ssh_key_sign(&session->ssh_key, PROOF_NAMESPACE,
-                        (struct str){ (const char *)digest, sizeof(digest) }, session->arena, proof,
-                        error);
-}
-
-static json_t *new_detail(json_t *details, const char *grant)
-{
-    json_t *detail = json_object();
-
-    if (detail && json_array_append_new(details, detail) == 0 &&
-        json_put(detail, "type", json_string(DETAIL_TYPE)) &&
-        json_put(detail, "grant", json_string(grant)))
-        return detail;
-    return NULL;
-}
-
-/* Our key, with the proof that we hold it, for each ssh grant. */
-static bool add_ssh_details(struct session *session, const struct option_list *grants,
-                            json_t *details, struct error *error)
-{
-    struct str line;
-    struct str proof;
-
-    if (grants->count == 0)
-        return true;
-    if (!prepare_ssh_key(session, &line, &proof, error))
-        return false;
-    for (size_t i = 0; i < grants->count; i++) {
-        json_t *detail = new_detail(details, grants->items[i]);
-
-        if (!detail || !json_put(detail, "public_key", json_from_str(line)) ||
-            !json_put(detail, "proof", json_from_str(proof)))
-            return error_set(error, ERROR_USAGE, "a grant's name is not UTF-8");
-    }
-    return true;
-}
-
-/* A request by our key, which is the proof, for each grant of a certificate. */
-static bool add_csr_details(struct session *session, const struct option_list *grants,
-                            json_t *details, struct error *error)
-{
-    struct str pem;
-
-    if (grants->count == 0)
-        return true;
-    if (!session->tls_key.pem.data && !tls_key_init(&session->tls_key, error))
-        return false;
-    if (!tls_key_request(&session->tls_key, session->arena, &pem, error))
-        return false;
-    for (size_t i = 0; i < grants->count; i++) {
-        json_t *detail = new_detail(details, grants->items[i]);
-
-        if (!detail || !json_put(detail, "csr", json_from_str(pem)))
-            return error_set(error, ERROR_USAGE, "a grant's name is not UTF-8");
-    }
-    return true;
-}
-
-static bool add_details(struct session *session, const struct wanted_keys *wanted, struct buf *form,
-                        struct error *error)
-{
-    JSON_OWNED json_t *details = json_array();
-    struct str text;
-
-    if (wanted->ssh.count == 0 && wanted->csr.count == 0)
-        return true;
-    if (!add_ssh_details(session, &wanted->ssh, details, error) ||
-        !add_csr_details(session, &wanted->csr, details, error))
-        return false;
-    text = json_text(session->arena, details);
-    if (!text.data)
-        return error_set(error, ERROR_MEMORY, "no memory for the request");
-    add_parameter(form, "authorization_details", text);
-    return true;
-}
-
-static bool add_bindings(const struct option_list *bindings, struct buf *form, struct error *error)
-{
-    for (size_t i = 0; i < bindings->count; i++) {
-        OWNED(buf_release) struct buf text = { 0 };
-
-        buf_init(&text, 256);
-        if (!binding_write(bindings->items[i], &text, error))
-            return false;
-        add_parameter(form, "binding", buf_str(&text));
-    }
-    return true;
-}
-
-static bool build_poll(const struct session *session, struct buf *form, struct error *error)
-{
-    buf_add_text(form, "grant_type=" GRANT_POLL);
-    add_parameter(form, "device_code", session->approval_code);
-    return buf_is_ok(form) || error_set(error, ERROR_MEMORY, "no memory for the request");
-}
-
-static bool build_form(struct session *session, const struct session_options *options,
-                       const struct wanted_keys *wanted, struct buf *form, struct error *error)
-{
-    if (session->approval_code.len > 0)
-        return build_poll(session, form, error);
-    buf_add_text(form, "grant_type=" GRANT_EXCHANGE "&subject_token_type=" TOKEN_TYPE_JWT);
-    add_parameter(form, "subject_token", session->subject_token);
-    add_parameter(form, "stage", str_from(options->stage));
-    add_parameter(form, "reason", str_from(options->reason));
-    add_scope(form, &options->grants);
-    if (options->ttl_s > 0)
-        buf_printf(form, "&ttl=%lld", (long long)options->ttl_s);
-    if (!add_bindings(&options->bindings, form, error) ||
-        !add_details(session, wanted, form, error))
-        return false;
-    return buf_is_ok(form) ||
-           error_set(error, ERROR_LIMIT, "the request is larger than %zu bytes", FORM_MAX);
-}
-
 /* A proof is good for one request, so each has its own. */
 bool session_prove(const struct session *session, struct str nonce, struct arena *arena,
                    const char **header, struct error *error)
@@ -373,8 +117,8 @@ static bool send_once(struct session *session, const struct session_options *opt
     OWNED(buf_release) struct buf form = { 0 };
     struct broker_post post = { .path = "/token", .timeout_ms = EXCHANGE_TIMEOUT_MS };
 
-    buf_init(&form, FORM_MAX);
-    if (!build_form(session, options, wanted, &form, error) ||
+    buf_init(&form, SESSION_FORM_MAX);
+    if (!session_form_exchange(session, options, wanted, &form, error) ||
         !session_prove(session, session->dpop_nonce, session->arena, &post.header, error))
         return false;
     post.form = buf_str(&form);
@@ -722,12 +466,9 @@ static bool send_renewal(struct session *session, struct str token, struct fetch
     OWNED(buf_release) struct buf form = { 0 };
     struct broker_post post = { .path = "/token", .timeout_ms = EXCHANGE_TIMEOUT_MS };
 
-    buf_init(&form, FORM_MAX);
-    buf_add_text(&form, "grant_type=refresh_token");
-    add_parameter(&form, "refresh_token", token);
-    if (!buf_is_ok(&form))
-        return error_set(error, ERROR_LIMIT, "the request is larger than %zu bytes", FORM_MAX);
-    if (!session_prove(session, session->dpop_nonce, session->arena, &post.header, error))
+    buf_init(&form, SESSION_FORM_MAX);
+    if (!session_form_renewal(token, &form, error) ||
+        !session_prove(session, session->dpop_nonce, session->arena, &post.header, error))
         return false;
     post.form = buf_str(&form);
     return broker_send(&session->broker, &post, session->arena, answer, error);
@@ -763,67 +504,6 @@ bool session_renew(struct session *session, struct str token, struct proof_key *
         return renew_once(session, token, &wants_nonce, error);
     *error = first;
     return false;
-}
-
-static void report_part(const char *title, struct str text)
-{
-    if (text.len == 0)
-        return;
-    (void)fprintf(stderr, "  %-11s ", title);
-    print_clean(stderr, text);
-    (void)fputc('\n', stderr);
-}
-
-static void report_failed(const struct refusal *refusal)
-{
-    if (refusal->failed_count == 0)
-        return;
-    (void)fprintf(stderr, "  %-11s ", "not met:");
-    for (size_t i = 0; i < refusal->failed_count; i++) {
-        (void)fputs(i > 0 ? ", " : "", stderr);
-        print_clean(stderr, refusal->failed[i]);
-    }
-    (void)fputc('\n', stderr);
-}
-
-/* What to do about conditions that other leases of the pipeline decide, not this job's claims. */
-static const struct {
-    const char *failed;
-    const char *advice;
-} advices[] = {
-    { "after", "a stage before this one has not gone well yet: let its job end well, then run this "
-               "one again" },
-    { "limits", "the stage has as many leases as it may: run this job again once one has ended, or "
-                "later" },
-};
-
-static void report_advice(const struct refusal *refusal)
-{
-    for (size_t i = 0; i < refusal->failed_count; i++)
-        for (size_t k = 0; k < COUNT(advices); k++)
-            if (str_eq(refusal->failed[i], str_from(advices[k].failed)))
-                report_part("what to do:", str_from(advices[k].advice));
-}
-
-int session_report(const struct session *session, const struct error *error)
-{
-    const struct refusal *refusal = &session->refusal;
-
-    if (error->code != ERROR_REFUSED || refusal->status == 0)
-        return report_failure(error);
-    report_line("refused: " STR_FMT, STR_ARG(refusal->code));
-    report_part("why:", refusal->description);
-    report_part("reason:", refusal->reason);
-    report_failed(refusal);
-    report_advice(refusal);
-    report_part("owner:", refusal->owner);
-    report_part("help:", refusal->help);
-    report_part("decision:", refusal->decision);
-    if (refusal->grants_needing_keys_count > 0 || refusal->grants_needing_csrs_count > 0)
-        (void)fputs("  ssh and x509 grants need a key of the job's own: `stagepass exec` makes "
-                    "one\n",
-                    stderr);
-    return error_kind(ERROR_REFUSED)->exit_code;
 }
 
 void session_release(struct session *session, enum broker_outcome outcome)
