@@ -162,11 +162,10 @@ static bool record(const struct activation *activation, const struct archive_act
                    struct error *error)
 {
     JSON_OWNED json_t *entry = entry_new(ENTRY_POLICY_ACTIVATED, ledger_broker(activation->ledger));
-    struct ledger_append append = { .entries = { entry }, .entry_count = 1 };
 
     if (!entry || !build(activation, before, entry))
         return error_set(error, ERROR_MEMORY, "entry");
-    return ledger_append_now(activation->ledger, &append, error);
+    return ledger_record(activation->ledger, entry, error);
 }
 
 /* ---- all of it ---- */

@@ -36,11 +36,14 @@
 #include "http/http.h"
 #include "identity/dpop_nonce.h"
 #include "identity/identity.h"
+#include "issuer_tending.h"
 #include "key_tending.h"
 #include "keys/authority.h"
 #include "keys/keys.h"
 #include "ledger/block.h"
 #include "ledger/ledger.h"
+#include "ledger_tending.h"
+#include "list_tending.h"
 #include "loading.h"
 #include "reload.h"
 #include "stream/stream.h"
@@ -53,7 +56,6 @@
 #define BUDGET_STAGES 8192
 #define DRAIN_TIMEOUT_MS 20000
 #define TICK_MS 1000
-#define PRUNE_EVERY_S INT64_C(3600)
 #define URL_MAX 320
 #define WORKER_COUNT 16 /* most of them wait for a target */
 #define WORKER_QUEUE 1024
@@ -91,11 +93,9 @@ struct broker {
     char url[URL_MAX];
     char admin_url[URL_MAX];
     struct expiries expiries;
-    int64_t pruned_ms;   /* when the ledger was pruned last, by the monotonic clock */
-    int64_t clocks_ms;   /* the least that the wall clock was ahead of that one */
-    int64_t published_s; /* when a published checkpoint covered the whole ledger last */
+    struct ledger_tending ledger_tending;
+    struct list_tending list_tending;
     _Atomic bool is_stopping;
-    bool lists_are_failing;
     _Atomic bool has_no_blocks;                  /* they cannot be read: nothing is issued */
     _Atomic int64_t certificate_failing_since_s; /* 0: it is the newest one */
 };
@@ -183,26 +183,13 @@ static bool degraded(void *context, struct api_degraded *out)
     return streams_degraded(broker->streams, &out->since_s);
 }
 
-/* One entry by the broker about itself, durable before it goes on. */
-static bool record(struct broker *broker, json_t *take_entry, struct error *error)
-{
-    struct ledger_append append = { .entries = { take_entry }, .entry_count = 1 };
-    bool is_written = take_entry ? ledger_append_now(broker->ledger, &append, error)
-                                 : error_set(error, ERROR_MEMORY, "entry");
-
-    json_decref(take_entry);
-    return is_written;
-}
-
 static bool record_start(struct broker *broker, struct error *error)
 {
-    json_t *entry = entry_new(ENTRY_BROKER_STARTED, ledger_broker(broker->ledger));
+    JSON_OWNED json_t *entry = entry_new(ENTRY_BROKER_STARTED, ledger_broker(broker->ledger));
 
-    if (!json_put(entry, "detail", json_string("stagepassd " STAGEPASS_VERSION))) {
-        json_decref(entry);
-        entry = NULL;
-    }
-    return record(broker, entry, error);
+    if (!json_put(entry, "detail", json_string("stagepassd " STAGEPASS_VERSION)))
+        return error_set(error, ERROR_MEMORY, "no memory for an entry");
+    return ledger_record(broker->ledger, entry, error);
 }
 
 /* Each connection is a descriptor: as many as the system lets us have. */
@@ -499,64 +486,17 @@ static void reload(struct broker *broker)
     log_end(&line);
 }
 
-static bool record_keys_changed(const struct identity_keys_change *change, void *context)
-{
-    struct broker *broker = context;
-    json_t *entry = entry_new(ENTRY_ISSUER_KEYS_CHANGED, ledger_broker(broker->ledger));
-    struct error error = { 0 };
-    struct log_line line;
-    bool is_recorded;
-
-    if (!json_put(entry, "issuer", json_from_str(change->issuer)) ||
-        !json_put(entry, "added", json_incref(json_iterable(change->added))) ||
-        !json_put(entry, "removed", json_incref(json_iterable(change->removed)))) {
-        json_decref(entry);
-        entry = NULL;
-    }
-    is_recorded = record(broker, entry, &error);
-    log_begin(&line, is_recorded ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
-              is_recorded ? "issuer.keys_changed" : "ledger.append_failed");
-    log_str(&line, "issuer", change->issuer);
-    log_int(&line, "added", (int64_t)json_array_size(change->added));
-    log_int(&line, "removed", (int64_t)json_array_size(change->removed));
-    if (!is_recorded)
-        log_error(&line, &error);
-    log_end(&line);
-    return is_recorded;
-}
-
-static void log_not_kept(struct str issuer, const struct error *why, void *context)
-{
-    struct log_line line;
-
-    (void)context;
-    log_begin(&line, LOG_LEVEL_WARN, "issuer.keys_not_kept");
-    log_str(&line, "issuer", issuer);
-    log_error(&line, why);
-    log_end(&line);
-}
-
-static void tend_issuers(struct broker *broker)
-{
-    const struct identity_listener listener = { record_keys_changed, log_not_kept, broker };
-    struct rules *rules = rules_get(broker->rules);
-
-    identity_tend(rules->identity, &listener);
-    if (rules->people_identity)
-        identity_tend(rules->people_identity, &listener);
-    rules_put(broker->rules, rules);
-}
-
 static void rotate_keys(struct broker *broker, int64_t now_s)
 {
+    JSON_OWNED json_t *entry = NULL;
     struct error error = { 0 };
     struct log_line line;
     bool is_recorded;
 
     if (!key_tending_rotate(&broker->key_tending, now_s))
         return;
-    is_recorded =
-        record(broker, entry_new(ENTRY_KEYS_ROTATED, ledger_broker(broker->ledger)), &error);
+    entry = entry_new(ENTRY_KEYS_ROTATED, ledger_broker(broker->ledger));
+    is_recorded = ledger_record(broker->ledger, entry, &error);
     log_begin(&line, is_recorded ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
               is_recorded ? "keys.rotated" : "ledger.append_failed");
     if (!is_recorded)
@@ -576,41 +516,6 @@ static void measure_rules(struct broker *broker, int64_t now_s)
     metric_set(METRIC_ISSUERS_FAILING, (int64_t)health.failing);
     metric_set(METRIC_ISSUERS_FAILING_S, health.longest_s);
     rules_put(broker->rules, rules);
-}
-
-/* How long there have been entries that no published checkpoint covers. */
-static void measure_ledger(struct broker *broker, int64_t now_s)
-{
-    int64_t size = (int64_t)ledger_size(broker->ledger);
-
-    metric_set(METRIC_LEDGER_SIZE, size);
-    if (broker->published_s == 0 || metric_get(METRIC_LEDGER_PUBLISHED_SIZE) >= size)
-        broker->published_s = now_s;
-    metric_set(METRIC_LEDGER_UNPUBLISHED, now_s - broker->published_s);
-}
-
-/* A clock that is set ahead while we run, perhaps by mistake, makes nothing older. */
-static int64_t age_clock_ms(struct broker *broker)
-{
-    int64_t at_ms = clock_monotonic_ms(); /* first: a pause in between is no step back */
-    int64_t clocks_ms = clock_wall_ms() - at_ms;
-
-    if (broker->clocks_ms == 0 || clocks_ms < broker->clocks_ms)
-        broker->clocks_ms = clocks_ms;
-    return at_ms + broker->clocks_ms;
-}
-
-/* Once an hour, behind. What is pruned does not come back. */
-static void prune_ledger(struct broker *broker)
-{
-    int64_t now_ms = clock_monotonic_ms();
-    int64_t age_ms = age_clock_ms(broker);
-
-    if (broker->config->ledger.keep_s == 0 ||
-        (broker->pruned_ms != 0 && now_ms < broker->pruned_ms + PRUNE_EVERY_S * 1000))
-        return;
-    broker->pruned_ms = now_ms;
-    ledger_prune(broker->ledger, age_ms - broker->config->ledger.keep_s * 1000);
 }
 
 /* Also reads those that came, so that no request has to. */
@@ -641,32 +546,6 @@ static void measure_authorities(struct broker *broker, int64_t now_s)
     metric_set(METRIC_CA_WAITING, (int64_t)health.waiting);
 }
 
-/* Of revoked certificates. A failure is told once, and when it is over. */
-static void tend_lists(struct broker *broker, int64_t now_s)
-{
-    struct error error = { 0 };
-    struct log_line line;
-    bool is_made = false;
-    bool is_good =
-        lists_tend(broker->lists, broker->rules, broker->ledger, now_s, &is_made, &error);
-
-    metric_set(METRIC_LISTED, (int64_t)lists_count(broker->lists));
-    metric_set(METRIC_TOKENS_LISTED, (int64_t)lists_token_count(broker->lists));
-    if (is_good && !is_made)
-        return;
-    if (broker->lists_are_failing == !is_good)
-        return;
-    broker->lists_are_failing = !is_good;
-    log_begin(&line, is_good ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
-              is_good ? "lists.made" : "lists.failed");
-    log_int(&line, "revoked", (int64_t)lists_count(broker->lists));
-    log_int(&line, "tokens", (int64_t)lists_token_count(broker->lists));
-    log_int(&line, "left_out", (int64_t)lists_left_out(broker->lists));
-    if (!is_good)
-        log_error(&line, &error);
-    log_end(&line);
-}
-
 /* Once a second: what is due, and whether we may go on at all. */
 static bool tick(struct broker *broker, struct error *error)
 {
@@ -679,7 +558,7 @@ static bool tick(struct broker *broker, struct error *error)
     measure_blocks(broker, now_s);
     measure_rules(broker, now_s);
     expiries_measure(&broker->expiries, broker->rules, broker->public_server, now_s);
-    measure_ledger(broker, now_s);
+    ledger_tending_measure(&broker->ledger_tending, broker->ledger, now_s);
     witnessing_tend(&broker->witnessing, broker->ledger, broker->config);
     if (!tally_flush(broker->denials, broker->ledger, now_s, &flush) ||
         !tally_flush(broker->differences, broker->ledger, now_s, &flush) ||
@@ -688,12 +567,12 @@ static bool tick(struct broker *broker, struct error *error)
         log_error(&line, &flush);
         log_end(&line);
     }
-    prune_ledger(broker);
+    ledger_tending_prune(&broker->ledger_tending, broker->ledger, broker->config->ledger.keep_s);
     rules_reap(broker->rules);
     rotate_keys(broker, now_s);
     key_tending_token(&broker->key_tending);
-    tend_issuers(broker);
-    tend_lists(broker, now_s);
+    issuers_tend(broker->rules, broker->ledger);
+    list_tending_tend(&broker->list_tending, broker->lists, broker->rules, broker->ledger, now_s);
     measure_authorities(broker, now_s);
     if (ledger_has_failed(broker->ledger))
         return error_set(
@@ -768,7 +647,8 @@ bool broker_run(struct broker *broker, struct error *error)
 
     if (signals < 0)
         return error_set_errno(error, "signals cannot be waited for");
-    (void)age_clock_ms(broker); /* how the clocks stand before anybody sets one */
+    ledger_tending_begin(
+        &broker->ledger_tending); /* how the clocks stand before anybody sets one */
     log_ready(broker);
     is_good = serve(broker, signals, error);
     (void)close(signals); /* nothing to lose */
@@ -813,7 +693,7 @@ void broker_stop(struct broker *broker)
     workers_stop(broker->workers);
     upstream_stop(broker->upstream);
     if (broker->rules && broker->ledger)
-        tend_issuers(broker); /* what came in the last second */
+        issuers_tend(broker->rules, broker->ledger); /* what came in the last second */
     flush_all(broker);
     ledger_close(broker->ledger);
     tally_free(broker->denials);

@@ -51,7 +51,6 @@ bool witnessing_record_keys(struct ledger *ledger, struct error *error)
     struct str before;
     struct str now;
     JSON_OWNED json_t *entry = NULL;
-    struct ledger_append append = { .entry_count = 1 };
 
     if (!ledger_keys_changed(ledger, &before, &now))
         return true;
@@ -60,8 +59,7 @@ bool witnessing_record_keys(struct ledger *ledger, struct error *error)
         !json_put(entry, "keys", json_from_lines(now)) ||
         !json_put(entry, "previous", json_from_str(str_trim(before))))
         return error_set(error, ERROR_MEMORY, "entry");
-    append.entries[0] = entry;
-    return ledger_append_now(ledger, &append, error) && ledger_keep_keys(ledger, error);
+    return ledger_record(ledger, entry, error) && ledger_keep_keys(ledger, error);
 }
 
 static void log_change(const char *event, const struct witness_status *status)

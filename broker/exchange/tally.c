@@ -139,10 +139,9 @@ bool tally_flush(struct tally *tally, struct ledger *ledger, int64_t now_s, stru
     size_t next = 0;
 
     while (take_due(tally, now_s / MINUTE_S, &next, &due)) {
-        struct ledger_append append = { .entries = { due.entry }, .entry_count = 1 };
         bool is_written =
             json_put(due.entry, "count", json_integer(unwritten(tally, &due, next))) &&
-            ledger_append_now(ledger, &append, error);
+            ledger_record(ledger, due.entry, error);
 
         json_decref(due.entry);
         if (!is_written)

@@ -473,6 +473,15 @@ bool ledger_append_now(struct ledger *ledger, struct ledger_append *append, stru
     return append->is_committed;
 }
 
+bool ledger_record(struct ledger *ledger, json_t *entry, struct error *error)
+{
+    struct ledger_append append = { .entries = { entry }, .entry_count = 1 };
+
+    if (entry == NULL)
+        return error_set(error, ERROR_MEMORY, "no memory for an entry");
+    return ledger_append_now(ledger, &append, error);
+}
+
 bool ledger_lease_by_id(struct ledger *ledger, struct str id, struct store_lease *lease,
                         struct error *error)
 {

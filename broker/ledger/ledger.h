@@ -123,6 +123,9 @@ bool ledger_submit(struct ledger *ledger, struct ledger_append *append, struct a
 bool ledger_append_now(struct ledger *ledger, struct ledger_append *append, struct error *error)
     MUST_USE;
 
+/** The same of one entry without private parts and guards; without an entry: ERROR_MEMORY. */
+bool ledger_record(struct ledger *ledger, json_t *entry, struct error *error) MUST_USE;
+
 /*
  * Looking up rows; where the store is a database it is asked, four seconds long at most.
  *

@@ -261,13 +261,12 @@ static bool prune_piece(struct run *run, uint64_t from, uint64_t to, uint64_t *e
 static bool record(struct run *run, uint64_t from, uint64_t to)
 {
     JSON_OWNED json_t *entry = entry_new(ENTRY_ADMIN_PRUNED, ledger_broker(run->pruner->ledger));
-    struct ledger_append append = { .entries = { entry }, .entry_count = 1 };
 
     if (!json_put(entry, "detail", json_string("ledger.keep")) ||
         !json_put(entry, "count", json_integer((json_int_t)(to - from))) ||
         !json_put(entry, "entries", json_pack("[[II]]", (json_int_t)from, (json_int_t)(to - 1))))
         return error_set(run->error, ERROR_MEMORY, "no memory for an entry");
-    return ledger_append_now(run->pruner->ledger, &append, run->error);
+    return ledger_record(run->pruner->ledger, entry, run->error);
 }
 
 static bool prune_all(struct run *run, uint64_t from, uint64_t to)
