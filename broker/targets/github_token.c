@@ -20,8 +20,6 @@
 
 #define BACK_DATED_S 60
 #define APP_TOKEN_LIFE_S 540
-#define QUIET_S 60 /* where it does not say for how long */
-#define QUIET_MAX_S 3600
 #define TOKEN_MAX ((size_t)2048) /* about 520, and a handle must hold it */
 #define BODY_MAX ((size_t)32 * 1024)
 #define ANSWER_MAX ((size_t)64 * 1024)
@@ -29,23 +27,27 @@
 #define ANSWER_OF_REPOSITORY ((size_t)16 * 1024)
 #define MEMBERS_OF_REPOSITORY ((size_t)400)
 #define WORDS_MAX 80
+#define LACKS_IT 422 /* repositories or permissions */
 
 #define ACCEPT "Accept: application/vnd.github+json"
 #define VERSION "X-GitHub-Api-Version: 2022-11-28"
 
 struct github_state {
     struct github_grant grant;
+    struct str body; /* what is asked for */
+    struct github_turn turn;
+    struct github_app *app; /* who asks */
     struct stage_signing *signing;
     struct remote_call *call; /* NULL: not asked yet */
+    bool may_pass_on;         /* it made nothing: another app may be asked */
 };
 
 /* ---- asking ---- */
 
-static json_t *app_claims(const struct mint *mint)
+static json_t *app_claims(const struct mint *mint, const struct github_app *app)
 {
-    const struct github_settings *own = mint->target->settings;
     JSON_OWNED json_t *claims = json_object();
-    bool is_good = json_put(claims, "iss", json_from_str(own->app)) &&
+    bool is_good = json_put(claims, "iss", json_from_str(app->app)) &&
                    json_put(claims, "iat", json_integer(mint->now_s - BACK_DATED_S)) &&
                    json_put(claims, "exp", json_integer(mint->now_s + APP_TOKEN_LIFE_S));
 
@@ -70,33 +72,29 @@ static bool ask(struct mint *mint, struct github_state *state, struct str token,
                 struct error *error)
 {
     const struct github_settings *own = mint->target->settings;
-    OWNED(buf_release) struct buf body = { 0 };
     struct str bearer = arena_printf(mint->arena, "Authorization: Bearer " STR_FMT, STR_ARG(token));
     struct str url =
         arena_printf(mint->arena, STR_FMT "/app/installations/" STR_FMT "/access_tokens",
-                     STR_ARG(own->url), STR_ARG(own->installation));
+                     STR_ARG(own->url), STR_ARG(state->app->installation));
     struct remote_request request = {
         .who = GITHUB,
         .method = "POST",
         .url = url.data,
+        .body = state->body,
         .headers = { "Content-Type: application/json", ACCEPT, VERSION, bearer.data },
         .peer = &own->peer,
         .response_max_bytes = ANSWER_MAX + state->grant.repositories.count * ANSWER_OF_REPOSITORY,
     };
 
-    buf_init(&body, BODY_MAX);
-    write_body(&body, &state->grant);
-    if (!buf_is_ok(&body) || !url.data || !bearer.data)
+    if (!url.data || !bearer.data)
         return error_set(error, ERROR_MEMORY, "no memory for a request to " GITHUB);
-    request.body = buf_str(&body);
     return remote_call_mint(mint, &request, &state->call, error);
 }
 
 static enum progress sign_and_ask(struct mint *mint, struct github_state *state,
                                   struct error *error)
 {
-    const struct github_settings *own = mint->target->settings;
-    JSON_OWNED json_t *claims = state->signing ? NULL : app_claims(mint);
+    JSON_OWNED json_t *claims = state->signing ? NULL : app_claims(mint, state->app);
     struct str token = { 0 };
     enum progress progress;
 
@@ -104,7 +102,7 @@ static enum progress sign_and_ask(struct mint *mint, struct github_state *state,
         (void)error_set(error, ERROR_MEMORY, "no memory for a token of the app");
         return PROGRESS_FAILED;
     }
-    progress = given_key_sign(mint, own->key, &claims, &state->signing, &token, error);
+    progress = given_key_sign(mint, state->app->key, &claims, &state->signing, &token, error);
     if (progress != PROGRESS_DONE)
         return progress;
     return ask(mint, state, token, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
@@ -114,8 +112,9 @@ static enum progress sign_and_ask(struct mint *mint, struct github_state *state,
 
 static bool is_about_rates(const struct remote_call *call, struct str words)
 {
-    return call->status == 429 || (call->status == 403 && (call->retry_after_s > 0 ||
-                                                           str_contains(words, STR("rate limit"))));
+    return call->status == 429 ||
+           (call->status == 403 && (call->retry_after_s > 0 || call->rate_remaining == 0 ||
+                                    str_contains(words, STR("rate limit"))));
 }
 
 static const char *explain(int status)
@@ -127,7 +126,7 @@ static const char *explain(int status)
         { 401, "it does not know the app, has not this key of it, or our clock is wrong" },
         { 403, "the installation is suspended, or may not" },
         { 404, "the app has no such installation" },
-        { 422, "the installation has not all of these permissions or repositories" },
+        { LACKS_IT, "the installation has not all of these permissions or repositories" },
     };
 
     for (size_t i = 0; i < COUNT(rows); i++)
@@ -137,31 +136,35 @@ static const char *explain(int status)
 }
 
 /* Asking on would only make it longer. */
-static bool be_quiet(struct mint *mint, const struct remote_call *call, struct error *error)
+static bool be_quiet(struct github_state *state, int64_t now_s, struct error *error)
 {
-    struct github_settings *own = mint->target->settings;
-    int64_t wait_s = call->retry_after_s > 0 ? call->retry_after_s : QUIET_S;
+    int64_t wait_s = remote_quiet_heed(&state->app->quiet, state->call, true, now_s);
 
-    if (wait_s > QUIET_MAX_S)
-        wait_s = QUIET_MAX_S;
-    atomic_store(&own->quiet_until_s, mint->now_s + wait_s);
     return error_set(error, ERROR_MINT,
                      GITHUB " refused with %d: too many requests; it is not asked for %" PRId64
                             " s",
-                     call->status, wait_s);
+                     state->call->status, wait_s);
 }
 
-/* A 4xx that explains itself made nothing; of all else nobody knows. */
-static bool refused(struct mint *mint, const struct remote_call *call, const json_t *answer,
+/*
+ * A 4xx that explains itself made nothing; of all else nobody knows. What one app has not, and what
+ * it may not ask any more, another one may.
+ */
+static bool refused(struct mint *mint, struct github_state *state, const json_t *answer,
                     struct error *error)
 {
+    const struct remote_call *call = state->call;
     struct str words = json_str(json_object_get(answer, "message"));
 
     if (call->status < 400 || call->status > 499 || words.len == 0)
         return error_set(error, ERROR_MINT_UNKNOWN, GITHUB " answered %d", call->status);
     mint->may_exist = json_object_get(answer, "token") != NULL; /* the error wins */
+    state->may_pass_on =
+        !mint->may_exist && (is_about_rates(call, words) || call->status == LACKS_IT);
     if (is_about_rates(call, words))
-        return be_quiet(mint, call, error);
+        return be_quiet(state, mint->now_s, error);
+    if (call->status == LACKS_IT)
+        github_app_lacks(state->app, &state->turn, mint->now_s);
     return error_set(error, ERROR_MINT, GITHUB " refused with %d: %s: \"" STR_FMT "\"",
                      call->status, explain(call->status), STR_ARG(str_slice(words, 0, WORDS_MAX)));
 }
@@ -269,7 +272,7 @@ static bool take_token(struct mint *mint, const struct github_state *state, cons
     return true;
 }
 
-static bool finish(struct mint *mint, const struct github_state *state, struct error *error)
+static bool finish(struct mint *mint, struct github_state *state, struct error *error)
 {
     const struct remote_call *call = state->call;
     const struct json_limits limits = {
@@ -287,26 +290,45 @@ static bool finish(struct mint *mint, const struct github_state *state, struct e
                          inner.cause);
     if (!keep_handle(mint, json_str(json_object_get(answer, "token")), error))
         return false;
-    return call->status == 201 ? take_token(mint, state, answer, error)
-                               : refused(mint, call, answer, error);
+    if (call->status != 201)
+        return refused(mint, state, answer, error);
+    (void)remote_quiet_heed(&state->app->quiet, call, false, mint->now_s); /* it was its last */
+    return take_token(mint, state, answer, error);
 }
 
 /* ---- the mint ---- */
 
-static bool may_ask(const struct mint *mint, struct error *error)
+static bool nobody_may_ask(const struct mint *mint, struct error *error)
 {
-    struct github_settings *own = mint->target->settings;
-    int64_t wait_s = atomic_load(&own->quiet_until_s) - mint->now_s;
+    const struct github_settings *own = mint->target->settings;
+    int64_t wait_s = REMOTE_QUIET_MAX_S;
 
-    return wait_s <= 0 || wait_s > QUIET_MAX_S || /* the clock was set back */
-           error_set(error, ERROR_MINT,
+    for (size_t i = 0; i < own->app_count; i++) {
+        int64_t left_s = remote_quiet_left_s(&own->apps[i].quiet, mint->now_s);
+
+        wait_s = left_s < wait_s ? left_s : wait_s;
+    }
+    return error_set(error, ERROR_MINT,
                      GITHUB " was not asked: it had too many requests, %" PRId64 " s are left",
                      wait_s);
 }
 
+static bool choose(struct mint *mint, struct github_state *state, struct error *error)
+{
+    state->app = github_turn_next(mint->target->settings, &state->turn, mint->now_s);
+    if (!state->app)
+        return nobody_may_ask(mint, error);
+    state->signing = NULL;
+    state->call = NULL;
+    state->may_pass_on = false;
+    return (json_put(mint->record, "app", json_from_str(state->app->app)) &&
+            json_put(mint->record, "installation", json_from_str(state->app->installation))) ||
+           error_set(error, ERROR_MEMORY, "no memory for a record");
+}
+
 static bool state_new(struct mint *mint, struct github_state **state, struct error *error)
 {
-    const struct github_settings *own = mint->target->settings;
+    OWNED(buf_release) struct buf body = { 0 };
     struct grant_reader reader = { .arena = mint->arena };
     struct github_state *made = arena_alloc(mint->arena, sizeof(*made));
 
@@ -314,22 +336,50 @@ static bool state_new(struct mint *mint, struct github_state **state, struct err
         return error_set(error, ERROR_MEMORY, "no memory for a request to " GITHUB);
     if (!github_read_grant(&reader, mint->fields, &made->grant))
         return grant_error(&reader, error);
-    *state = made;
+    buf_init(&body, BODY_MAX);
+    write_body(&body, &made->grant);
+    made->body = buf_is_ok(&body) ? arena_copy(mint->arena, buf_str(&body)) : (struct str){ 0 };
     mint->record = json_object();
-    return json_put(mint->record, "installation", json_from_str(own->installation)) ||
-           error_set(error, ERROR_MEMORY, "no memory for a record");
+    if (!made->body.data || !mint->record)
+        return error_set(error, ERROR_MEMORY, "no memory for a request to " GITHUB);
+    github_turn_begin(mint->target->settings, made->body, &made->turn);
+    *state = made;
+    return choose(mint, made, error);
+}
+
+/* Of several apps the log says which one was asked at last. */
+static enum progress fail(const struct mint *mint, const struct github_state *state,
+                          const struct error *why, struct error *error)
+{
+    const struct github_settings *own = mint->target->settings;
+
+    *error = *why;
+    if (own->app_count > 1)
+        (void)error_wrap(error, "app " STR_FMT, STR_ARG(state->app->app));
+    return PROGRESS_FAILED;
+}
+
+static enum progress take_answer(struct mint *mint, struct github_state *state, struct error *error)
+{
+    const struct github_state asked = *state;
+    struct error why = { 0 };
+    struct error ignored = { 0 };
+
+    if (finish(mint, state, &why))
+        return PROGRESS_DONE;
+    if (!state->may_pass_on || !choose(mint, state, &ignored))
+        return fail(mint, &asked, &why, error);
+    return sign_and_ask(mint, state, error);
 }
 
 enum progress github_mint(struct mint *mint, struct error *error)
 {
     struct github_state *state = mint->state;
 
-    if (!state && (!state_new(mint, &state, error) || !may_ask(mint, error)))
+    if (!state && !state_new(mint, &state, error))
         return PROGRESS_FAILED;
     mint->state = state;
-    if (!state->call)
-        return sign_and_ask(mint, state, error);
-    return finish(mint, state, error) ? PROGRESS_DONE : PROGRESS_FAILED;
+    return state->call ? take_answer(mint, state, error) : sign_and_ask(mint, state, error);
 }
 
 /* ---- ending ---- */

@@ -15,8 +15,6 @@
 #include "targets/oauth_answer.h"
 #include "targets/token_file.h"
 
-#define QUIET_S 60 /* where it does not say for how long */
-#define QUIET_MAX_S 3600
 #define BODY_MAX ((size_t)8 * 1024)
 #define WORDS_MAX 120
 #define PAGE_SIZE 100
@@ -30,12 +28,12 @@ static const struct json_limits list_limits = { LIST_MAX, 8, 8000 };
 
 /* ---- asking ---- */
 
-/* Asking on would only make it longer. A clock that was set back is not waited for. */
+/* Asking on would only make it longer. */
 static bool may_ask(struct gitlab_settings *own, int64_t now_s, struct error *error)
 {
-    int64_t wait_s = atomic_load(&own->quiet_until_s) - now_s;
+    int64_t wait_s = remote_quiet_left_s(&own->quiet, now_s);
 
-    return wait_s <= 0 || wait_s > QUIET_MAX_S ||
+    return wait_s == 0 ||
            error_set(error, ERROR_MINT,
                      GITLAB " was not asked: it had too many requests, %" PRId64 " s are left",
                      wait_s);
@@ -74,17 +72,6 @@ bool gitlab_ask(const struct gitlab_request *request, struct remote_call **call,
     return remote_call_send(request->upstream, request->waker, request->arena, &asked, call, error);
 }
 
-/* For how long it wants to be left alone; 0: not at all. */
-static int64_t quiet_for_s(const struct remote_call *call, int64_t now_s)
-{
-    int64_t reset_s = call->rate_reset_s > now_s ? call->rate_reset_s - now_s : 0;
-    int64_t wait_s = call->rate_remaining == 0 ? reset_s : 0;
-
-    if (call->status == 429)
-        wait_s = call->retry_after_s > 0 ? call->retry_after_s : reset_s > 0 ? reset_s : QUIET_S;
-    return wait_s > QUIET_MAX_S ? QUIET_MAX_S : wait_s;
-}
-
 /* Whether a body has a token in it, whatever its status says. */
 static bool has_token(const struct remote_call *call)
 {
@@ -102,9 +89,7 @@ bool gitlab_is_answered(struct gitlab_settings *own, const struct remote_call *c
 
     if (!remote_call_is_answered(call, GITLAB, error))
         return false;
-    wait_s = quiet_for_s(call, now_s);
-    if (wait_s > 0)
-        atomic_store(&own->quiet_until_s, now_s + wait_s);
+    wait_s = remote_quiet_heed(&own->quiet, call, call->status == 429, now_s);
     return call->status != 429 ||
            error_set(error, has_token(call) ? ERROR_MINT_UNKNOWN : ERROR_MINT,
                      GITLAB " refused with 429: too many requests; it is not asked for %" PRId64

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +11,7 @@
 #include "base/progress.h"
 #include "base/str.h"
 #include "targets/remote_call.h"
+#include "targets/remote_quiet.h"
 #include "targets/target.h"
 #include "targets/targets_internal.h"
 #include "upstream/upstream.h"
@@ -44,7 +44,7 @@ struct gitlab_settings {
     struct str registry;    /* host of its container registry; empty: it has none */
     struct texts projects;  /* that a sweep looks through */
     struct upstream_peer peer;
-    _Atomic int64_t quiet_until_s; /* it said that we ask too much */
+    struct remote_quiet quiet;
 };
 
 struct gitlab_grant {

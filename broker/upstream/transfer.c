@@ -186,6 +186,14 @@ static void take_number(struct str value, int64_t *number)
         *number = read;
 }
 
+/* "RateLimit-Reset", and as it is called where it is older than its draft: "X-RateLimit-Reset". */
+static bool is_about_rates(struct str name, struct str wanted)
+{
+    if (str_eq_ignore_case(str_slice(name, 0, 2), STR("X-")))
+        name = str_slice(name, 2, name.len);
+    return str_eq_ignore_case(name, wanted);
+}
+
 static size_t take_head(char *data, size_t size, size_t count, void *context)
 {
     struct transfer *transfer = context;
@@ -206,9 +214,9 @@ static size_t take_head(char *data, size_t size, size_t count, void *context)
         take_lifetime(transfer, value);
     if (str_eq_ignore_case(name, STR("DPoP-Nonce")))
         take_nonce(transfer, value);
-    if (str_eq_ignore_case(name, STR("RateLimit-Remaining")))
+    if (is_about_rates(name, STR("RateLimit-Remaining")))
         take_number(value, &transfer->rate_remaining);
-    if (str_eq_ignore_case(name, STR("RateLimit-Reset")))
+    if (is_about_rates(name, STR("RateLimit-Reset")))
         take_number(value, &transfer->rate_reset_s);
     if (str_eq_ignore_case(name, STR("Content-Length")) && !take_length(transfer, value))
         return 0;

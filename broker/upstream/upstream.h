@@ -52,8 +52,8 @@ struct upstream_response {
     struct str dpop_nonce;   /* likewise: RFC 9449 8 */
     int64_t max_age_s;       /* Cache-Control's; -1 where there is none */
     int64_t retry_after_s;   /* Retry-After's, seconds or a date; 0 where there is none */
-    int64_t rate_remaining;  /* RateLimit-Remaining's; -1 where there is none */
-    int64_t rate_reset_s;    /* RateLimit-Reset's, as it stands; 0 where there is none */
+    int64_t rate_remaining;  /* [X-]RateLimit-Remaining's; -1 where there is none */
+    int64_t rate_reset_s;    /* [X-]RateLimit-Reset's, as it stands; 0 where there is none */
     struct error error;      /* unless UPSTREAM_ANSWERED: ERROR_UNREACHABLE or ERROR_LIMIT */
 };
 

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""A strict stand-in for GitHub's REST API: installation tokens of one app, which delete themselves.
+"""A strict stand-in for GitHub's REST API: installation tokens of apps, which delete themselves.
 
-One app with one installation, which has --repositories and --permissions. It takes what is documented and refuses
+An app has one installation, which has --repositories and --permissions; there may be --more-apps. The file of --limits
+says which installations have used up what they may ask, and for how many seconds. It takes what is documented and refuses
 the rest in GitHub's words. How it is told what to answer: misbehaviour.py; places are "token" and "delete". The
 record says what was asked, of tokens their digests only.
 """
@@ -71,25 +72,36 @@ class Handler(misbehaviour.Handler):
             raise refusal(401, "Requires authentication")
         return token
 
-    def check_app(self):
+    def check_app(self, app):
         try:
-            claims = assertion.claims_by(self.server.public_key, self.bearer())
+            claims = assertion.claims_by(app["key"], self.bearer())
             assertion.check_times(claims, APP_LIFE_MAX_S, self.now())
         except assertion.Bad as bad:
             raise refusal(401, "A JSON web token could not be decoded (%s)" % bad) from bad
         if claims["exp"] > self.now() + APP_LIFE_MAX_S:
             raise refusal(401, "'Expiration time' claim ('exp') is too far in the future")
-        if claims.get("iss") != self.server.options.app:
+        if claims.get("iss") != app["app"]:
             raise refusal(401, "'Issuer' claim ('iss') must be an Integer or the app's client id")
         if set(claims) != {"iss", "iat", "exp"}:
             raise refusal(401, "claims that are not documented")
         return claims
 
-    def check_repositories(self, ids):
+    def check_limits(self, app):
+        try:
+            with open(self.server.options.limits, encoding="utf-8") as file:
+                wait_s = json.load(file).get(app["installation"], 0)
+        except (FileNotFoundError, TypeError):
+            return
+        if wait_s:
+            raise Refused(error_answer(403, "You have reached the limit of this installation.", [
+                ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", str(int(self.now()) + wait_s))]),
+                "installation %s is limited" % app["installation"])
+
+    def check_repositories(self, ids, has):
         if not isinstance(ids, list) or not ids or len(ids) > REPOSITORIES_MAX or \
                 not all(type(number) is int for number in ids):
             raise refusal(422, "Invalid request. repository_ids: 1 to 500 integers")
-        if not set(ids) <= set(self.server.options.repositories):
+        if not set(ids) <= set(has):
             raise refusal(422, "There is at least one repository that does not exist or is not accessible to the "
                           "parent installation.")
 
@@ -101,8 +113,9 @@ class Handler(misbehaviour.Handler):
             if level not in LEVELS or LEVELS.index(level) > LEVELS.index(has.get(name, "read")) or name not in has:
                 raise refusal(422, "The permissions requested are not granted to this installation.")
 
-    def take_token(self, body):
-        claims = self.check_app()
+    def take_token(self, app, body):
+        claims = self.check_app(app)
+        self.check_limits(app)
         if self.headers.get("Content-Type") != "application/json":
             raise refusal(415, "Unsupported Media Type")
         try:
@@ -111,7 +124,7 @@ class Handler(misbehaviour.Handler):
             raise refusal(400, "Problems parsing JSON") from problem
         if not isinstance(asked, dict) or set(asked) != {"repository_ids", "permissions"}:
             raise refusal(422, "Invalid request. Only repository_ids and permissions are asked for, and both")
-        self.check_repositories(asked["repository_ids"])
+        self.check_repositories(asked["repository_ids"], app["repositories"])
         self.check_permissions(asked["permissions"])
         return {"place": "token", "claims": claims, "repositories": asked["repository_ids"],
                 "permissions": asked["permissions"]}
@@ -131,9 +144,9 @@ class Handler(misbehaviour.Handler):
 
     def take(self, body):
         self.check_headers()
-        if self.command == "POST" and self.path == "/app/installations/%s/access_tokens" % \
-                self.server.options.installation:
-            return self.take_token(body)
+        for app in self.server.apps:
+            if (self.command, self.path) == ("POST", "/app/installations/%s/access_tokens" % app["installation"]):
+                return self.take_token(app, body)
         if self.command == "DELETE" and self.path == "/installation/token":
             return self.take_deletion(body)
         raise refusal(404, "Not Found")
@@ -193,11 +206,17 @@ def main():
     parser.add_argument("--installation", required=True)
     parser.add_argument("--ahead", metavar="FILE", help="holds the seconds that the clock is ahead; read each time")
     parser.add_argument("--repositories", required=True, type=json.loads, help="ids, a JSON list")
+    parser.add_argument("--more-apps", default=[], type=json.loads,
+                        help="a JSON list of maps: app, installation, public_key, repositories")
+    parser.add_argument("--limits", metavar="FILE", help="a JSON map of installations to seconds; read each time")
     parser.add_argument("--permissions", required=True, type=json.loads, help="a JSON object")
     options = parser.parse_args()
     server = misbehaviour.Server(Handler, options)
-    with open(options.public_key, "rb") as file:
-        server.public_key = file.read()
+    server.apps = [{name: getattr(options, name) for name in ("app", "installation", "public_key", "repositories")},
+                   *options.more_apps]
+    for app in server.apps:
+        with open(app["public_key"], "rb") as file:
+            app["key"] = file.read()
     server.tokens = set()
     server.lock = threading.Lock()
     misbehaviour.serve(server)

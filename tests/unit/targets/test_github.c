@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "remote.h"
 #include "targets/github_internal.h"
+#include "targets/remote_call.h"
 #include "tests/assert_str.h"
 #include "tests/test.h"
 
@@ -89,6 +90,151 @@ static void a_target_is_an_installation(void **state)
         fixture_configure(fixture, "github", "{ installation: \"7\", app: \"a b\", key: a }"));
 }
 
+#define APP(number) "{ app: app" number ", installation: \"7" number "\", key: key-" number " }"
+#define APPS "{ apps: [" APP("1") ", " APP("2") ", " APP("3") "] }"
+
+static void a_target_may_have_several_apps(void **state)
+{
+    static const struct {
+        const char *yaml;
+        const char *message; /* NULL: it is good */
+    } cases[] = {
+        { "{ apps: [" APP("1") "] }", NULL },
+        { APPS, NULL },
+        { "{ apps: [" APP("1") "], url: \"https://ghes.example/api/v3\" }", NULL },
+        { "{ apps: [] }", "'apps' has 1 to 8 elements" },
+        { "{ apps: a }", "list" },
+        { "{ apps: [a] }", "map" },
+        { "{ apps: [" APP("1") ", " APP("1") "] }", "this installation is there twice" },
+        { "{ apps: [{ app: a, installation: \"1\" }] }", "'key' is missing" },
+        { "{ apps: [{ app: a, key: k }] }", "'installation' is missing" },
+        { "{ apps: [{ installation: \"1\", key: k }] }", "'app' is missing" },
+        { "{ apps: [{ app: a, installation: acme, key: k }] }", "holds a character" },
+        { "{ apps: [{ app: a, installation: \"1\", key: k, url: b }] }", "url" },
+        { "{ apps: [" APP("1") "], app: a }", "'app' stands in each of 'apps'" },
+        { "{ apps: [" APP("1") "], key: a }", "'key' stands in each of 'apps'" },
+        { "{ apps: [" APP("1") "], installation: \"1\" }", "'installation' stands in each" },
+    };
+    struct fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const char *message = fixture_configure(fixture, "github", cases[i].yaml);
+
+        if ((message == NULL) != (cases[i].message == NULL) ||
+            (message && !strstr(message, cases[i].message)))
+            fail_msg("%s: %s", cases[i].yaml, message ? message : "is taken");
+    }
+}
+
+static void there_are_eight_apps_at_most(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *list = APP("0");
+
+    for (unsigned i = 1; i <= 8; i++) {
+        const char *yaml = arena_printf(fixture->arena, "{ apps: [%s] }", list).data;
+
+        assert_null(fixture_configure(fixture, "github", yaml));
+        list = arena_printf(fixture->arena, "%s, { app: a, installation: \"%u\", key: key-%u }",
+                            list, i, i)
+                   .data;
+    }
+    assert_non_null(fixture_configure(fixture, "github",
+                                      arena_printf(fixture->arena, "{ apps: [%s] }", list).data));
+}
+
+/* ---- whose turn it is ---- */
+
+/* The apps in the order in which one mint asks them: "231". */
+static const char *order_of(struct github_settings *own, const char *body, int64_t now_s)
+{
+    static char order[GITHUB_APPS_MAX + 1];
+    struct github_turn turn;
+    struct github_app *app;
+    size_t count = 0;
+
+    github_turn_begin(own, str_from(body), &turn);
+    while ((app = github_turn_next(own, &turn, now_s)))
+        order[count++] = app->installation.data[1];
+    order[count] = '\0';
+    return order;
+}
+
+static struct github_settings *three_apps(struct fixture *fixture)
+{
+    assert_null(fixture_configure(fixture, "github", APPS));
+    return fixture->target.settings;
+}
+
+static void apps_take_turns(void **state)
+{
+    struct github_settings *own = three_apps(*state);
+
+    assert_string_equal(order_of(own, "a", FIXTURE_NOW_S), "123");
+    assert_string_equal(order_of(own, "a", FIXTURE_NOW_S), "231");
+    assert_string_equal(order_of(own, "b", FIXTURE_NOW_S), "312");
+    assert_string_equal(order_of(own, "a", FIXTURE_NOW_S), "123");
+}
+
+static void an_app_that_asked_too_much_is_left_out_until_its_reset(void **state)
+{
+    struct github_settings *own = three_apps(*state);
+    const struct remote_call call = { .status = 403,
+                                      .rate_remaining = 0,
+                                      .rate_reset_s = FIXTURE_NOW_S + 100 };
+
+    assert_int_equal(remote_quiet_heed(&own->apps[0].quiet, &call, true, FIXTURE_NOW_S), 100);
+    assert_string_equal(order_of(own, "a", FIXTURE_NOW_S), "23");
+    assert_string_equal(order_of(own, "a", FIXTURE_NOW_S + 99), "23");
+    assert_string_equal(order_of(own, "a", FIXTURE_NOW_S + 100), "312");
+}
+
+static void an_app_that_has_not_what_is_wanted_is_asked_last(void **state)
+{
+    struct github_settings *own = three_apps(*state);
+    struct github_turn turn;
+
+    github_turn_begin(own, STR("a"), &turn);
+    github_app_lacks(&own->apps[1], &turn, FIXTURE_NOW_S);
+    assert_string_equal(order_of(own, "a", FIXTURE_NOW_S), "312");
+    own->turns = 1;
+    assert_string_equal(order_of(own, "a", FIXTURE_NOW_S + 599), "312");
+    own->turns = 1;
+    assert_string_equal(order_of(own, "b", FIXTURE_NOW_S), "231");
+    own->turns = 1;
+    assert_string_equal(order_of(own, "a", FIXTURE_NOW_S + 600), "231");
+    own->turns = 1; /* a clock that was set back */
+    assert_string_equal(order_of(own, "a", FIXTURE_NOW_S - 1), "231");
+}
+
+static void for_how_long_is_as_the_refusal_says(void **state)
+{
+    static const struct {
+        struct remote_call said;
+        bool is_refused;
+        int64_t wait_s;
+    } cases[] = {
+        { { .rate_remaining = 5, .rate_reset_s = FIXTURE_NOW_S + 30 }, false, 0 },
+        { { .rate_remaining = 0, .rate_reset_s = FIXTURE_NOW_S + 30 }, false, 30 },
+        { { .rate_remaining = 5, .rate_reset_s = FIXTURE_NOW_S + 30 }, true, 60 },
+        { { .rate_remaining = 0, .rate_reset_s = FIXTURE_NOW_S + 30 }, true, 30 },
+        { { .rate_remaining = 0, .rate_reset_s = FIXTURE_NOW_S }, true, 60 },
+        { { .rate_remaining = 0, .rate_reset_s = FIXTURE_NOW_S + 3601 }, true, 3600 },
+        { { .rate_remaining = -1, .retry_after_s = 90 }, true, 90 },
+        { { .rate_remaining = -1, .retry_after_s = 90 }, false, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct remote_quiet quiet = { 0 };
+
+        if (remote_quiet_heed(&quiet, &cases[i].said, cases[i].is_refused, FIXTURE_NOW_S) !=
+                cases[i].wait_s ||
+            remote_quiet_left_s(&quiet, FIXTURE_NOW_S) != cases[i].wait_s)
+            fail_msg("%zu", i);
+    }
+}
+
 static void a_catalog_need_not_say_who_the_broker_is_there(void **state)
 {
     struct fixture *fixture = *state;
@@ -130,6 +276,8 @@ static void a_level_gives_those_below_it_too(void **state)
 #define GOOD GIVEN("ghs_1_a.b.c", END, RIGHTS, "selected", ID)
 #define MESSAGE(words) "{\"message\":\"" words "\"}"
 
+static bool has_two_apps;
+
 static void configure(struct remote_fixture *fixture, const char *url)
 {
     struct fixture *base = &fixture->base;
@@ -137,7 +285,14 @@ static void configure(struct remote_fixture *fixture, const char *url)
     const char *message;
     struct key *key;
 
-    (void)snprintf(yaml, sizeof(yaml), SETTINGS(", url: \"%s\", allow_http: true"), url);
+    if (has_two_apps)
+        (void)snprintf(
+            yaml, sizeof(yaml),
+            "{ apps: [{ app: app1, installation: \"71\", key: github-app }, { app: app2, "
+            "installation: \"72\", key: github-app }], url: \"%s\", allow_http: true }",
+            url);
+    else
+        (void)snprintf(yaml, sizeof(yaml), SETTINGS(", url: \"%s\", allow_http: true"), url);
     message = fixture_configure(base, "github", yaml);
     if (message)
         fail_msg("%s", message);
@@ -364,6 +519,83 @@ static void who_asks_too_much_is_quiet_for_a_while(void **state)
     base->mint.now_s = FIXTURE_NOW_S;
 }
 
+static enum progress mint_from_two(struct remote_fixture *fixture, int first, const char *words,
+                                   int second, const char *answer)
+{
+    const struct peer_script scripts[] = {
+        { first, arena_printf(fixture->base.arena, MESSAGE("%s"), words), 0 },
+        { second, str_from(answer), 0 },
+    };
+    enum progress progress;
+
+    fixture_again(&fixture->base);
+    fixture->base.mint.ttl_s = 3600;
+    fixture_fields(&fixture->base, FIELDS);
+    has_two_apps = true;
+    progress = remote_mint_from(fixture, configure, scripts, COUNT(scripts));
+    has_two_apps = false;
+    return progress;
+}
+
+static void what_one_app_may_not_or_has_not_another_is_asked_for(void **state)
+{
+    static const struct {
+        int status;
+        const char *words;
+    } cases[] = {
+        { 429, "You have exceeded a secondary rate limit" },
+        { 403, "API rate limit exceeded for installation" },
+        { 422, "There is at least one repository that does not exist or is not accessible" },
+    };
+    struct remote_fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_done(fixture, mint_from_two(fixture, cases[i].status, cases[i].words, 201, GOOD));
+        assert_str(fixture_text(fixture->base.mint.record, NULL, "app"), "app2");
+        assert_str(fixture_text(fixture->base.mint.record, NULL, "installation"), "72");
+        assert_false(fixture->base.mint.may_exist);
+        assert_non_null(
+            strstr(fixture->log.requests[0], "POST /app/installations/71/access_tokens "));
+        assert_non_null(
+            strstr(fixture->log.requests[1], "POST /app/installations/72/access_tokens "));
+    }
+}
+
+static void where_none_may_or_has_it_the_last_one_is_named(void **state)
+{
+    struct remote_fixture *fixture = *state;
+
+    assert_int_equal(mint_from_two(fixture, 422, "a", 422, MESSAGE("b")), PROGRESS_FAILED);
+    assert_int_equal(fixture->base.error.code, ERROR_MINT);
+    assert_false(fixture->base.mint.may_exist);
+    assert_non_null(strstr(fixture->base.error.cause, "app app2"));
+    assert_non_null(strstr(fixture->base.error.cause, "has not all of these permissions"));
+}
+
+/* A token may be there already, or the app is not set up: who hides that would never be told. */
+static void of_all_else_no_other_app_is_asked(void **state)
+{
+    static const struct {
+        int status;
+        const char *words;
+    } cases[] = {
+        { 401, "A JSON web token could not be decoded" },
+        { 403, "This installation has been suspended" },
+        { 404, "Not Found" },
+        { 500, "Server Error" },
+        { 422, "a\",\"token\":\"ghs_a" },
+    };
+    struct remote_fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_int_equal(mint_from_two(fixture, cases[i].status, cases[i].words, 201, GOOD),
+                         PROGRESS_FAILED);
+        assert_string_equal(fixture->log.requests[1], "");
+        assert_str(fixture_text(fixture->base.mint.record, NULL, "app"), "app1");
+        assert_non_null(strstr(fixture->base.error.cause, "app app1"));
+    }
+}
+
 /* ---- ending ---- */
 
 static enum progress revoke_from(struct remote_fixture *fixture, int status, const char *body)
@@ -474,6 +706,12 @@ int main(void)
         TEST(a_grant_is_repositories_by_id_with_permissions),
         TEST(there_is_a_limit_to_each_size),
         TEST(a_target_is_an_installation),
+        TEST(a_target_may_have_several_apps),
+        TEST(there_are_eight_apps_at_most),
+        TEST(apps_take_turns),
+        TEST(an_app_that_asked_too_much_is_left_out_until_its_reset),
+        TEST(an_app_that_has_not_what_is_wanted_is_asked_last),
+        TEST(for_how_long_is_as_the_refusal_says),
         TEST(a_catalog_need_not_say_who_the_broker_is_there),
         TEST(a_level_gives_those_below_it_too),
         TEST(a_token_comes_back_as_it_was_given),
@@ -483,6 +721,9 @@ int main(void)
         TEST(there_is_a_limit_to_a_tokens_length),
         TEST(a_refusal_says_what_to_do),
         TEST(who_asks_too_much_is_quiet_for_a_while),
+        TEST(what_one_app_may_not_or_has_not_another_is_asked_for),
+        TEST(where_none_may_or_has_it_the_last_one_is_named),
+        TEST(of_all_else_no_other_app_is_asked),
         TEST(a_token_deletes_itself),
         TEST(what_is_no_word_of_github_ends_nothing),
         TEST(without_its_token_nothing_is_asked),

@@ -408,7 +408,7 @@ static void it_is_left_alone_for_as_long_as_it_says(void **state)
         buf_init(&call.body, 16);
         assert_int_equal(gitlab_is_answered(&own, &call, FIXTURE_NOW_S, &error),
                          call.status == 200);
-        until_s = atomic_load(&own.quiet_until_s);
+        until_s = atomic_load(&own.quiet.until_s);
         assert_int_equal(until_s > 0 ? until_s - FIXTURE_NOW_S : 0, cases[i].quiet_s);
         buf_release(&call.body);
     }

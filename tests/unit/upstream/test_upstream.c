@@ -196,7 +196,8 @@ static void how_much_may_still_be_asked_is_told_as_it_stands(void **state)
         { "ratelimit-remaining:   599  \r\n", 599, 0 },
         { "RateLimit-Remaining: -1\r\nRateLimit-Reset: soon\r\n", -1, 0 },
         { "RateLimit-Remaining: 99999999999999999999\r\n", -1, 0 },
-        { "X-RateLimit-Remaining: 0\r\n", -1, 0 },
+        { "x-ratelimit-remaining: 0\r\nx-ratelimit-reset: 1800000060\r\n", 0, 1800000060 },
+        { "Y-RateLimit-Remaining: 0\r\n", -1, 0 },
     };
 
     (void)state;
