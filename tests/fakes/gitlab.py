@@ -4,7 +4,7 @@
 It takes what is documented and refuses the rest in GitLab's words. Who asks shows a token that is a line of
 --own-tokens, a maintainer's. Nothing may be rotated. GET /fake/tokens tells which tokens there are, by the digest of
 each. How it is told what to answer: misbehaviour.py; places are "token", "delete" and "list". The record says what was
-asked, without tokens. What there is outlives it where --state names a file. With --certificate it speaks TLS.
+asked, without tokens. What there is outlives it where --state names a file.
 """
 
 import base64
@@ -14,7 +14,6 @@ import json
 import os
 import re
 import secrets
-import ssl
 import sys
 import threading
 import time
@@ -306,10 +305,6 @@ class Server(misbehaviour.Server):
             with open(options.state, encoding="utf-8") as file:
                 self.tokens = json.load(file)
             self.last = max([100, *(int(key.split("/")[1]) for key in self.tokens)])
-        if options.certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(options.certificate, options.key)
-            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def save(self):
         if self.options.state:
@@ -326,8 +321,6 @@ def main():
     parser.add_argument("--projects", required=True, nargs="+", metavar="ID")
     parser.add_argument("--ahead", metavar="FILE", help="holds the seconds that the clock is ahead; read each time")
     parser.add_argument("--state", metavar="FILE")
-    parser.add_argument("--certificate", metavar="FILE")
-    parser.add_argument("--key", metavar="FILE")
     misbehaviour.serve(Server(Handler, parser.parse_args()))
 
 
