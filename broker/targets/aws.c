@@ -20,19 +20,25 @@
 
 #define AUDIENCE_DEFAULT "sts.amazonaws.com"
 #define REGION_MAX 32
+#define EXTERNAL_ID_MIN 2
+#define EXTERNAL_ID_MAX 1224
 #define PACKED_WARNING_PERCENT 80 /* what is packed cannot be told before */
 #define CREDENTIALS_MEMORY_MAX ((size_t)64 * 1024)
 
 static const char *const settings[] = {
-    "region",     "accounts",       "endpoint", "audience",     "algorithm",    "ca",
-    "allow_http", "allow_networks", "revoke",   "revoker_role", "iam_endpoint", "credentials_file",
-    NULL
+    "region",       "accounts",         "endpoint",       "audience", "algorithm",
+    "ca",           "allow_http",       "allow_networks", "revoke",   "revoker_role",
+    "iam_endpoint", "credentials_file", "external_id",    NULL
 };
 
-static const char *const own_settings[] = { "endpoint",   "iam_endpoint",   "ca",
-                                            "allow_http", "allow_networks", "credentials_file",
-                                            NULL };
+static const char *const own_settings[] = {
+    "endpoint",       "iam_endpoint",     "ca",          "allow_http",
+    "allow_networks", "credentials_file", "external_id", NULL
+};
 
+static const struct text_limits external_id_limits = { "external_id",
+                                                       LETTERS_AND_DIGITS "_+=,.@:/-",
+                                                       EXTERNAL_ID_MAX, 1 };
 static const struct text_limits revoker_limits = { "revoker_role", AWS_NAME_CHARSET, 64, 1 };
 
 /* The target. */
@@ -124,13 +130,29 @@ static bool are_chained(const char *path)
     return arena && aws_credentials_read(path, arena, &keys, &error) && keys.session_token.len > 0;
 }
 
+/* By which an account of others knows for whom the keys ask. AWS has none for web identity. */
+static bool read_external_id(const struct yaml_reader *reader, const json_t *node,
+                             struct aws_settings *own)
+{
+    const json_t *value = json_object_get(node, "external_id");
+
+    if (!setting_text(reader, node, &external_id_limits, &own->external_id))
+        return false;
+    if (value && !own->credentials_file)
+        return yaml_complain(reader, value, "'external_id' is for 'credentials_file' only");
+    return !value || own->external_id.len >= EXTERNAL_ID_MIN ||
+           yaml_complain(reader, value, "'external_id' has at least %d characters",
+                         EXTERNAL_ID_MIN);
+}
+
 /* Where keys ask there is no token that could say anything. */
 static bool read_credentials(const struct yaml_reader *reader, const json_t *node,
                              struct aws_settings *own)
 {
     static const char *const of_tokens[] = { "audience", "algorithm" };
 
-    if (!setting_file(reader, node, "credentials_file", &own->credentials_file))
+    if (!setting_file(reader, node, "credentials_file", &own->credentials_file) ||
+        !read_external_id(reader, node, own))
         return false;
     if (!own->credentials_file)
         return true;

@@ -50,7 +50,8 @@ struct aws_settings {
     struct str iam_endpoint; /* empty: the partition's */
     /* NULL: we ask by web identity, and hold no keys. */
     const char *credentials_file;
-    bool is_chained; /* as far as is known: these keys are a role's own */
+    bool is_chained;        /* as far as is known: these keys are a role's own */
+    struct str external_id; /* that goes with them; empty: none */
 };
 
 /** How STS is asked. */
@@ -139,6 +140,7 @@ struct aws_request {
     struct str audience;        /* of a token */
     struct str subject;         /* of a token */
     struct str source_identity; /* empty: none is set */
+    struct str external_id;     /* likewise */
     const json_t *tags;         /* as a token's claim says them; NULL: none */
     int64_t now_s;
     int64_t ttl_s;

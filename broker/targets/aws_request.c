@@ -185,6 +185,8 @@ void aws_form_write(const struct aws_grant *grant, const struct aws_request *req
     }
     if (request->source_identity.len > 0)
         add_field(form, "SourceIdentity", request->source_identity);
+    if (request->external_id.len > 0)
+        add_field(form, "ExternalId", request->external_id);
     add_tags(form, request->tags);
 }
 
@@ -209,6 +211,7 @@ bool aws_request_build(const struct mint *mint, const struct aws_settings *setti
         .audience = settings->audience,
         .subject = mint->stage,
         .source_identity = aws_source_identity(mint->lease, mint->attempt, mint->arena),
+        .external_id = settings->external_id,
         .now_s = mint->now_s,
         .ttl_s = mint->ttl_s,
     };

@@ -113,6 +113,7 @@ static bool set_request(const struct revocation *revocation, struct ending *endi
         .assumed_role = aws_session_arn(&ending->revoker, session, arena),
         .audience = own->audience,
         .subject = STR(SUBJECT),
+        .external_id = own->external_id,
         .now_s = revocation->now_s,
         .ttl_s = AWS_TTL_MIN_S,
     };

@@ -27,7 +27,8 @@ static const struct meaning {
     const char *text;
 } meanings[] = {
     { "AccessDenied", KEYS,
-      "the role must trust the keys: AssumeRole, TagSession, SetSourceIdentity" },
+      "the role must trust the keys: AssumeRole, TagSession, SetSourceIdentity; with its "
+      "'external_id', if it demands one" },
     { "InvalidClientTokenId", KEYS, "the access key of 'credentials_file' is unknown or inactive" },
     { "UnrecognizedClientException", KEYS,
       "the access key of 'credentials_file' is unknown or inactive" },

@@ -2,7 +2,8 @@
 
 Who may sign stands in a JSON file: {"AKIA...": {"secret": "...", "token": "..."}}. Keys with a token are a role's
 session: what they ask for lives an hour at most. Roles trust all of them, under the conditions that the broker's
-documents tell to set: a `stage` tag and a source identity. The revoker's trusts them for neither.
+documents tell to set: a `stage` tag and a source identity. The revoker's trusts them for neither. All of them demand
+the external id that stands in a file, if there is one.
 """
 
 import json
@@ -17,6 +18,7 @@ import aws_signature
 CHAINED_MAX_S = 3600
 ROLE = re.compile(r"arn:(aws|aws-cn|aws-us-gov):iam::(\d{12}):role/(?:[\w+=,.@-]+/)*([\w+=,.@-]{1,64})", re.ASCII)
 NAME = re.compile(r"[\w+=,.@-]*", re.ASCII)
+EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]*", re.ASCII)
 TAG = re.compile(r"[A-Za-z0-9 _.:/=+@-]*")
 
 
@@ -73,8 +75,9 @@ def group(pairs):
 
 
 class Roles:
-    def __init__(self, path, region, revoker):
+    def __init__(self, path, region, revoker, external_id=None):
         self.path = path
+        self.external_id = external_id
         self.region = region
         self.revoker = revoker
         model = botocore.session.get_session().get_service_model("sts").operation_model("AssumeRole")
@@ -118,12 +121,18 @@ class Roles:
             raise invalid("a transitive tag that is not there")
         return tags
 
+    def wanted_id(self):
+        if not self.external_id:
+            return None
+        with open(self.external_id, encoding="utf-8") as file:
+            return file.read()
+
     def authorize(self, asked, name, tags):
         if name == self.revoker:
             is_trusted = not tags and "SourceIdentity" not in asked
         else:
             is_trusted = bool(tags.get("stage")) and "SourceIdentity" in asked
-        if not is_trusted:
+        if not is_trusted or self.wanted_id() not in (None, asked.get("ExternalId")):
             raise Bad("AccessDenied", "is not authorized to perform: sts:AssumeRole", 403)
 
     def take(self, headers, body):
@@ -132,6 +141,8 @@ class Roles:
         role = ROLE.fullmatch(asked["RoleArn"])
         if not role:
             raise invalid("RoleArn is not a role's ARN")
+        if not EXTERNAL_ID.fullmatch(asked.get("ExternalId", "")):
+            raise invalid("an external id with another character")
         if not NAME.fullmatch(asked["RoleSessionName"]) or not NAME.fullmatch(asked.get("SourceIdentity", "")):
             raise invalid("a name with another character")
         tags = self.check_tags(asked)
@@ -144,4 +155,4 @@ class Roles:
                 "role": asked["RoleArn"], "session": asked["RoleSessionName"], "duration_s": duration_s,
                 "policy": asked.get("Policy"), "policy_arns": [arn["arn"] for arn in asked.get("PolicyArns", [])],
                 "source": asked.get("SourceIdentity"), "tags": tags,
-                "transitive": asked.get("TransitiveTagKeys", [])}
+                "transitive": asked.get("TransitiveTagKeys", []), "external_id": asked.get("ExternalId")}

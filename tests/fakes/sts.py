@@ -314,6 +314,7 @@ def main():
     parser.add_argument("--roles", metavar="FILE", help="the roles' inline policies: read, and written")
     parser.add_argument("--region", default="eu-central-1", help="whose STS it is: that of signatures")
     parser.add_argument("--keys", metavar="FILE", help="who may sign AssumeRole, as aws_role.py says; read each time")
+    parser.add_argument("--external-id", metavar="FILE", help="holds what AssumeRole must bring; read each time")
     parser.add_argument("--leeway", type=int, metavar="S", help="how far a moved clock may be ahead")
     options = parser.parse_args()
     if options.leeway:
@@ -324,7 +325,7 @@ def main():
     server.issuer.audience = options.audience
     server.issuer.revoker = options.revoker
     server.iam = aws_iam.Iam(options.roles, options.revoker, xml)
-    server.roles = aws_role.Roles(options.keys, options.region, options.revoker)
+    server.roles = aws_role.Roles(options.keys, options.region, options.revoker, options.external_id)
     server.lock = threading.Lock()
     misbehaviour.serve(server)
 

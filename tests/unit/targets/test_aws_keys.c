@@ -184,6 +184,8 @@ static void a_key_has_a_limit(void **state)
 
 /* ---- asking ---- */
 
+static const char *more_settings = "";
+
 static void configure(struct remote_fixture *fixture, const char *url)
 {
     char yaml[768];
@@ -192,8 +194,8 @@ static void configure(struct remote_fixture *fixture, const char *url)
     (void)snprintf(yaml, sizeof(yaml),
                    "{type: aws, region: eu-central-1, accounts: [\"111122223333\"], "
                    "endpoint: \"%s\", iam_endpoint: \"%s\", allow_http: true, revoke: role_policy, "
-                   "revoker_role: stagepass-revoker, credentials_file: \"%s\"}",
-                   url, url, path);
+                   "revoker_role: stagepass-revoker, credentials_file: \"%s\"%s}",
+                   url, url, path, more_settings);
     message = fixture_configure(&fixture->base, "aws", yaml);
     if (message)
         fail_msg("%s", message);
@@ -237,6 +239,17 @@ static void a_role_is_asked_for_with_what_a_token_would_say(void **state)
     assert_field(fixture, "TransitiveTagKeys.member.2", "stage");
     assert_false(remote_form_has(fixture, 0, "TransitiveTagKeys.member.3"));
     assert_false(remote_form_has(fixture, 0, "WebIdentityToken"));
+    assert_false(remote_form_has(fixture, 0, "ExternalId"));
+}
+
+static void an_external_id_goes_along(void **state)
+{
+    struct remote_fixture *fixture = *state;
+
+    more_settings = ", external_id: \"acme:broker/1+2=3,4.5@6_7-8\"";
+    assert_int_equal(mint_from(fixture, 200, GIVEN("AssumeRole")), PROGRESS_DONE);
+    more_settings = "";
+    assert_field(fixture, "ExternalId", "acme:broker/1+2=3,4.5@6_7-8");
 }
 
 static void the_request_is_signed_and_has_no_secret(void **state)
@@ -450,6 +463,31 @@ static void keys_and_tokens_exclude_each_other(void **state)
     assert_string_equal(own->credentials_file, "conf/keys");
 }
 
+static void an_external_id_is_of_aws_s_form_and_for_keys_only(void **state)
+{
+    static const struct {
+        size_t len;
+        bool is_good;
+    } cases[] = { { 1, false }, { 2, true }, { 1224, true }, { 1225, false } };
+    struct remote_fixture *fixture = *state;
+    char text[1226];
+    char yaml[1400];
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        memset(text, 'a', sizeof(text));
+        text[cases[i].len] = '\0';
+        (void)snprintf(yaml, sizeof(yaml), "{" TARGET ", external_id: %s}", text);
+        if ((fixture_configure(&fixture->base, "aws", yaml) == NULL) != cases[i].is_good)
+            fail_msg("%zu", cases[i].len);
+    }
+    assert_non_null(fixture_configure(&fixture->base, "aws", "{" TARGET ", external_id: \"a b\"}"));
+    assert_non_null(fixture_configure(&fixture->base, "aws", "{" TARGET ", external_id: \"\"}"));
+    assert_string_equal(
+        fixture_configure(&fixture->base, "aws",
+                          "{region: a, accounts: [\"111122223333\"], external_id: acme}"),
+        "'external_id' is for 'credentials_file' only");
+}
+
 static void short_stages_have_a_role_too(void **state)
 {
     struct remote_fixture *fixture = *state;
@@ -514,6 +552,8 @@ int main(void)
         TEST(a_file_has_a_limit),
         TEST(a_key_has_a_limit),
         TEST(a_role_is_asked_for_with_what_a_token_would_say),
+        TEST(an_external_id_goes_along),
+        TEST(an_external_id_is_of_aws_s_form_and_for_keys_only),
         TEST(the_request_is_signed_and_has_no_secret),
         TEST(what_comes_is_given_on),
         TEST(keys_that_changed_sign_the_next_request),
