@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/time_text.h"
 #include "clients/variable.h"
@@ -39,9 +40,21 @@ static bool make_own_folder(const char *path, struct error *error)
         return error_set_errno(error, "cannot make %s", path);
     if (lstat(path, &status) != 0)
         return error_set_errno(error, "cannot look at %s", path);
-    if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 0077) != 0)
+    if (!S_ISDIR(status.st_mode) || !file_is_ours_alone(&status))
         return error_set(error, ERROR_IO, "%s is not a folder of ours alone (mode 0700)", path);
     return true;
+}
+
+/* One that others put there could give us their answer, or show them ours. */
+static bool check_file(const struct aws_cache *cache, struct error *error)
+{
+    struct stat status;
+
+    if (fstat(cache->file, &status) != 0)
+        return error_set_errno(error, "cannot look at %s", cache->path);
+    return (S_ISREG(status.st_mode) && file_is_ours_alone(&status)) ||
+           error_set(error, ERROR_IO, "%s is not a file of ours alone (mode 0600): remove it",
+                     cache->path);
 }
 
 bool aws_cache_open(struct aws_cache *cache, const uint8_t question[SHA256_LEN],
@@ -67,7 +80,7 @@ bool aws_cache_open(struct aws_cache *cache, const uint8_t question[SHA256_LEN],
     cache->file = open(cache->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (cache->file < 0 || flock(cache->file, LOCK_EX) != 0)
         return error_set_errno(error, "cannot open %s", cache->path);
-    return true;
+    return check_file(cache, error);
 }
 
 void aws_cache_close(struct aws_cache *cache)

@@ -41,7 +41,7 @@ struct aws_renewal {
 /**
  * Open it in XDG_RUNTIME_DIR, else in RUNNER_TEMP. Where neither is there nothing is kept: true.
  *
- * Errors: ERROR_IO (the folder is not ours alone), ERROR_MEMORY
+ * Errors: ERROR_IO (folder or file are not ours alone), ERROR_MEMORY; it is to be closed then, too
  */
 bool aws_cache_open(struct aws_cache *cache, const uint8_t question[SHA256_LEN],
                     struct arena *arena, struct error *error) MUST_USE;

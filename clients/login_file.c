@@ -47,7 +47,7 @@ static bool find_file(struct str folder, struct str broker_url, struct arena *ar
 /* What others may read or write is not ours alone. */
 static bool check_own(const char *path, const struct stat *status, struct error *error)
 {
-    if (status->st_uid == geteuid() && (status->st_mode & 0077) == 0)
+    if (file_is_ours_alone(status))
         return true;
     return error_set(error, ERROR_IO, "%s is not ours alone: remove it, and log in again", path);
 }

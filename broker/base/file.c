@@ -224,6 +224,11 @@ bool file_make_folder(const char *path, unsigned mode, struct error *error)
     return make_one(path, mode, error);
 }
 
+bool file_is_ours_alone(const struct stat *status)
+{
+    return status->st_uid == geteuid() && (status->st_mode & 0077) == 0;
+}
+
 bool file_is_open_to_others(const char *path, const struct stat *status)
 {
     struct statvfs mount;

@@ -43,6 +43,9 @@ bool file_make_folder(const char *path, unsigned mode, struct error *error) MUST
  */
 bool file_is_open_to_others(const char *path, const struct stat *status);
 
+/** Whether it is our user's, and group and others have no right to it. */
+bool file_is_ours_alone(const struct stat *status);
+
 /**
  * Remove a folder with all in it, following no link. One that is not there is no failure.
  *

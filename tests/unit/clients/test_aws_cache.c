@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,6 +109,71 @@ static void a_folder_that_others_can_see_into_is_refused(void **state)
     assert_int_equal(chmod(path, 0700), 0);
 }
 
+/* Opens the file as another call does that finds it. */
+static bool can_open(struct error *error)
+{
+    OWNED(aws_cache_close) struct aws_cache cache = { .file = -1 };
+
+    *error = (struct error){ 0 };
+    return aws_cache_open(&cache, question, arena, error);
+}
+
+static const char *kept_path(void)
+{
+    OWNED(aws_cache_close) struct aws_cache cache = { .file = -1 };
+    struct error error = { 0 };
+
+    assert_true(aws_cache_open(&cache, question, arena, &error));
+    assert_true(aws_cache_put(&cache, STR(ANSWER), &none, &error));
+    return cache.path;
+}
+
+static void a_file_that_others_may_use_is_refused(void **state)
+{
+    static const unsigned modes[] = { 0640, 0604, 0620, 0602, 0610, 0644, 0666 };
+    const char *path = kept_path();
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        assert_int_equal(chmod(path, modes[i]), 0);
+        if (can_open(&error))
+            fail_msg("%o", modes[i]);
+        assert_int_equal(error.code, ERROR_IO);
+        assert_non_null(strstr(error.cause, "is not a file of ours alone"));
+    }
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_true(can_open(&error));
+}
+
+static void a_file_of_another_user_is_refused(void **state)
+{
+    const char *path = kept_path();
+    struct error error;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chown(path, 12345, (gid_t)-1), 0);
+    assert_false(can_open(&error));
+    assert_non_null(strstr(error.cause, "is not a file of ours alone"));
+    assert_int_equal(chown(path, 0, (gid_t)-1), 0);
+    assert_true(can_open(&error));
+}
+
+static void a_pipe_in_its_place_is_refused(void **state)
+{
+    const char *path = kept_path();
+    struct error error;
+
+    (void)state;
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_false(can_open(&error));
+    assert_non_null(strstr(error.cause, "is not a file of ours alone"));
+    assert_int_equal(unlink(path), 0);
+}
+
 static void a_link_in_its_place_is_refused(void **state)
 {
     struct aws_cache cache = { .file = -1 };
@@ -196,6 +262,9 @@ int main(void)
         cmocka_unit_test(an_answer_that_ends_soon_is_not_given_again),
         cmocka_unit_test(what_is_no_answer_is_not_given),
         cmocka_unit_test(a_folder_that_others_can_see_into_is_refused),
+        cmocka_unit_test(a_file_that_others_may_use_is_refused),
+        cmocka_unit_test(a_file_of_another_user_is_refused),
+        cmocka_unit_test(a_pipe_in_its_place_is_refused),
         cmocka_unit_test(a_link_in_its_place_is_refused),
         cmocka_unit_test(what_renews_it_is_kept_beside_the_answer),
         cmocka_unit_test(what_renews_nothing_is_none),
