@@ -89,6 +89,13 @@ static bool buf_reserve(struct buf *buf, size_t len)
     return !buf->is_failed;
 }
 
+void buf_expect(struct buf *buf, size_t len)
+{
+    size_t left = buf->max - buf->len;
+
+    (void)buf_reserve(buf, len < left ? len : left);
+}
+
 char *buf_extend(struct buf *buf, size_t len)
 {
     char *start;

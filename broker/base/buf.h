@@ -42,6 +42,9 @@ void buf_clear(struct buf *buf);
 /** Forget what is behind the first `len` bytes (wiped); a failure stays one. */
 void buf_truncate(struct buf *buf, size_t len);
 
+/** About `len` bytes will follow: memory is taken for them at once. It promises nothing. */
+void buf_expect(struct buf *buf, size_t len);
+
 /** Append `len` bytes for the caller to fill at once; NULL when they do not fit. */
 char *buf_extend(struct buf *buf, size_t len) MUST_USE;
 

@@ -1,6 +1,7 @@
 /*
  * A writer that gives up at the first thing that is not plain; jansson then writes the whole again.
  */
+#include <endian.h>
 #include <string.h>
 
 #include "base/json_plain.h"
@@ -22,9 +23,22 @@ struct member {
 
 static bool write_value(struct writer *writer, const json_t *json);
 
+/* Room for `len` bytes; NULL when they do not fit. */
+static char *extend(const struct writer *writer, size_t len)
+{
+    struct buf *buf = writer->buf;
+    char *out;
+
+    if (len >= buf->capacity - buf->len)
+        return buf_extend(buf, len);
+    out = buf->data + buf->len;
+    buf->len += len;
+    return out;
+}
+
 static bool put(const struct writer *writer, char byte)
 {
-    char *out = buf_extend(writer->buf, 1);
+    char *out = extend(writer, 1);
 
     if (out != NULL)
         *out = byte;
@@ -33,7 +47,7 @@ static bool put(const struct writer *writer, char byte)
 
 static bool put_str(const struct writer *writer, struct str bytes)
 {
-    char *out = buf_extend(writer->buf, bytes.len);
+    char *out = extend(writer, bytes.len);
 
     if (out != NULL)
         memcpy(out, bytes.data, bytes.len);
@@ -79,7 +93,7 @@ static bool write_text(const struct writer *writer, struct str text, struct str 
 
     if (!is_plain(text))
         return false;
-    out = buf_extend(writer->buf, text.len + 2 + behind.len);
+    out = extend(writer, text.len + 2 + behind.len);
     if (out == NULL)
         return false;
     out[0] = '"';
@@ -116,6 +130,10 @@ static uint64_t head_of(struct str name)
 {
     uint64_t head = 0;
 
+    if (name.len >= sizeof(head)) {
+        memcpy(&head, name.data, sizeof(head));
+        return be64toh(head);
+    }
     for (size_t i = 0; i < sizeof(head); i++)
         head = head << 8 | (i < name.len ? (uint8_t)name.data[i] : 0);
     return head;
@@ -136,10 +154,11 @@ static size_t sort_members(const json_t *json, struct member members[MEMBERS_MAX
 
     for (void *at = json_object_iter(json_iterable(json)); at != NULL;
          at = json_object_iter_next(json_iterable(json), at)) {
-        struct member member = { .name = str_from(json_object_iter_key(at)),
-                                 .value = json_object_iter_value(at) };
+        struct member member = { .value = json_object_iter_value(at) };
         size_t place = count++;
 
+        member.name.data = json_object_iter_key(at);
+        member.name.len = strlen(member.name.data);
         member.head = head_of(member.name);
         for (; place > 0 && comes_before(&member, &members[place - 1]); place--)
             members[place] = members[place - 1];
@@ -207,8 +226,12 @@ bool json_plain_write(struct buf *buf, const json_t *json)
     struct writer writer = { buf, DEPTH_MAX };
     size_t before = buf->len;
 
-    if (write_value(&writer, json))
+    if (!buf_is_ok(buf))
+        return false;
+    if (write_value(&writer, json)) {
+        buf->data[buf->len] = '\0';
         return true;
+    }
     if (buf_is_ok(buf))
         buf_truncate(buf, before);
     return false;

@@ -229,6 +229,27 @@ static void json_text_escapes_what_it_must(void **state)
     assert_str(buf_str(&buf), "a\\\"b\\\\c\\b\\f\\n\\r\\t\\u0001\\u001f/\\u0000\xc3\xa9\x7f");
 }
 
+static void what_is_expected_moves_nothing_later_and_takes_no_more_than_the_limit(void **state)
+{
+    OWNED(buf_release) struct buf buf = { 0 };
+    const char *before = NULL;
+
+    (void)state;
+    buf_init(&buf, 100);
+    buf_add_text(&buf, "ab");
+    buf_expect(&buf, 98);
+    before = buf.data;
+    assert_str(buf_str(&buf), "ab");
+    for (size_t i = 2; i < 100; i++)
+        buf_add_byte(&buf, 'x');
+    assert_ptr_equal(buf.data, before);
+    buf_expect(&buf, SIZE_MAX);
+    assert_true(buf_is_ok(&buf));
+    assert_int_equal(buf.len, 100);
+    buf_add_byte(&buf, 'x');
+    assert_false(buf_is_ok(&buf));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +263,7 @@ int main(void)
         cmocka_unit_test(growth_keeps_the_content),
         cmocka_unit_test(a_cleared_buffer_is_good_again_and_wiped),
         cmocka_unit_test(no_memory_fails_the_buffer_and_keeps_its_content),
+        cmocka_unit_test(what_is_expected_moves_nothing_later_and_takes_no_more_than_the_limit),
         cmocka_unit_test(numbers_are_big_endian),
         cmocka_unit_test(hex_is_lower_case),
         cmocka_unit_test(a_sized_string_has_its_length_in_front),
