@@ -9,7 +9,8 @@
 #include "base/time_text.h"
 #include "ledger/entry_internal.h"
 
-#define LOWER_HEX "0123456789abcdef"
+/* What most entries have; the others make the buffer grow. */
+#define ENTRY_USUAL ((size_t)4000)
 
 /* Holds the place of the time until the store writes it. */
 #define TIME_PLACEHOLDER "0000-00-00T00:00:00.000Z"
@@ -66,17 +67,12 @@ static bool is_sha256(const json_t *value)
 
     return text.len == sizeof(SHA256_PREFIX) - 1 + SHA256_HEX_LEN &&
            str_starts_with(text, STR(SHA256_PREFIX)) &&
-           str_is_made_of(str_slice(text, sizeof(SHA256_PREFIX) - 1, text.len), LOWER_HEX);
-}
-
-static bool is_hex(struct str text, size_t len)
-{
-    return text.len == len && str_is_made_of(text, LOWER_HEX);
+           entry_is_hex(str_slice(text, sizeof(SHA256_PREFIX) - 1, text.len), SHA256_HEX_LEN);
 }
 
 static bool is_person(const json_t *value)
 {
-    return json_is_string(value) && is_hex(json_str(value), (size_t)2 * STORE_PERSON_LEN);
+    return json_is_string(value) && entry_is_hex(json_str(value), (size_t)2 * STORE_PERSON_LEN);
 }
 
 /* A mark and until when it is one: a token's, or a proof's. */
@@ -86,7 +82,7 @@ static bool is_mark(const json_t *value)
     int64_t exp = 0;
 
     return json_is_object(value) && json_get_str(value, "mark", &mark) &&
-           is_hex(mark, SHA256_HEX_LEN) && json_get_time(value, "exp", &exp) && exp > 0;
+           entry_is_hex(mark, SHA256_HEX_LEN) && json_get_time(value, "exp", &exp) && exp > 0;
 }
 
 static bool is_token(const json_t *value)
@@ -95,8 +91,8 @@ static bool is_token(const json_t *value)
     const json_t *proof = json_object_get(value, "proof");
 
     return is_mark(value) && (proof == NULL || is_mark(proof)) &&
-           (holder == NULL ||
-            (json_is_string(holder) && is_hex(json_str(holder), (size_t)2 * STORE_HOLDER_LEN)));
+           (holder == NULL || (json_is_string(holder) &&
+                               entry_is_hex(json_str(holder), (size_t)2 * STORE_HOLDER_LEN)));
 }
 
 enum member {
@@ -352,11 +348,25 @@ json_t *entry_new(enum entry_type type, struct str broker)
     return NULL;
 }
 
+/* From MEMBER_ACTOR on they stand in the order of their names. */
 static enum member member_from(const char *name)
 {
-    for (size_t i = 0; i < MEMBER_END; i++) {
-        if (members[i].name[0] == name[0] && strcmp(members[i].name, name) == 0)
+    size_t low = MEMBER_ACTOR;
+    size_t high = MEMBER_END;
+
+    for (size_t i = 0; i < MEMBER_ACTOR; i++)
+        if (strcmp(members[i].name, name) == 0)
             return (enum member)i;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(members[middle].name, name);
+
+        if (order == 0)
+            return (enum member)middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return MEMBER_END;
 }
@@ -485,7 +495,7 @@ static size_t skip_string(struct str text, size_t at)
 }
 
 /* Where the value of the outermost `time` begins; a claim may have that name too. */
-static size_t find_time(struct str text)
+static size_t walk_to_time(struct str text)
 {
     static const struct str key = { "\"time\":\"", 8 };
     int depth = 0;
@@ -509,6 +519,22 @@ static size_t find_time(struct str text)
     return text.len;
 }
 
+/*
+ * The same. Where the placeholder stands once it is the outermost one's; within a string its quotes
+ * would be escaped.
+ */
+static size_t find_time(const json_t *entry, const struct buf *text)
+{
+    static const char member[] = "\"time\":\"" TIME_PLACEHOLDER "\"";
+    const char *found = strstr(text->data, member);
+    const char *end = found == NULL ? NULL : found + sizeof(member) - 1;
+
+    if (end == NULL || strstr(end, member) != NULL ||
+        !str_eq(json_str(json_object_get(entry, "time")), STR(TIME_PLACEHOLDER)))
+        return walk_to_time(buf_str(text));
+    return (size_t)(end - text->data) - 1 - TIME_TEXT_MS_LEN;
+}
+
 bool entry_encode(const json_t *entry, struct arena *arena, struct store_entry *encoded,
                   struct error *error)
 {
@@ -518,6 +544,7 @@ bool entry_encode(const json_t *entry, struct arena *arena, struct store_entry *
     if (!entry_check(entry, &cause))
         return error_set(error, ERROR_LEDGER, "%s", cause.cause);
     buf_init(&text, STORE_ENTRY_MAX);
+    buf_expect(&text, ENTRY_USUAL);
     buf_add_json(&text, entry);
     if (!buf_is_ok(&text))
         return error_set(error, ERROR_LEDGER, "an entry of more than %zu bytes", STORE_ENTRY_MAX);
@@ -526,7 +553,7 @@ bool entry_encode(const json_t *entry, struct arena *arena, struct store_entry *
         return error_set(error, ERROR_MEMORY, "no memory for an entry");
     memcpy(encoded->bytes, text.data, text.len);
     encoded->len = text.len;
-    encoded->time_offset = find_time(buf_str(&text));
+    encoded->time_offset = find_time(entry, &text);
     return true;
 }
 

@@ -63,6 +63,9 @@ entry_text_form entry_member_form(size_t member);
 /** Whether a type may have these members, a bit each, and lacks none. */
 bool entry_type_takes(enum entry_type type, uint64_t members);
 
+/** Whether a text is so many lower-case hexadecimal digits. */
+bool entry_is_hex(struct str text, size_t len);
+
 /* entry_text.c: the forms of entry.c's table */
 
 bool entry_text_is_text(struct str value);

@@ -89,7 +89,7 @@ bool entry_text_is_entry_time(struct str value)
 }
 
 /* All of it is looked at, which is quicker than to stop early. */
-static bool is_hex(struct str text, size_t len)
+bool entry_is_hex(struct str text, size_t len)
 {
     unsigned bad = 0;
 
@@ -112,7 +112,7 @@ bool entry_text_is_person(struct str value)
 {
     struct str text;
 
-    return inside(value, &text) && is_hex(text, (size_t)2 * STORE_PERSON_LEN);
+    return inside(value, &text) && entry_is_hex(text, (size_t)2 * STORE_PERSON_LEN);
 }
 
 bool entry_text_is_sha256(struct str value)
@@ -120,7 +120,7 @@ bool entry_text_is_sha256(struct str value)
     struct str text;
 
     return inside(value, &text) && str_starts_with(text, STR(SHA256_PREFIX)) &&
-           is_hex(str_slice(text, sizeof(SHA256_PREFIX) - 1, text.len), SHA256_HEX_LEN);
+           entry_is_hex(str_slice(text, sizeof(SHA256_PREFIX) - 1, text.len), SHA256_HEX_LEN);
 }
 
 /* A mark, until when it is one, and what a token has besides. */
@@ -138,7 +138,7 @@ static bool take_mark_member(void *context, struct str name, struct str value)
     struct str text;
 
     if (str_eq(name, STR("mark"))) {
-        mark->has_mark = inside(value, &text) && is_hex(text, SHA256_HEX_LEN);
+        mark->has_mark = inside(value, &text) && entry_is_hex(text, SHA256_HEX_LEN);
         return mark->has_mark;
     }
     if (str_eq(name, STR("exp"))) {
@@ -146,7 +146,7 @@ static bool take_mark_member(void *context, struct str name, struct str value)
         return mark->has_exp;
     }
     if (mark->is_token && str_eq(name, STR("holder")))
-        return inside(value, &text) && is_hex(text, (size_t)2 * STORE_HOLDER_LEN);
+        return inside(value, &text) && entry_is_hex(text, (size_t)2 * STORE_HOLDER_LEN);
     return !mark->is_token || !str_eq(name, STR("proof")) || is_mark(value);
 }
 

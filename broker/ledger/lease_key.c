@@ -8,6 +8,7 @@
 
 /* Stage, instance, issuer and facts, each with its length. */
 #define TEXT_MAX ((size_t)16 * 1024)
+#define TEXT_USUAL ((size_t)500)
 
 #define FACTS_MAX 4
 
@@ -25,10 +26,21 @@ static const struct {
     [STORE_KEY_COMMIT] = { "commit", false, true, { "commit", NULL }, "commit" },
 };
 
+#define LENGTH_MAX 21 /* of 64 bits in digits, and a colon */
+
 /* With its length in front, so that no two lists of texts are one. */
 static void add_text(struct buf *text, struct str part)
 {
-    buf_printf(text, "%zu:", part.len);
+    char digits[LENGTH_MAX];
+    size_t at = sizeof(digits);
+    size_t left = part.len;
+
+    digits[--at] = ':';
+    do {
+        digits[--at] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    buf_add(text, (struct str){ digits + at, sizeof(digits) - at });
     buf_add(text, part);
 }
 
@@ -58,6 +70,7 @@ bool lease_key(const struct lease_key_parts *parts, enum store_lease_key kind,
     if (rows[kind].mandatory && fact(parts->ci, rows[kind].mandatory).len == 0)
         return false;
     buf_init(&text, TEXT_MAX);
+    buf_expect(&text, TEXT_USUAL);
     add_text(&text, str_from(rows[kind].name));
     add_text(&text, parts->stage);
     add_text(&text, parts->instance);

@@ -151,6 +151,32 @@ static void an_observation_changes_nothing(void **state)
     assert_int_equal(count, 0);
 }
 
+/* Beside others before it and behind it that look like it, and where it has a time already. */
+static void the_room_for_a_time_is_the_entrys_own(void **state)
+{
+    static const char place[] = "0000-00-00T00:00:00.000Z";
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        JSON_OWNED json_t *entry = parse(ISSUED);
+        JSON_OWNED json_t *written = NULL;
+        struct store_entry encoded = { 0 };
+        struct error error = { 0 };
+
+        if ((i & 1) != 0)
+            assert_true(json_put(json_object_get(entry, "claims"), "time", json_string(place)));
+        if ((i & 2) != 0)
+            assert_true(json_put(json_object_get(entry, "token"), "time", json_string(place)));
+        if ((i & 4) != 0)
+            assert_true(json_put(entry, "time", json_string(place)));
+        assert_true(entry_encode(entry, arena, &encoded, &error));
+        memset(encoded.bytes + encoded.time_offset, 'T', 24);
+        written = json_loadb(encoded.bytes, encoded.len, 0, NULL);
+        assert_true(json_put(entry, "time", json_string("TTTTTTTTTTTTTTTTTTTTTTTT")));
+        assert_true(json_equal(written, entry));
+    }
+}
+
 static void a_new_entry_has_room_for_its_time(void **state)
 {
     JSON_OWNED json_t *entry = entry_started();
@@ -879,6 +905,7 @@ int main(void)
         cmocka_unit_test(entries_of_policies_have_their_members),
         cmocka_unit_test(an_observation_changes_nothing),
         cmocka_unit_test(a_new_entry_has_room_for_its_time),
+        cmocka_unit_test(the_room_for_a_time_is_the_entrys_own),
         cmocka_unit_test(members_of_no_row_are_refused),
         cmocka_unit_test(every_mandatory_member_is_asked_for),
         cmocka_unit_test(malformed_members_are_refused),
