@@ -98,16 +98,17 @@ static enum progress begin(struct http_request *request, const struct api *api)
     return http_answer_problem(request, &error);
 }
 
-static enum progress answer(struct http_request *request, const struct signing *signing)
+static enum progress answer(struct http_request *request, struct signing *signing)
 {
     OWNED(buf_release) struct buf leaf = { 0 };
-    const struct ledger_append *append = &signing->append;
+    struct ledger_append *append = &signing->append;
     json_t *body = json_object();
 
     if (!append->is_committed) {
         json_decref(body);
         return http_answer_problem(request, &append->error);
     }
+    ledger_hash_leaves(append);
     buf_init(&leaf, 64);
     buf_add_base64(&leaf,
                    (struct str){ (const char *)append->leaf_hashes[0].bytes, MERKLE_HASH_LEN });

@@ -626,6 +626,7 @@ static enum progress outcome_enter(struct exchange *exchange, struct error *erro
     }
     progress = committed(exchange, error);
     if (progress == PROGRESS_DONE) {
+        ledger_hash_leaves(&exchange->append);
         exchange->entry_index = exchange->append.first_index + exchange->append.entry_count - 1;
         exchange->leaf_hash = exchange->append.leaf_hashes[exchange->append.entry_count - 1];
     }

@@ -327,11 +327,6 @@ static void append_done(struct store_proposal *proposal, void *context)
     append->failed_guard = proposal->failed_guard;
     append->first_index = proposal->first_index;
     append->error = proposal->error;
-    for (size_t i = 0; proposal->is_committed && i < proposal->entry_count; i++) {
-        const struct store_entry *entry = &proposal->entries[i];
-
-        append->leaf_hashes[i] = merkle_leaf((struct str){ entry->bytes, entry->len });
-    }
     free_proposal(append);
     waker.wake(waker.context);
 }
@@ -383,6 +378,7 @@ static bool encode(struct ledger_append *append, struct arena *arena, struct err
         if (!entry_encode(append->entries[i], arena, entry, error) ||
             !encode_private(append->private_parts[i], arena, entry, error))
             return false;
+        append->written[i] = (struct str){ entry->bytes, entry->len };
         if (!entry_fold_json(append->entries[i], entry->changes, &entry->change_count, &cause))
             return error_set(error, ERROR_LEDGER, "%s", cause.cause);
     }
@@ -402,7 +398,7 @@ static bool propose(struct ledger_append *append, struct arena *arena, struct er
 
     if (!encode(append, arena, error))
         return false;
-    memcpy(proposal->guards, append->guards, sizeof(proposal->guards));
+    memcpy(proposal->guards, append->guards, append->guard_count * sizeof(*append->guards));
     proposal->entry_count = append->entry_count;
     proposal->guard_count = append->guard_count;
     proposal->is_revocation = append->is_revocation;
@@ -427,6 +423,12 @@ bool ledger_submit(struct ledger *ledger, struct ledger_append *append, struct a
         return true;
     free_proposal(append);
     return false;
+}
+
+void ledger_hash_leaves(struct ledger_append *append)
+{
+    for (size_t i = 0; i < append->entry_count; i++)
+        append->leaf_hashes[i] = merkle_leaf(append->written[i]);
 }
 
 /* What ledger_append_now() waits on. */
@@ -468,7 +470,9 @@ bool ledger_append_now(struct ledger *ledger, struct ledger_append *append, stru
     if (!ledger_submit(ledger, append, arena, error))
         return false;
     wait_for(&completion);
-    if (!append->is_committed)
+    if (append->is_committed)
+        ledger_hash_leaves(append);
+    else
         *error = append->error;
     return append->is_committed;
 }

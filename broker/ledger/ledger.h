@@ -102,11 +102,13 @@ struct ledger_append {
     bool is_committed;
     size_t failed_guard; /* guard_count unless a guard refused it */
     uint64_t first_index;
-    struct merkle_hash leaf_hashes[STORE_PROPOSAL_ENTRIES_MAX];
+    struct merkle_hash leaf_hashes[STORE_PROPOSAL_ENTRIES_MAX]; /* by ledger_hash_leaves() */
     struct error error; /* ERROR_LEDGER, or ERROR_INVALID for a failed guard */
 
     /* private: only while it is under way, for it is large, and who appended may wait long */
     struct store_proposal *proposal;
+    struct str
+        written[STORE_PROPOSAL_ENTRIES_MAX]; /* the entries as they are stored; the arena's */
 };
 
 /**
@@ -119,7 +121,13 @@ struct ledger_append {
 bool ledger_submit(struct ledger *ledger, struct ledger_append *append, struct arena *arena,
                    struct error *error) MUST_USE;
 
-/** Submit and wait: for start-up and housekeeping, never on an HTTP thread. */
+/**
+ * Fill in the leaf hashes of what was committed, while the arena of ledger_submit() is there. Not
+ * done by the store's thread: all that is appended waits for that one, and few ask for hashes.
+ */
+void ledger_hash_leaves(struct ledger_append *append);
+
+/** Submit, wait and hash: for start-up and housekeeping, never on an HTTP thread. */
 bool ledger_append_now(struct ledger *ledger, struct ledger_append *append, struct error *error)
     MUST_USE;
 

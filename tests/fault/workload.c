@@ -337,8 +337,10 @@ static void write_many(struct ledger *ledger)
         (void)pthread_cond_wait(&bulk->changed, &bulk->lock);
     (void)pthread_mutex_unlock(&bulk->lock);
     for (size_t i = 0; i < BULK; i++) {
-        const struct ledger_append *append = &bulk->appends[i];
+        struct ledger_append *append = &bulk->appends[i];
 
+        if (append->is_committed)
+            ledger_hash_leaves(append);
         for (size_t k = 0; append->is_committed && k < append->entry_count; k++)
             tell(NOTE_WRITTEN, 0, append->first_index + k, &append->leaf_hashes[k], NULL);
     }
