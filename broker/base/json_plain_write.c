@@ -70,37 +70,49 @@ static bool has_other(uint64_t word)
             zero_bytes(word ^ each * '\\')) != 0;
 }
 
-static bool is_plain(struct str text)
+/* What is shorter than a word. */
+static bool copy_short(char *out, struct str text)
+{
+    bool is_plain = true;
+
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = (uint8_t)text.data[i];
+
+        is_plain = is_plain && byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+        out[i] = (char)byte;
+    }
+    return is_plain;
+}
+
+/* Copy a text, and tell whether it is plain. The last word may overlap the one before it. */
+static bool copy_plain(char *out, struct str text)
 {
     uint64_t word;
     size_t at = 0;
 
+    if (text.len < sizeof(word))
+        return copy_short(out, text);
     for (; text.len - at >= sizeof(word); at += sizeof(word)) {
         memcpy(&word, text.data + at, sizeof(word));
         if (has_other(word))
             return false;
+        memcpy(out + at, &word, sizeof(word));
     }
-    word = UINT64_C(0x2020202020202020);
-    if (at < text.len)
-        memcpy(&word, text.data + at, text.len - at);
+    memcpy(&word, text.data + text.len - sizeof(word), sizeof(word));
+    memcpy(out + text.len - sizeof(word), &word, sizeof(word));
     return !has_other(word);
 }
 
-/* A quoted string and what follows it. */
-static bool write_text(const struct writer *writer, struct str text, struct str behind)
+/* A quoted string. */
+static bool write_text(const struct writer *writer, struct str text)
 {
-    char *out;
+    char *out = extend(writer, text.len + 2);
 
-    if (!is_plain(text))
-        return false;
-    out = extend(writer, text.len + 2 + behind.len);
     if (out == NULL)
         return false;
     out[0] = '"';
-    memcpy(out + 1, text.data, text.len);
     out[text.len + 1] = '"';
-    memcpy(out + text.len + 2, behind.data, behind.len);
-    return true;
+    return copy_plain(out + 1, text);
 }
 
 static bool write_integer(const struct writer *writer, json_int_t value)
@@ -169,15 +181,16 @@ static size_t sort_members(const json_t *json, struct member members[MEMBERS_MAX
 
 static bool write_object(struct writer *writer, const json_t *json)
 {
-    struct member members[MEMBERS_MAX];
+    /* Written before it is read, and too large to be filled for each object. */
+    __attribute__((uninitialized)) struct member members[MEMBERS_MAX];
     size_t count;
 
     if (json_object_size(json) > MEMBERS_MAX)
         return false;
     count = sort_members(json, members);
     for (size_t i = 0; i < count; i++)
-        if ((i > 0 && !put(writer, ',')) || !write_text(writer, members[i].name, STR(":")) ||
-            !write_value(writer, members[i].value))
+        if ((i > 0 && !put(writer, ',')) || !write_text(writer, members[i].name) ||
+            !put(writer, ':') || !write_value(writer, members[i].value))
             return false;
     return true;
 }
@@ -206,7 +219,7 @@ static bool write_value(struct writer *writer, const json_t *json)
     case JSON_ARRAY:
         return write_group(writer, json);
     case JSON_STRING:
-        return write_text(writer, json_str(json), STR(""));
+        return write_text(writer, json_str(json));
     case JSON_INTEGER:
         return write_integer(writer, json_integer_value(json));
     case JSON_TRUE:

@@ -8,7 +8,8 @@
  * entries are under way as a batch has: one half waits while the other is synced.
  *
  * A rate counts until entries are durable, the processor's time until they are published, so that
- * no block pays for another's. What the bench itself takes to make an entry is measured alone and
+ * no block pays for another's. Of that time the block with the least is told, which what else runs
+ * on the machine disturbs least. What the bench itself takes to make an entry is measured alone and
  * is not the ledger's.
  */
 
@@ -361,7 +362,8 @@ static void measure(struct stand *stand, size_t batch)
     double ours[BLOCKS];
     double bare[BLOCKS];
     double ratios[BLOCKS];
-    double cpu[BLOCKS];
+    double ours_us = 1e9;
+    double bare_us = 1e9;
 
     (void)run_ours(stand, batch);
     (void)run_bare(stand, batch);
@@ -372,12 +374,13 @@ static void measure(struct stand *stand, size_t batch)
         ours[i] = one.rate;
         bare[i] = other.rate;
         ratios[i] = one.rate / other.rate;
-        cpu[i] = one.cpu_us - making_us - other.cpu_us;
+        ours_us = one.cpu_us < ours_us ? one.cpu_us : ours_us;
+        bare_us = other.cpu_us < bare_us ? other.cpu_us : bare_us;
     }
     printf("append batch=%zu entry_bytes=%zu entries_per_s=%.0f bare_per_s=%.0f ratio=%.2f "
-           "ledger_cpu_us_per_entry=%.1f making_cpu_us_per_entry=%.1f\n",
-           batch, stand->slots[0].bytes, median(ours), median(bare), median(ratios), median(cpu),
-           making_us);
+           "ledger_cpu_us_per_entry=%.1f (%.1f, less %.1f to make one and %.1f of the bare loop)\n",
+           batch, stand->slots[0].bytes, median(ours), median(bare), median(ratios),
+           ours_us - making_us - bare_us, ours_us, making_us, bare_us);
     (void)fflush(stdout);
 }
 
