@@ -15,8 +15,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <semaphore.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,11 +97,12 @@ struct slot {
 struct stand {
     struct ledger *ledger;
     struct slot slots[IN_FLIGHT_MAX];
+    pthread_mutex_t lock;
+    pthread_cond_t some_done;
     struct slot *done[IN_FLIGHT_MAX]; /* a ring: those that are durable and not yet taken */
-    size_t done_end;                  /* the store's thread's */
-    size_t taken_end;
-    sem_t done_count;
-    uint64_t number; /* of marks and leases: none comes twice */
+    size_t done_end;                  /* guarded by lock, as is all of the ring */
+    size_t taken_end;                 /* guarded by lock */
+    uint64_t number;                  /* of marks and leases: none comes twice */
     int bare;
     uint64_t bare_used;
     char *zeros;
@@ -132,6 +132,7 @@ static double cpu_now_us(void)
 
 /* ---- ours ---- */
 
+/* Wakes as the broker does: a thread that has nothing to do, once for all that follows. */
 static void tell_done(void *context)
 {
     struct slot *slot = context;
@@ -139,8 +140,11 @@ static void tell_done(void *context)
 
     if (!slot->append.is_committed)
         give_up("append", &slot->append.error);
+    (void)pthread_mutex_lock(&stand->lock);
+    if (stand->done_end == stand->taken_end)
+        (void)pthread_cond_signal(&stand->some_done);
     stand->done[stand->done_end++ % IN_FLIGHT_MAX] = slot;
-    (void)sem_post(&stand->done_count);
+    (void)pthread_mutex_unlock(&stand->lock);
 }
 
 static void write_hex(const uint8_t mark[SHA256_LEN], char hex[2 * SHA256_LEN + 1])
@@ -199,9 +203,14 @@ static void submit(struct slot *slot)
 
 static struct slot *take_done(struct stand *stand)
 {
-    while (sem_wait(&stand->done_count) != 0)
-        ;
-    return stand->done[stand->taken_end++ % IN_FLIGHT_MAX];
+    struct slot *slot = NULL;
+
+    (void)pthread_mutex_lock(&stand->lock);
+    while (stand->done_end == stand->taken_end)
+        (void)pthread_cond_wait(&stand->some_done, &stand->lock);
+    slot = stand->done[stand->taken_end++ % IN_FLIGHT_MAX];
+    (void)pthread_mutex_unlock(&stand->lock);
+    return slot;
 }
 
 static void wait_until_published(const struct stand *stand)
@@ -316,7 +325,9 @@ static void open_stand(struct stand *stand, const char *folder, struct key *key)
         give_up("the folder's name is too long", NULL);
     options.store = path;
     options.key = key;
-    if (sem_init(&stand->done_count, 0, 0) != 0 || !ledger_open(&options, &stand->ledger, &error))
+    if (pthread_mutex_init(&stand->lock, NULL) != 0 ||
+        pthread_cond_init(&stand->some_done, NULL) != 0 ||
+        !ledger_open(&options, &stand->ledger, &error))
         give_up("store", &error);
     for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
         struct slot *slot = &stand->slots[i];
@@ -337,7 +348,8 @@ static void close_stand(struct stand *stand)
         arena_free(stand->slots[i].arena);
         json_decref(stand->slots[i].entry);
     }
-    (void)sem_destroy(&stand->done_count);
+    (void)pthread_cond_destroy(&stand->some_done);
+    (void)pthread_mutex_destroy(&stand->lock);
     (void)close(stand->bare);
     free(stand->zeros);
 }
