@@ -446,12 +446,14 @@ int main(int argc, char **argv)
     static struct stand stand;
     struct key *key = NULL;
     struct keys *keys;
+    int64_t only = 0;
 
     if (argc == 3 && strcmp(argv[1], "--verify") == 0) {
         measure_audit(argv[2]);
         return 0;
     }
-    if (argc < 2 || argc > 3 || argv[1][0] == '-') {
+    if (argc < 2 || argc > 3 || argv[1][0] == '-' ||
+        (argc == 3 && !str_to_int64(str_from(argv[2]), &only))) {
         (void)fputs("usage: bench_ledger EMPTY-FOLDER [BATCH]\n"
                     "       bench_ledger --verify FOLDER-OF-BEFORE\n",
                     stderr);
@@ -461,7 +463,7 @@ int main(int argc, char **argv)
     open_stand(&stand, argv[1], key);
     open_bare(&stand, argv[1]);
     for (size_t i = 0; i < COUNT(batches); i++)
-        if (argc == 2 || strtoul(argv[2], NULL, 10) == batches[i])
+        if (argc == 2 || only == (int64_t)batches[i])
             measure(&stand, batches[i]);
     close_stand(&stand);
     measure_audit(argv[1]);
