@@ -7,10 +7,10 @@
 #include "keys/keys.h"
 
 static const char *const state_names[] = {
-    [WITNESS_UNASKED] = "unasked",
-    [WITNESS_GOOD] = "good",
-    [WITNESS_FAILING] = "failing",
-    [WITNESS_CONFLICT] = "conflict",
+    [WATCHER_UNASKED] = "unasked",
+    [WATCHER_GOOD] = "good",
+    [WATCHER_FAILING] = "failing",
+    [WATCHER_CONFLICT] = "conflict",
 };
 
 bool witnessing_take_keys(const struct config *config, struct keys *keys,
@@ -62,13 +62,13 @@ bool witnessing_record_keys(struct ledger *ledger, struct error *error)
     return ledger_record(ledger, entry, error) && ledger_keep_keys(ledger, error);
 }
 
-static void log_change(const char *event, const struct witness_status *status)
+static void log_change(const char *event, const struct watcher_status *status)
 {
     struct log_line line;
 
     log_begin(&line,
-              status->state == WITNESS_CONFLICT  ? LOG_LEVEL_ERROR
-              : status->state == WITNESS_FAILING ? LOG_LEVEL_WARN
+              status->state == WATCHER_CONFLICT  ? LOG_LEVEL_ERROR
+              : status->state == WATCHER_FAILING ? LOG_LEVEL_WARN
                                                  : LOG_LEVEL_INFO,
               event);
     log_str(&line, "name", status->name);
@@ -79,7 +79,7 @@ static void log_change(const char *event, const struct witness_status *status)
     log_end(&line);
 }
 
-static int64_t count_of(const struct witness_status *list, size_t count, enum witness_state state)
+static int64_t count_of(const struct watcher_status *list, size_t count, enum watcher_state state)
 {
     int64_t found = 0;
 
@@ -89,7 +89,7 @@ static int64_t count_of(const struct witness_status *list, size_t count, enum wi
 }
 
 /* The largest tree that so many have cosigned. */
-static int64_t cosigned_by(const struct witness_status *list, size_t count, size_t quorum)
+static int64_t cosigned_by(const struct watcher_status *list, size_t count, size_t quorum)
 {
     uint64_t largest = 0;
 
@@ -106,7 +106,7 @@ static int64_t cosigned_by(const struct witness_status *list, size_t count, size
 
 static void tend_mirrors(struct witnessing *witnessing, struct ledger *ledger)
 {
-    struct witness_status list[MIRROR_WATCH_MAX];
+    struct watcher_status list[MIRROR_WATCH_MAX];
     size_t count = ledger_mirrors(ledger, list);
 
     for (size_t i = 0; i < count; i++) {
@@ -115,15 +115,15 @@ static void tend_mirrors(struct witnessing *witnessing, struct ledger *ledger)
         witnessing->mirror_states[i] = list[i].state;
         log_change("ledger.mirror", &list[i]);
     }
-    metric_set(METRIC_MIRRORS_GOOD, count_of(list, count, WITNESS_GOOD));
-    metric_set(METRIC_MIRRORS_FAILING, count_of(list, count, WITNESS_FAILING));
-    metric_set(METRIC_MIRRORS_CONFLICT, count_of(list, count, WITNESS_CONFLICT));
+    metric_set(METRIC_MIRRORS_GOOD, count_of(list, count, WATCHER_GOOD));
+    metric_set(METRIC_MIRRORS_FAILING, count_of(list, count, WATCHER_FAILING));
+    metric_set(METRIC_MIRRORS_CONFLICT, count_of(list, count, WATCHER_CONFLICT));
 }
 
 void witnessing_tend(struct witnessing *witnessing, struct ledger *ledger,
                      const struct config *config)
 {
-    struct witness_status list[NOTE_WITNESSES_MAX];
+    struct watcher_status list[NOTE_WITNESSES_MAX];
     size_t count = ledger_witnesses(ledger, list);
     size_t quorum = config->ledger.quorum > 0 ? config->ledger.quorum : 1;
 
@@ -134,26 +134,26 @@ void witnessing_tend(struct witnessing *witnessing, struct ledger *ledger,
         log_change("ledger.witness", &list[i]);
     }
     tend_mirrors(witnessing, ledger);
-    metric_set(METRIC_WITNESSES_GOOD, count_of(list, count, WITNESS_GOOD));
-    metric_set(METRIC_WITNESSES_FAILING, count_of(list, count, WITNESS_FAILING));
-    metric_set(METRIC_WITNESSES_CONFLICT, count_of(list, count, WITNESS_CONFLICT));
+    metric_set(METRIC_WITNESSES_GOOD, count_of(list, count, WATCHER_GOOD));
+    metric_set(METRIC_WITNESSES_FAILING, count_of(list, count, WATCHER_FAILING));
+    metric_set(METRIC_WITNESSES_CONFLICT, count_of(list, count, WATCHER_CONFLICT));
     metric_set(METRIC_LEDGER_COSIGNED_SIZE, cosigned_by(list, count, quorum));
 }
 
 const char *witnessing_degraded(struct ledger *ledger)
 {
-    struct witness_status list[NOTE_WITNESSES_MAX];
-    struct witness_status mirrors[MIRROR_WATCH_MAX];
+    struct watcher_status list[NOTE_WITNESSES_MAX];
+    struct watcher_status mirrors[MIRROR_WATCH_MAX];
     size_t count = ledger_witnesses(ledger, list);
 
-    if (count_of(list, count, WITNESS_CONFLICT) > 0)
+    if (count_of(list, count, WATCHER_CONFLICT) > 0)
         return "a witness has cosigned another log by this name, or a longer one";
-    if (count_of(list, count, WITNESS_FAILING) > 0)
+    if (count_of(list, count, WATCHER_FAILING) > 0)
         return "a witness does not cosign the ledger's checkpoints";
     count = ledger_mirrors(ledger, mirrors);
-    if (count_of(mirrors, count, WITNESS_CONFLICT) > 0)
+    if (count_of(mirrors, count, WATCHER_CONFLICT) > 0)
         return "a mirror has another log by this name, or a longer one";
-    if (count_of(mirrors, count, WITNESS_FAILING) > 0)
+    if (count_of(mirrors, count, WATCHER_FAILING) > 0)
         return "a mirror of the ledger does not come along";
     return NULL;
 }

@@ -11,8 +11,8 @@ struct keys;
 
 /** What the broker remembers of its witnesses, to log what changes. Threads: main's, all of it. */
 struct witnessing {
-    enum witness_state states[NOTE_WITNESSES_MAX];
-    enum witness_state mirror_states[MIRROR_WATCH_MAX];
+    enum watcher_state states[NOTE_WITNESSES_MAX];
+    enum watcher_state mirror_states[MIRROR_WATCH_MAX];
 };
 
 /** The ledger's keys by their names, made where they are missing, into what it is opened with. */

@@ -248,12 +248,12 @@ void ledger_leave_witnesses(struct ledger *ledger)
         publisher_leave_witnesses(ledger->publisher);
 }
 
-size_t ledger_mirrors(struct ledger *ledger, struct witness_status status[MIRROR_WATCH_MAX])
+size_t ledger_mirrors(struct ledger *ledger, struct watcher_status status[MIRROR_WATCH_MAX])
 {
     return publisher_mirrors(ledger->publisher, status);
 }
 
-size_t ledger_witnesses(struct ledger *ledger, struct witness_status status[NOTE_WITNESSES_MAX])
+size_t ledger_witnesses(struct ledger *ledger, struct watcher_status status[NOTE_WITNESSES_MAX])
 {
     return publisher_witnesses(ledger->publisher, status);
 }

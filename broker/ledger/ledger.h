@@ -76,10 +76,10 @@ void ledger_leave_witnesses(struct ledger *ledger);
 void ledger_close(struct ledger *ledger);
 
 /** How it stands with each mirror; their number. */
-size_t ledger_mirrors(struct ledger *ledger, struct witness_status status[MIRROR_WATCH_MAX]);
+size_t ledger_mirrors(struct ledger *ledger, struct watcher_status status[MIRROR_WATCH_MAX]);
 
 /** How it stands with each witness; their number. */
-size_t ledger_witnesses(struct ledger *ledger, struct witness_status status[NOTE_WITNESSES_MAX]);
+size_t ledger_witnesses(struct ledger *ledger, struct watcher_status status[NOTE_WITNESSES_MAX]);
 
 struct str ledger_broker(const struct ledger *ledger);
 /** Whether appends are possible now, for readiness: also false while space is lacking. */

@@ -58,4 +58,4 @@ int64_t mirror_watch_due_ms(const struct mirror_watch *watch);
 
 /** How it stands with each; their number. `cosigned_s` means nothing here. Threads: any */
 size_t mirror_watch_status(struct mirror_watch *watch,
-                           struct witness_status status[MIRROR_WATCH_MAX]);
+                           struct watcher_status status[MIRROR_WATCH_MAX]);

@@ -456,13 +456,13 @@ void publisher_leave_witnesses(struct publisher *publisher)
 }
 
 size_t publisher_mirrors(struct publisher *publisher,
-                         struct witness_status status[MIRROR_WATCH_MAX])
+                         struct watcher_status status[MIRROR_WATCH_MAX])
 {
     return mirror_watch_status(publisher->mirrors, status);
 }
 
 size_t publisher_witnesses(struct publisher *publisher,
-                           struct witness_status status[NOTE_WITNESSES_MAX])
+                           struct watcher_status status[NOTE_WITNESSES_MAX])
 {
     return witnesses_status(publisher->witnesses, status);
 }

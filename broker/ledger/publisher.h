@@ -41,7 +41,7 @@ struct publisher_options {
  * Take up the checkpoint published last, compare it with the store, start the thread.
  *
  * Tiles that are missing or damaged are made again from the entries. Witnesses are asked what they
- * saw last, which takes until each has answered or WITNESS_TIMEOUT_MS.
+ * saw last, which takes until each has answered or WATCHER_TIMEOUT_MS.
  *
  * Errors: ERROR_INVALID (the store is shorter than the checkpoint or what a witness has cosigned,
  *         or has another root there; the checkpoint is not ours), ERROR_UNREACHABLE (fewer
@@ -55,11 +55,11 @@ void publisher_leave_witnesses(struct publisher *publisher);
 
 /** How it stands with each; their number. Threads: any */
 size_t publisher_witnesses(struct publisher *publisher,
-                           struct witness_status status[NOTE_WITNESSES_MAX]);
+                           struct watcher_status status[NOTE_WITNESSES_MAX]);
 
 /** The same of mirrors. */
 size_t publisher_mirrors(struct publisher *publisher,
-                         struct witness_status status[MIRROR_WATCH_MAX]);
+                         struct watcher_status status[MIRROR_WATCH_MAX]);
 
 /** Publish what is committed (without a quorum to wait for), stop, call who still waits. */
 void publisher_stop(struct publisher *publisher);

@@ -73,7 +73,7 @@ static void wait_for_answer(struct publisher *publisher)
 /* Take answers and ask again where that helps, until nobody is asked: each is, for a time. */
 static void settle(struct publisher *publisher)
 {
-    int64_t end_ms = clock_monotonic_ms() + WITNESS_TIMEOUT_MS;
+    int64_t end_ms = clock_monotonic_ms() + WATCHER_TIMEOUT_MS;
 
     while (witnesses_are_asked(publisher->witnesses, true)) {
         wait_for_answer(publisher);

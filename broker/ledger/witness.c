@@ -1,7 +1,6 @@
 #include "ledger/witness.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,21 +18,12 @@
 /* A witness that tells another size each time is not asked for ever. */
 #define CORRECTIONS_MAX 3
 
-/* What came back; of one request, so the next can be asked before it was looked at. */
-struct answer {
-    bool is_there;
-    enum upstream_outcome outcome;
-    int status;
-    struct buf body;
-    char cause[256];
-};
-
 struct witness {
+    struct watcher watcher;
     const struct witness_options *options;
     struct witnesses *all;
 
     /* what it was asked */
-    bool is_asked;
     struct publication *asked; /* NULL: for its size only */
     uint64_t asked_old;
 
@@ -49,19 +39,14 @@ struct witness {
     size_t line_len;
     uint64_t line_size;
     int64_t line_ms; /* when it came, of the clock for intervals */
-
-    struct answer answer;         /* guarded by lock */
-    struct witness_status status; /* guarded by lock */
 };
 
 struct witnesses {
     struct witnesses_options options;
+    struct watchers watchers;
     struct witness list[NOTE_WITNESSES_MAX];
     struct str empty_note; /* while they are probed */
     bool has_news;
-
-    pthread_mutex_t lock;
-    bool is_stopped; /* guarded by lock */
 };
 
 bool witnesses_new(const struct witnesses_options *options, struct witnesses **out,
@@ -69,9 +54,11 @@ bool witnesses_new(const struct witnesses_options *options, struct witnesses **o
 {
     struct witnesses *witnesses = calloc(1, sizeof(*witnesses));
 
-    if (witnesses == NULL || pthread_mutex_init(&witnesses->lock, NULL) != 0) {
-        free(witnesses);
+    if (witnesses == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for witnesses");
+    if (!watchers_init(&witnesses->watchers, options->upstream, options->answered, error)) {
+        free(witnesses);
+        return false;
     }
     witnesses->options = *options;
     for (size_t i = 0; i < options->count; i++) {
@@ -79,8 +66,8 @@ bool witnesses_new(const struct witnesses_options *options, struct witnesses **o
 
         witness->options = &options->list[i];
         witness->all = witnesses;
-        witness->status.name = options->list[i].name;
-        buf_init(&witness->answer.body, ANSWER_BYTES_MAX);
+        watcher_init(&witness->watcher, &witnesses->watchers, witness->options->name,
+                     &witness->options->peer, ANSWER_BYTES_MAX);
     }
     *out = witnesses;
     return true;
@@ -92,67 +79,31 @@ void witnesses_free(struct witnesses *witnesses)
         return;
     for (size_t i = 0; i < witnesses->options.count; i++) {
         publication_put(witnesses->list[i].asked);
-        buf_release(&witnesses->list[i].answer.body);
+        watcher_release(&witnesses->list[i].watcher);
         free(witnesses->list[i].line);
     }
-    (void)pthread_mutex_destroy(&witnesses->lock);
+    watchers_release(&witnesses->watchers);
     free(witnesses);
 }
 
 void witnesses_stop(struct witnesses *witnesses)
 {
-    if (witnesses == NULL)
-        return;
-    (void)pthread_mutex_lock(&witnesses->lock);
-    witnesses->is_stopped = true;
-    (void)pthread_mutex_unlock(&witnesses->lock);
-}
-
-/* On the upstream thread. The waker is the last act. */
-static void keep_answer(const struct upstream_response *response, void *context)
-{
-    struct witness *witness = context;
-    struct witnesses *all = witness->all;
-    struct answer *answer = &witness->answer;
-
-    (void)pthread_mutex_lock(&all->lock);
-    answer->is_there = true;
-    answer->outcome = response->outcome;
-    answer->status = response->status;
-    (void)snprintf(answer->cause, sizeof(answer->cause), "%s", response->error.cause);
-    if (response->outcome == UPSTREAM_ANSWERED)
-        buf_add(&answer->body, response->body);
-    (void)pthread_mutex_unlock(&all->lock);
-    all->options.answered.wake(all->options.answered.context);
+    if (witnesses != NULL)
+        watchers_stop(&witnesses->watchers);
 }
 
 static bool submit(struct witness *witness, struct str body, struct error *error)
 {
-    struct witnesses *all = witness->all;
     char url[URL_BYTES_MAX];
     struct upstream_request request = {
         .method = "POST",
         .url = url,
         .body = body,
         .headers = { "Content-Type: text/plain; charset=utf-8" },
-        .peer = witness->options->peer,
-        .total_timeout_ms = WITNESS_TIMEOUT_MS,
-        .response_max_bytes = ANSWER_BYTES_MAX,
-        .done = keep_answer,
-        .context = witness,
     };
-    bool is_sent = false;
 
     (void)snprintf(url, sizeof(url), "%s" ADD_CHECKPOINT, witness->options->url);
-    (void)pthread_mutex_lock(&all->lock);
-    witness->answer.is_there = false;
-    buf_clear(&witness->answer.body);
-    if (all->is_stopped)
-        (void)error_set(error, ERROR_STOPPING, "the broker is stopping");
-    else
-        is_sent = upstream_submit(all->options.upstream, &request, error);
-    (void)pthread_mutex_unlock(&all->lock);
-    return is_sent;
+    return watcher_ask(&witness->watcher, &request, error);
 }
 
 /* Source: C2SP tlog-witness, "add-checkpoint" */
@@ -168,17 +119,7 @@ static void write_body(uint64_t old, const struct merkle_hash *proof, size_t cou
     buf_add(body, note);
 }
 
-static void set_status(struct witness *witness, enum witness_state state, const char *cause)
-{
-    struct witness_status *status = &witness->status;
-
-    (void)pthread_mutex_lock(&witness->all->lock);
-    status->state = state;
-    (void)snprintf(status->cause, sizeof(status->cause), "%s", cause);
-    (void)pthread_mutex_unlock(&witness->all->lock);
-}
-
-static void fail(struct witness *witness, enum witness_state state, const char *cause,
+static void fail(struct witness *witness, enum watcher_state state, const char *cause,
                  int64_t now_ms)
 {
     unsigned doublings =
@@ -188,7 +129,7 @@ static void fail(struct witness *witness, enum witness_state state, const char *
     witness->failures++;
     witness->corrections = 0;
     witness->due_ms = now_ms + (pause_ms < WITNESS_PAUSE_MAX_MS ? pause_ms : WITNESS_PAUSE_MAX_MS);
-    set_status(witness, state, cause);
+    watcher_set_state(&witness->watcher, state, cause);
 }
 
 /* Ask for a cosignature of `publication`, or with NULL for the size that it saw. */
@@ -206,16 +147,15 @@ static void ask(struct witness *witness, struct publication *publication, int ti
     if (publication != NULL && witness->size > 0 && witness->size < publication->size &&
         !merkle_prove_consistency(publication_lookup, &hashes, witness->size, publication->size,
                                   proof, &count)) {
-        fail(witness, WITNESS_FAILING, "no consistency proof for it: the tiles do not fit", now_ms);
+        fail(witness, WATCHER_FAILING, "no consistency proof for it: the tiles do not fit", now_ms);
         return;
     }
     buf_init(&body, BODY_BYTES_MAX);
     write_body(witness->asked_old, proof, count, note, &body);
     if (!buf_is_ok(&body) || !submit(witness, buf_str(&body), &error)) {
-        fail(witness, WITNESS_FAILING, error.cause, now_ms);
+        fail(witness, WATCHER_FAILING, error.cause, now_ms);
         return;
     }
-    witness->is_asked = true;
     witness->asked = publication_ref(publication);
 }
 
@@ -234,7 +174,7 @@ static void note_longer(struct witness *witness, int64_t now_ms)
     if (options->has_entries(options->context, witness->size))
         witness->due_ms = now_ms + WITNESS_PAUSE_MS;
     else
-        fail(witness, WITNESS_CONFLICT, "it has cosigned more entries than this log has", now_ms);
+        fail(witness, WATCHER_CONFLICT, "it has cosigned more entries than this log has", now_ms);
 }
 
 /* It has our newest checkpoint, and no need to renew. */
@@ -250,7 +190,7 @@ void witnesses_ask(struct witnesses *witnesses, struct publication *newest, int 
     for (size_t i = 0; i < witnesses->options.count; i++) {
         struct witness *witness = &witnesses->list[i];
 
-        if (witness->is_asked || witness->due_ms > now_ms ||
+        if (witness->watcher.is_asked || witness->due_ms > now_ms ||
             is_content(witness, newest->size, now_ms))
             continue;
         if (witness->size > newest->size)
@@ -263,7 +203,7 @@ void witnesses_ask(struct witnesses *witnesses, struct publication *newest, int 
 /* Which cosignature is the latest: never one that is older than the one before. */
 static bool check_time(const struct witness *witness, int64_t time_s, int64_t wall_s)
 {
-    return time_s >= witness->status.cosigned_s && time_s >= wall_s - WITNESS_SKEW_S &&
+    return time_s >= witness->watcher.status.cosigned_s && time_s >= wall_s - WITNESS_SKEW_S &&
            time_s <= wall_s + WITNESS_SKEW_S;
 }
 
@@ -282,14 +222,8 @@ static bool keep_line(struct witness *witness, struct str line)
 
 static void note_cosigned(struct witness *witness, uint64_t size, int64_t time_s)
 {
-    struct witness_status *status = &witness->status;
-
-    (void)pthread_mutex_lock(&witness->all->lock);
-    status->state = WITNESS_GOOD;
-    status->size = size;
-    status->cosigned_s = time_s;
-    status->cause[0] = '\0';
-    (void)pthread_mutex_unlock(&witness->all->lock);
+    watcher_set_tree(&witness->watcher, size, time_s);
+    watcher_set_state(&witness->watcher, WATCHER_GOOD, "");
 }
 
 /* 200: it says that it has cosigned what we sent. */
@@ -301,13 +235,13 @@ static void take_cosignature(struct witness *witness, int64_t now_ms, int64_t wa
     int64_t time_s = 0;
     struct str note = asked == NULL ? witness->all->empty_note : publication_note(asked);
 
-    if (!note_cosignature_find(buf_str(&witness->answer.body), note_text(note),
+    if (!note_cosignature_find(buf_str(&witness->watcher.body), note_text(note),
                                &witness->options->verifier, &line, &time_s, &error)) {
-        fail(witness, WITNESS_FAILING, error.cause, now_ms);
+        fail(witness, WATCHER_FAILING, error.cause, now_ms);
         return;
     }
     if (!check_time(witness, time_s, wall_s)) {
-        fail(witness, WITNESS_FAILING, "the time of its cosignature is not now", now_ms);
+        fail(witness, WATCHER_FAILING, "the time of its cosignature is not now", now_ms);
         return;
     }
     witness->knows_size = true;
@@ -318,7 +252,7 @@ static void take_cosignature(struct witness *witness, int64_t now_ms, int64_t wa
     if (asked == NULL)
         return;
     if (!keep_line(witness, line)) {
-        fail(witness, WITNESS_FAILING, "no memory for a cosignature", now_ms);
+        fail(witness, WATCHER_FAILING, "no memory for a cosignature", now_ms);
         return;
     }
     witness->line_size = asked->size;
@@ -330,16 +264,16 @@ static void take_cosignature(struct witness *witness, int64_t now_ms, int64_t wa
 /* 409: it saw another size last. */
 static void take_size(struct witness *witness, int64_t now_ms)
 {
-    struct str text = str_trim(buf_str(&witness->answer.body));
+    struct str text = str_trim(buf_str(&witness->watcher.body));
     uint64_t size = 0;
 
     if (!note_parse_u64(text, &size)) {
-        fail(witness, WITNESS_FAILING, "status 409 without a size", now_ms);
+        fail(witness, WATCHER_FAILING, "status 409 without a size", now_ms);
         return;
     }
     if (witness->asked != NULL && size == witness->asked_old) {
         /* Nothing is wrong with the size: then it is the root. */
-        fail(witness, WITNESS_CONFLICT, "it has cosigned another tree of this size", now_ms);
+        fail(witness, WATCHER_CONFLICT, "it has cosigned another tree of this size", now_ms);
         return;
     }
     witness->knows_size = true;
@@ -348,20 +282,20 @@ static void take_size(struct witness *witness, int64_t now_ms)
     if (witness->asked != NULL && size > witness->asked->size)
         note_longer(witness, now_ms);
     else if (++witness->corrections > CORRECTIONS_MAX)
-        fail(witness, WITNESS_FAILING, "it tells another size each time", now_ms);
+        fail(witness, WATCHER_FAILING, "it tells another size each time", now_ms);
 }
 
 static void take_refusal(struct witness *witness, int status, int64_t now_ms)
 {
     static const struct {
         int status;
-        enum witness_state state;
+        enum watcher_state state;
         const char *cause;
     } refusals[] = {
-        { 400, WITNESS_FAILING, "status 400: it does not understand us" },
-        { 403, WITNESS_FAILING, "status 403: it does not trust the log's key" },
-        { 404, WITNESS_FAILING, "status 404: it does not know the log's origin" },
-        { 422, WITNESS_CONFLICT, "status 422: what it has cosigned is not part of this log" },
+        { 400, WATCHER_FAILING, "status 400: it does not understand us" },
+        { 403, WATCHER_FAILING, "status 403: it does not trust the log's key" },
+        { 404, WATCHER_FAILING, "status 404: it does not know the log's origin" },
+        { 422, WATCHER_CONFLICT, "status 422: what it has cosigned is not part of this log" },
     };
     char cause[64];
 
@@ -372,37 +306,26 @@ static void take_refusal(struct witness *witness, int status, int64_t now_ms)
         return;
     }
     (void)snprintf(cause, sizeof(cause), "status %d", status);
-    fail(witness, WITNESS_FAILING, cause, now_ms);
+    fail(witness, WATCHER_FAILING, cause, now_ms);
 }
 
 /* The answer is whole and nobody else's any more: the next request is not sent yet. */
 static void take_answer(struct witness *witness, int64_t now_ms, int64_t wall_s)
 {
-    const struct answer *answer = &witness->answer;
+    const struct watcher *answer = &witness->watcher;
 
     if (answer->outcome != UPSTREAM_ANSWERED)
-        fail(witness, WITNESS_FAILING, answer->cause, now_ms);
+        fail(witness, WATCHER_FAILING, answer->cause, now_ms);
     else if (!buf_is_ok(&answer->body))
-        fail(witness, WITNESS_FAILING, "no memory for its answer", now_ms);
-    else if (answer->status == 200)
+        fail(witness, WATCHER_FAILING, "no memory for its answer", now_ms);
+    else if (answer->http_status == 200)
         take_cosignature(witness, now_ms, wall_s);
-    else if (answer->status == 409)
+    else if (answer->http_status == 409)
         take_size(witness, now_ms);
     else
-        take_refusal(witness, answer->status, now_ms);
-    witness->is_asked = false;
+        take_refusal(witness, answer->http_status, now_ms);
     publication_put(witness->asked);
     witness->asked = NULL;
-}
-
-static bool has_answered(struct witness *witness)
-{
-    bool is_there = false;
-
-    (void)pthread_mutex_lock(&witness->all->lock);
-    is_there = witness->answer.is_there;
-    (void)pthread_mutex_unlock(&witness->all->lock);
-    return is_there;
 }
 
 bool witnesses_take(struct witnesses *witnesses, int64_t now_ms, int64_t wall_s)
@@ -412,7 +335,7 @@ bool witnesses_take(struct witnesses *witnesses, int64_t now_ms, int64_t wall_s)
     for (size_t i = 0; i < witnesses->options.count; i++) {
         struct witness *witness = &witnesses->list[i];
 
-        if (witness->is_asked && has_answered(witness))
+        if (watcher_take(&witness->watcher))
             take_answer(witness, now_ms, wall_s);
     }
     had_news = witnesses->has_news;
@@ -468,7 +391,7 @@ void witnesses_write(const struct witnesses *witnesses, uint64_t size, struct bu
 bool witnesses_are_asked(const struct witnesses *witnesses, bool any)
 {
     for (size_t i = 0; i < witnesses->options.count; i++) {
-        if (witnesses->list[i].is_asked && (any || witnesses->list[i].failures == 0))
+        if (witnesses->list[i].watcher.is_asked && (any || witnesses->list[i].failures == 0))
             return true;
     }
     return false;
@@ -482,7 +405,7 @@ int64_t witnesses_due_ms(const struct witnesses *witnesses, uint64_t size)
         const struct witness *witness = &witnesses->list[i];
         int64_t own_ms = witness->due_ms;
 
-        if (witness->is_asked)
+        if (witness->watcher.is_asked)
             continue;
         if (witness->line != NULL && witness->line_size == size &&
             witness->line_ms + WITNESS_RENEW_MS > own_ms)
@@ -513,22 +436,20 @@ size_t witnesses_sizes(const struct witnesses *witnesses, uint64_t *largest, str
 const char *witnesses_conflict(const struct witnesses *witnesses)
 {
     for (size_t i = 0; i < witnesses->options.count; i++) {
-        if (witnesses->list[i].status.state == WITNESS_CONFLICT)
-            return witnesses->list[i].status.cause;
+        if (witnesses->list[i].watcher.status.state == WATCHER_CONFLICT)
+            return witnesses->list[i].watcher.status.cause;
     }
     return NULL;
 }
 
 size_t witnesses_status(struct witnesses *witnesses,
-                        struct witness_status status[NOTE_WITNESSES_MAX])
+                        struct watcher_status status[NOTE_WITNESSES_MAX])
 {
     size_t count = witnesses == NULL ? 0 : witnesses->options.count;
 
     if (count == 0)
         return 0;
-    (void)pthread_mutex_lock(&witnesses->lock);
     for (size_t i = 0; i < count; i++)
-        status[i] = witnesses->list[i].status;
-    (void)pthread_mutex_unlock(&witnesses->lock);
+        watcher_read_status(&witnesses->list[i].watcher, &status[i]);
     return count;
 }

@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/str.h"
 #include "ledger/note.h"
+#include "ledger/watcher.h"
 #include "upstream/upstream.h"
 
 struct error;
@@ -19,7 +20,7 @@ struct publication;
  * Witnesses: others who cosign our checkpoints after they saw that each continues the one before.
  *
  * Each gets the newest checkpoint with a consistency proof from the size that it saw last; nobody
- * waits for an answer but the publisher, and it no longer than WITNESS_TIMEOUT_MS. Whoever fails is
+ * waits for an answer but the publisher, and it no longer than WATCHER_TIMEOUT_MS. Whoever fails is
  * asked again later, at most every WITNESS_PAUSE_MAX_MS.
  *
  * Threads: confined to the publisher's, but where it says otherwise
@@ -27,7 +28,6 @@ struct publication;
  */
 struct witnesses;
 
-#define WITNESS_TIMEOUT_MS 5000
 #define WITNESS_PAUSE_MS 1000
 #define WITNESS_PAUSE_MAX_MS 300000
 /** A cosignature of a log that does not grow is renewed after this long. */
@@ -40,22 +40,6 @@ struct witness_options {
     const char *url; /* "/add-checkpoint" is put behind it */
     struct note_verifier verifier;
     struct upstream_peer peer;
-};
-
-/** How it stands with a witness. */
-enum witness_state {
-    WITNESS_UNASKED,
-    WITNESS_GOOD,    /* its last answer was a cosignature */
-    WITNESS_FAILING, /* no answer, or one that is of no use */
-    WITNESS_CONFLICT /* it says that it saw another log by our name, or one longer than the store */
-};
-
-struct witness_status {
-    struct str name; /* the configuration's */
-    enum witness_state state;
-    uint64_t size;      /* that it cosigned last */
-    int64_t cosigned_s; /* when; 0: never */
-    char cause[256];    /* of what failed */
 };
 
 struct witnesses_options {
@@ -117,4 +101,4 @@ const char *witnesses_conflict(const struct witnesses *witnesses);
 
 /** Threads: any */
 size_t witnesses_status(struct witnesses *witnesses,
-                        struct witness_status status[NOTE_WITNESSES_MAX]);
+                        struct watcher_status status[NOTE_WITNESSES_MAX]);
