@@ -15,6 +15,7 @@
 
 #define SALT_LEN 16
 #define PERSONAL_MAX ((size_t)16 * 1024)
+#define CLAIMS_USUAL ((size_t)2000)
 
 static bool no_memory(struct error *error)
 {
@@ -162,20 +163,28 @@ static bool drop_longest(json_t *kept, struct claim_len *lens, size_t count, jso
     return true;
 }
 
+static bool do_claims_fit(const json_t *kept)
+{
+    OWNED(buf_release) struct buf text = { 0 };
+
+    buf_init(&text, ENTRY_CLAIMS_MAX);
+    buf_expect(&text, CLAIMS_USUAL);
+    buf_add_json(&text, kept);
+    return buf_is_ok(&text);
+}
+
 static bool bound_claims(json_t *kept, const json_t *claims, json_t *dropped)
 {
     size_t count = json_object_size(kept);
     struct claim_len *lens = NULL;
     const char *name = NULL;
     json_t *value = NULL;
-    size_t len = 0;
     size_t i = 0;
     bool is_done = false;
 
-    /* Nearly always they fit; only then is each one measured. */
-    len = json_dumpb(kept, NULL, 0, JSON_COMPACT);
-    if (len == 0 || len <= ENTRY_CLAIMS_MAX)
-        return len != 0;
+    /* Nearly always they do; only where they do not is each one measured. */
+    if (do_claims_fit(kept))
+        return true;
     lens = calloc(count + 1, sizeof(*lens));
     if (lens == NULL)
         return false;
