@@ -106,7 +106,8 @@ static void write_entry(const struct wish *wish, uint64_t number, struct slot *s
         "\",\"repository\":\"acme/app-%" PRIu64 "\",\"repository_id\":\"%" PRIu64
         "\",\"run\":\"%" PRIu64 "\"},\"claims\":{\"event_name\":\"push\",\"ref\":"
         "\"refs/heads/main\",\"repository_owner_id\":\"918273\"},\"credentials\":[{\"expires_at\":"
-        "\"%s\",\"grant\":\"artifacts\",\"id\":\"%s\",\"ttl_s\":900,\"type\":\"jwt\"}],"
+        "\"%s\",\"grant\":\"artifacts\",\"id\":\"%s\",\"revoke\":\"list\",\"ttl_s\":900,\"type\":"
+        "\"jwt\"}],"
         "\"decision\":\"%s\",\"handle\":\"sha256:%s\",%s\"issuer\":\"ci\",\"kind\":\"build\","
         "\"lease\":\"%s\",\"lease_expires\":\"%s\",\"owner\":\"app@acme.example\",\"pipeline\":"
         "\"acme/app-%" PRIu64 "\",\"policy\":\"sha256:%s\",\"rule\":\"sha256:%s\",\"stage\":"
