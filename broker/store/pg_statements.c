@@ -164,7 +164,7 @@ const struct pg_statement_row pg_statements[PG_STATEMENT_COUNT] = {
                           "EXISTS (SELECT FROM stagepass.leases "
                           "WHERE gone_s <= least($2::bigint, " SERVER_S ")), "
                           "EXISTS (SELECT FROM stagepass.approvals "
-                          "WHERE expires_s <= least($1::bigint, " SERVER_S "))" },
+                          "WHERE expires_s <= least($3::bigint, " SERVER_S "))" },
     [PG_SWEEP_MARKS] = { PG_WRITER, "sweep_marks",
                          "WITH due AS (SELECT key FROM stagepass.marks WHERE expires_s <= "
                          "least($1::bigint, " SERVER_S ") ORDER BY expires_s LIMIT " SWEEP "), "

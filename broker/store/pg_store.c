@@ -96,6 +96,7 @@ static bool sweep(struct pg_store *pg, struct error *error)
 
     pg_add_number(&values, marks_s);
     pg_add_number(&values, leases_s);
+    pg_add_number(&values, marks_s - APPROVALS_TOLD_S);
     due = ask(pg, PG_LOOK_FOR_DUE, &values, error);
     if (due == NULL)
         return false;

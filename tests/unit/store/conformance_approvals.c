@@ -1,10 +1,12 @@
 /* Conformance: approvals, what they are found by, and the guard on them. */
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "store/approvals.h"
 #include "store/conformance.h"
 
 static struct store_approval find(const struct store *store, unsigned number)
@@ -312,6 +314,51 @@ static void an_approval_serves_until_it_expires(void **state)
 {
     in_a_child(let_it_expire, *state);
 }
+
+/* What may go does within a second or two, once an entry has come behind it. */
+static void wait_until_gone(struct store *store, unsigned number)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + INT64_C(30000000000);
+
+    assert_true(append_now(store, "nothing"));
+    while (find(store, number).version != 0 && clock_monotonic_ns() < deadline_ns)
+        (void)sched_yield();
+    assert_int_equal(find(store, number).version, 0);
+}
+
+/* On a clock that is behind: a database's own has a say in what goes. */
+static void tell_what_expired(const struct place *place)
+{
+    struct store *store = NULL;
+    int64_t start_s = 0;
+    char command[64];
+
+    clock_test_step(-100000);
+    start_s = clock_wall_s();
+    store = open_place(place);
+    for (int i = 1; i <= 2; i++) {
+        (void)snprintf(command, sizeof(command), "approval %d 1 %" PRId64 " code=%d", i,
+                       start_s + i * INT64_C(1000), i);
+        assert_true(append_now(store, command));
+    }
+    clock_test_advance(2000 + APPROVALS_TOLD_S / 2);
+    wait_until_gone(store, 1); /* whatever took it would have taken 2 */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(by_code(store, 2), 2);
+        assert_int_equal(find(store, 2).state, APPROVAL_PENDING);
+        assert_false(holds(store, 2, APPROVAL_PENDING, 1));
+        store_close(store);
+        store = open_place(place);
+    }
+    clock_test_advance(APPROVALS_TOLD_S / 2 + 1);
+    wait_until_gone(store, 2);
+    store_close(store);
+}
+
+static void one_that_has_expired_is_told_for_a_while(void **state)
+{
+    in_a_child(tell_what_expired, *state);
+}
 #endif
 
 /* A proposal that opens as many as one can, from `first` on. */
@@ -379,6 +426,7 @@ const struct CMUnitTest conformance_approvals[] = {
     CONFORMANCE_TEST(an_approval_is_used_once),
 #ifdef STAGEPASS_TEST_CLOCK
     CONFORMANCE_TEST(an_approval_serves_until_it_expires),
+    CONFORMANCE_TEST(one_that_has_expired_is_told_for_a_while),
 #endif
     CONFORMANCE_TEST(no_more_approvals_are_kept_than_may_be),
 };
