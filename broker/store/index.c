@@ -27,7 +27,7 @@
 /* Bytes of memory for pages, and of the log beside the file before it is folded in. */
 #define SETTINGS                                                                                   \
     "PRAGMA trusted_schema=0;PRAGMA cell_size_check=1;PRAGMA mmap_size=0;PRAGMA temp_store=2;"     \
-    "PRAGMA cache_size=-32768;"
+    "PRAGMA cache_size=-8192;"
 #define NEW_SETTINGS "PRAGMA synchronous=OFF;PRAGMA journal_mode=WAL;" /* nothing is in it yet */
 #define WRITER_SETTINGS                                                                            \
     "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA wal_autocheckpoint=16384;"           \
