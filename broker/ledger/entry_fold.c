@@ -232,12 +232,12 @@ static bool fold_lease(const json_t *entry, const struct type_row *row,
 {
     struct store_change *change = &changes[*change_count];
     struct store_lease *lease = &change->lease;
+    uint8_t handle[32] = { 0 };
     struct str id = { 0 };
 
     if (row->lease == LEASE_STAYS || json_object_get(entry, "lease") == NULL)
         return true;
-    if (!json_get_str(entry, "lease", &id) || !id_is_valid(id) ||
-        !read_handle(entry, lease->handle_sha256) ||
+    if (!json_get_str(entry, "lease", &id) || !id_is_valid(id) || !read_handle(entry, handle) ||
         !read_time(entry, "lease_expires", &lease->expires_s) ||
         !read_time(entry, "kept_until", &lease->kept_until_s) ||
         !read_u16(entry, "heartbeat_s", &lease->heartbeat_s) ||
@@ -253,6 +253,7 @@ static bool fold_lease(const json_t *entry, const struct type_row *row,
     if (row->mark == MARK_IS_SET)
         read_keys(entry, lease);
     memcpy(lease->id, id.data, ID_LEN);
+    memcpy(lease->handle, handle, STORE_HANDLE_LEN);
     (*change_count)++;
     return true;
 }

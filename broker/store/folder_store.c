@@ -356,11 +356,10 @@ static bool lease_by_id(const struct store *store, const char id[ID_LEN], struct
     return tell_lease(state_lease_by_id(folder_of_const(store)->state, id, lease), error);
 }
 
-static bool lease_by_handle(const struct store *store, const uint8_t handle_sha256[32],
+static bool lease_by_handle(const struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
                             struct store_lease *lease, struct error *error)
 {
-    return tell_lease(state_lease_by_handle(folder_of_const(store)->state, handle_sha256, lease),
-                      error);
+    return tell_lease(state_lease_by_handle(folder_of_const(store)->state, handle, lease), error);
 }
 
 static bool find_mark(const struct store *store, const uint8_t key[32], struct store_mark *mark,
@@ -391,11 +390,10 @@ static bool open_approvals(const struct store *store, struct store_approval *app
            error_set(error, ERROR_MEMORY, "no memory for approvals");
 }
 
-static bool beat(struct store *store, const uint8_t handle_sha256[32], struct store_lease *lease,
-                 struct error *error)
+static bool beat(struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
+                 struct store_lease *lease, struct error *error)
 {
-    return tell_lease(state_beat(folder_of(store)->state, handle_sha256, clock_wall_s(), lease),
-                      error);
+    return tell_lease(state_beat(folder_of(store)->state, handle, clock_wall_s(), lease), error);
 }
 
 static bool claim_due(struct store *store, int64_t again_s, struct store_lease *leases, size_t max,

@@ -7,7 +7,7 @@ static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 #define DIGIT_BITS 5
 
-static const uint8_t nothing[32];
+static const uint8_t nothing[STORE_HANDLE_LEN];
 
 uint64_t lease_number_get(const uint8_t bytes[LEASE_NUMBER_LEN])
 {
@@ -83,7 +83,7 @@ void lease_row_read(const struct lease_row *row, struct store_lease *lease)
         .has_credentials = row->has_credentials,
     };
     unpack_id(row->id, lease->id);
-    memcpy(lease->handle_sha256, row->handle_sha256, sizeof(lease->handle_sha256));
+    memcpy(lease->handle, row->handle, sizeof(lease->handle));
     memcpy(lease->keys, row->keys, sizeof(lease->keys));
 }
 
@@ -98,7 +98,7 @@ void lease_row_write(struct lease_row *row, const struct store_lease *lease)
     row->outcome = (uint8_t)lease->outcome;
     row->has_credentials = lease->has_credentials;
     (void)lease_id_pack(lease->id, row->id); /* it was looked at before */
-    memcpy(row->handle_sha256, lease->handle_sha256, sizeof(row->handle_sha256));
+    memcpy(row->handle, lease->handle, sizeof(row->handle));
     memcpy(row->keys, lease->keys, sizeof(row->keys));
     lease_number_put(row->expires_s, lease->expires_s);
     lease_number_put(row->kept_until_s, lease->kept_until_s);
@@ -115,9 +115,9 @@ bool lease_has_key(const uint8_t key[STORE_KEY_LEN])
     return memcmp(key, nothing, STORE_KEY_LEN) != 0;
 }
 
-bool lease_has_handle(const uint8_t handle_sha256[32])
+bool lease_has_handle(const uint8_t handle[STORE_HANDLE_LEN])
 {
-    return memcmp(handle_sha256, nothing, sizeof(nothing)) != 0;
+    return memcmp(handle, nothing, sizeof(nothing)) != 0;
 }
 
 static int64_t bounded(int64_t time_s)
@@ -141,8 +141,8 @@ static bool open_lease(struct store_lease *lease, const struct store_lease *chan
 
 static void take_bytes(struct store_lease *lease, const struct store_lease *change)
 {
-    if (lease_has_handle(change->handle_sha256))
-        memcpy(lease->handle_sha256, change->handle_sha256, sizeof(lease->handle_sha256));
+    if (lease_has_handle(change->handle))
+        memcpy(lease->handle, change->handle, sizeof(lease->handle));
     for (size_t i = 0; i < STORE_KEY_COUNT; i++)
         if (lease_has_key(change->keys[i]))
             memcpy(lease->keys[i], change->keys[i], STORE_KEY_LEN);

@@ -7,7 +7,7 @@
 #include "store/store.h"
 
 /**
- * A lease as it stands in memory: 216 bytes, of which there may be millions.
+ * A lease as it stands in memory: 200 bytes, of which there may be millions.
  *
  * An id is its 16 bytes, times and indices are big-endian numbers of 5 bytes, as those of marks.
  *
@@ -41,7 +41,7 @@ struct lease_row {
     bool is_owed;    /* it owes, and has ended */
     bool is_due_new; /* its entry said anew when it is due */
     uint8_t id[LEASE_ID_LEN];
-    uint8_t handle_sha256[32];
+    uint8_t handle[STORE_HANDLE_LEN];
     uint8_t keys[STORE_KEY_COUNT][STORE_KEY_LEN];
     uint8_t expires_s[LEASE_NUMBER_LEN];
     uint8_t kept_until_s[LEASE_NUMBER_LEN];
@@ -54,7 +54,7 @@ struct lease_row {
     uint8_t credentials_index[LEASE_NUMBER_LEN];
 };
 
-_Static_assert(sizeof(struct lease_row) == 216, "a million of them fits where it should");
+_Static_assert(sizeof(struct lease_row) == 200, "a million of them fits where it should");
 
 uint64_t lease_number_get(const uint8_t bytes[LEASE_NUMBER_LEN]);
 /** Below 0 counts as 0, past LEASE_NUMBER_MAX as that. */
@@ -69,7 +69,7 @@ void lease_row_write(struct lease_row *row, const struct store_lease *lease);
 
 /** Whether any of the bytes is set. */
 bool lease_has_key(const uint8_t key[STORE_KEY_LEN]);
-bool lease_has_handle(const uint8_t handle_sha256[32]);
+bool lease_has_handle(const uint8_t handle[STORE_HANDLE_LEN]);
 
 /**
  * What a change that came with entry `index` of time `entry_s` makes of a lease, as STORE_PUT_LEASE

@@ -29,12 +29,12 @@ static bool id_fits(const void *leases, uint32_t number, const void *id)
 
 static uint32_t handle_hash_at(const void *leases, uint32_t number)
 {
-    return get_u32(leases_row(leases, number)->handle_sha256);
+    return get_u32(leases_row(leases, number)->handle);
 }
 
-static bool handle_fits(const void *leases, uint32_t number, const void *handle_sha256)
+static bool handle_fits(const void *leases, uint32_t number, const void *handle)
 {
-    return memcmp(leases_row(leases, number)->handle_sha256, handle_sha256, 32) == 0;
+    return memcmp(leases_row(leases, number)->handle, handle, STORE_HANDLE_LEN) == 0;
 }
 
 static struct lease_index_rows by_id(const struct leases *leases)
@@ -57,13 +57,13 @@ uint32_t leases_find(const struct leases *leases, const char id[ID_LEN])
     return lease_index_find(&leases->by_id, &rows, hash_id(bytes), bytes);
 }
 
-uint32_t leases_find_handle(const struct leases *leases, const uint8_t handle_sha256[32])
+uint32_t leases_find_handle(const struct leases *leases, const uint8_t handle[STORE_HANDLE_LEN])
 {
     struct lease_index_rows rows = by_handle(leases);
 
-    if (!lease_has_handle(handle_sha256))
+    if (!lease_has_handle(handle))
         return 0;
-    return lease_index_find(&leases->by_handle, &rows, get_u32(handle_sha256), handle_sha256);
+    return lease_index_find(&leases->by_handle, &rows, get_u32(handle), handle);
 }
 
 static struct store_lease read_row(const struct leases *leases, uint32_t number)
@@ -80,21 +80,23 @@ struct store_lease leases_by_id(const struct leases *leases, const char id[ID_LE
     return read_row(leases, leases_find(leases, id));
 }
 
-struct store_lease leases_by_handle(const struct leases *leases, const uint8_t handle_sha256[32])
+struct store_lease leases_by_handle(const struct leases *leases,
+                                    const uint8_t handle[STORE_HANDLE_LEN])
 {
-    return read_row(leases, leases_find_handle(leases, handle_sha256));
+    return read_row(leases, leases_find_handle(leases, handle));
 }
 
-static bool set_handle(struct leases *leases, uint32_t number, const uint8_t handle_sha256[32])
+static bool set_handle(struct leases *leases, uint32_t number,
+                       const uint8_t handle[STORE_HANDLE_LEN])
 {
     struct lease_row *row = leases_row(leases, number);
     struct lease_index_rows rows = by_handle(leases);
 
-    if (memcmp(row->handle_sha256, handle_sha256, sizeof(row->handle_sha256)) == 0)
+    if (memcmp(row->handle, handle, sizeof(row->handle)) == 0)
         return true;
-    if (lease_has_handle(row->handle_sha256))
+    if (lease_has_handle(row->handle))
         lease_index_remove(&leases->by_handle, &rows, number);
-    memcpy(row->handle_sha256, handle_sha256, sizeof(row->handle_sha256));
+    memcpy(row->handle, handle, sizeof(row->handle));
     return lease_index_add(&leases->by_handle, &rows, number);
 }
 
@@ -242,7 +244,7 @@ static void remove_row(struct leases *leases, uint32_t number)
         leases->live_count--;
     lease_chains_remove(leases, number);
     lease_index_remove(&leases->by_id, &ids, number);
-    if (lease_has_handle(row->handle_sha256))
+    if (lease_has_handle(row->handle))
         lease_index_remove(&leases->by_handle, &handles, number);
     give_row_back(leases, number);
     leases->count--;
@@ -275,8 +277,7 @@ static uint32_t insert(struct leases *leases, const struct store_lease *lease)
         return 0;
     }
     leases->count++;
-    if (!lease_has_handle(lease->handle_sha256) ||
-        lease_index_add(&leases->by_handle, &handles, number))
+    if (!lease_has_handle(lease->handle) || lease_index_add(&leases->by_handle, &handles, number))
         return number;
     remove_row(leases, number);
     return 0;
@@ -299,7 +300,7 @@ static bool update(struct leases *leases, uint32_t number, const struct store_le
 {
     struct lease_row *row = leases_row(leases, number);
 
-    if (lease_has_handle(lease->handle_sha256) && !set_handle(leases, number, lease->handle_sha256))
+    if (lease_has_handle(lease->handle) && !set_handle(leases, number, lease->handle))
         return false;
     if (memcmp(row->keys, lease->keys, sizeof(row->keys)) == 0) {
         lease_row_write(row, lease);
@@ -473,9 +474,9 @@ void leases_begin(struct leases *leases, int64_t now_s)
             hear(leases, i, now_s);
 }
 
-uint32_t leases_beat(struct leases *leases, const uint8_t handle_sha256[32], int64_t now_s)
+uint32_t leases_beat(struct leases *leases, const uint8_t handle[STORE_HANDLE_LEN], int64_t now_s)
 {
-    uint32_t number = leases_find_handle(leases, handle_sha256);
+    uint32_t number = leases_find_handle(leases, handle);
     const struct lease_row *row = number == 0 ? NULL : leases_row(leases, number);
 
     if (row == NULL || row->state != LEASE_ISSUED ||

@@ -54,7 +54,7 @@ void leases_release(struct leases *leases);
 
 /** The number of a lease's row, or 0. */
 uint32_t leases_find(const struct leases *leases, const char id[ID_LEN]);
-uint32_t leases_find_handle(const struct leases *leases, const uint8_t handle_sha256[32]);
+uint32_t leases_find_handle(const struct leases *leases, const uint8_t handle[STORE_HANDLE_LEN]);
 
 static inline struct lease_row *leases_row(const struct leases *leases, uint32_t number)
 {
@@ -63,7 +63,8 @@ static inline struct lease_row *leases_row(const struct leases *leases, uint32_t
 
 /** The lease of an id or a handle; version 0: there is none. */
 struct store_lease leases_by_id(const struct leases *leases, const char id[ID_LEN]);
-struct store_lease leases_by_handle(const struct leases *leases, const uint8_t handle_sha256[32]);
+struct store_lease leases_by_handle(const struct leases *leases,
+                                    const uint8_t handle[STORE_HANDLE_LEN]);
 
 /**
  * Apply a change that came with entry `index` of time `entry_s`, as STORE_PUT_LEASE says. A change
@@ -90,7 +91,7 @@ bool leases_advance(struct leases *leases, int64_t now_s, size_t budget);
 void leases_begin(struct leases *leases, int64_t now_s);
 
 /** A heartbeat of a lease that is issued and has not expired; 0: there is none. */
-uint32_t leases_beat(struct leases *leases, const uint8_t handle_sha256[32], int64_t now_s);
+uint32_t leases_beat(struct leases *leases, const uint8_t handle[STORE_HANDLE_LEN], int64_t now_s);
 
 /**
  * Claim leases that are due: at most `max` of them; they fall due again `again_s` after `now_s`. At

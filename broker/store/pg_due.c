@@ -13,13 +13,13 @@
 #define IS_PASSED_COLUMN PG_LEASE_COLUMNS
 #define DUE_COLUMN (PG_LEASE_COLUMNS + 1)
 
-bool pg_beat(struct store *store, const uint8_t handle_sha256[32], struct store_lease *lease,
+bool pg_beat(struct store *store, const uint8_t handle[STORE_HANDLE_LEN], struct store_lease *lease,
              struct error *error)
 {
     struct pg_store *pg = (struct pg_store *)store;
     int64_t now_s = clock_wall_s();
 
-    if (!pg_lookup_lease_by_handle(pg->lookups, handle_sha256, lease, error))
+    if (!pg_lookup_lease_by_handle(pg->lookups, handle, lease, error))
         return false;
     if (lease->state != LEASE_ISSUED || lease->expires_s <= now_s)
         return error_set(error, ERROR_NOT_FOUND, "there is no such lease");

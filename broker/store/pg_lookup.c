@@ -148,12 +148,12 @@ bool pg_lookup_lease_by_id(struct pg_lookups *lookups, const char id[ID_LEN],
     return find_lease(lookups, PG_LEASE_BY_ID, (struct str){ id, ID_LEN }, lease, error);
 }
 
-bool pg_lookup_lease_by_handle(struct pg_lookups *lookups, const uint8_t handle_sha256[32],
+bool pg_lookup_lease_by_handle(struct pg_lookups *lookups, const uint8_t handle[STORE_HANDLE_LEN],
                                struct store_lease *lease, struct error *error)
 {
-    struct str handle = { (const char *)handle_sha256, 32 };
+    struct str text = { (const char *)handle, STORE_HANDLE_LEN };
 
-    return find_lease(lookups, PG_LEASE_BY_HANDLE, handle, lease, error);
+    return find_lease(lookups, PG_LEASE_BY_HANDLE, text, lease, error);
 }
 
 bool pg_lookup_mark(struct pg_lookups *lookups, const uint8_t key[32], struct store_mark *mark,

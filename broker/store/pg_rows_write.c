@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "store/pg_rows_internal.h"
 
@@ -59,18 +60,12 @@ static size_t count_leases(const struct pg_rows *rows)
 }
 
 /* All zeros are none. */
-static void add_digest(struct buf *array, const uint8_t digest[32])
+static void add_bytes(struct buf *array, const uint8_t *bytes, size_t len)
 {
-    if (lease_has_handle(digest))
-        pg_array_bytes(array, (struct str){ (const char *)digest, 32 });
-    else
-        pg_array_null(array);
-}
+    static const uint8_t nothing[SHA256_LEN];
 
-static void add_key(struct buf *array, const uint8_t key[STORE_KEY_LEN])
-{
-    if (lease_has_key(key))
-        pg_array_bytes(array, (struct str){ (const char *)key, STORE_KEY_LEN });
+    if (memcmp(bytes, nothing, len) != 0)
+        pg_array_bytes(array, (struct str){ (const char *)bytes, len });
     else
         pg_array_null(array);
 }
@@ -90,14 +85,14 @@ static void add_lease(struct pg_rows *rows, const struct pg_lease_id *id,
     struct buf *arrays = rows->arrays;
 
     pg_array_bytes(&arrays[0], pg_rows_id(id));
-    add_digest(&arrays[1], lease->handle_sha256);
+    add_bytes(&arrays[1], lease->handle, sizeof(lease->handle));
     pg_array_number(&arrays[2], lease->state);
     pg_array_number(&arrays[3], lease->version);
     pg_array_number(&arrays[4], lease->expires_s);
     pg_array_number(&arrays[5], (int64_t)lease->opened_index);
     pg_array_number(&arrays[6], (int64_t)lease->latest_index);
     for (size_t i = 0; i < STORE_KEY_COUNT; i++)
-        add_key(&arrays[7 + i], lease->keys[i]);
+        add_bytes(&arrays[7 + i], lease->keys[i], STORE_KEY_LEN);
     for (size_t i = 0; i < COUNT(numbers); i++)
         pg_array_number(&arrays[11 + i], numbers[i]);
     if (lease->has_credentials)
@@ -168,8 +163,8 @@ static bool write_approvals(struct pg_rows *rows, struct pg_connection *connecti
         if (approval.version == 0)
             continue;
         pg_array_bytes(&arrays[0], pg_rows_id(&rows->approvals[i]));
-        add_digest(&arrays[1], approval.code_sha256);
-        add_digest(&arrays[2], approval.digest);
+        add_bytes(&arrays[1], approval.code_sha256, sizeof(approval.code_sha256));
+        add_bytes(&arrays[2], approval.digest, sizeof(approval.digest));
         pg_array_number(&arrays[3], approval.state);
         pg_array_number(&arrays[4], approval.version);
         pg_array_number(&arrays[5], approval.expires_s);

@@ -422,7 +422,7 @@ bool pg_read_lease(const PGresult *result, int row, struct store_lease *lease)
         .credentials_index = (uint64_t)pg_number(result, row, 20),
         .has_credentials = !PQgetisnull(result, row, 20),
     };
-    (void)copy_fixed(pg_bytes(result, row, 1), lease->handle_sha256, sizeof(lease->handle_sha256));
+    (void)copy_fixed(pg_bytes(result, row, 1), lease->handle, sizeof(lease->handle));
     for (int kind = 0; kind < STORE_KEY_COUNT; kind++)
         (void)copy_fixed(pg_bytes(result, row, 7 + kind), lease->keys[kind], STORE_KEY_LEN);
     return id_is_valid(pg_bytes(result, row, 0)) &&

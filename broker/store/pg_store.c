@@ -164,10 +164,10 @@ static bool lease_by_id(const struct store *store, const char id[ID_LEN], struct
     return pg_lookup_lease_by_id(pg_of_const(store)->lookups, id, lease, error);
 }
 
-static bool lease_by_handle(const struct store *store, const uint8_t handle_sha256[32],
+static bool lease_by_handle(const struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
                             struct store_lease *lease, struct error *error)
 {
-    return pg_lookup_lease_by_handle(pg_of_const(store)->lookups, handle_sha256, lease, error);
+    return pg_lookup_lease_by_handle(pg_of_const(store)->lookups, handle, lease, error);
 }
 
 static bool find_mark(const struct store *store, const uint8_t key[32], struct store_mark *mark,

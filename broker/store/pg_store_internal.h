@@ -103,7 +103,7 @@ void pg_lookups_free(struct pg_lookups *lookups);
 /** Errors: ERROR_NOT_FOUND, ERROR_LEDGER (the database cannot be asked) */
 bool pg_lookup_lease_by_id(struct pg_lookups *lookups, const char id[ID_LEN],
                            struct store_lease *lease, struct error *error) MUST_USE;
-bool pg_lookup_lease_by_handle(struct pg_lookups *lookups, const uint8_t handle_sha256[32],
+bool pg_lookup_lease_by_handle(struct pg_lookups *lookups, const uint8_t handle[STORE_HANDLE_LEN],
                                struct store_lease *lease, struct error *error) MUST_USE;
 bool pg_lookup_mark(struct pg_lookups *lookups, const uint8_t key[32], struct store_mark *mark,
                     struct error *error) MUST_USE;
@@ -148,7 +148,7 @@ PGresult *pg_look_up(struct pg_lookups *lookups, enum pg_statement statement,
 /* --- pg_due.c: what falls due, by the connections of the lookups --- */
 
 /** As store_beat(); it is written with others. */
-bool pg_beat(struct store *store, const uint8_t handle_sha256[32], struct store_lease *lease,
+bool pg_beat(struct store *store, const uint8_t handle[STORE_HANDLE_LEN], struct store_lease *lease,
              struct error *error) MUST_USE;
 
 /** Write the heartbeats that wait. */

@@ -17,14 +17,15 @@
 
 #define SNAPSHOT_TEMPORARY "snapshot.new"
 /* Of earlier ones rows say too little: the log is read again. */
-#define SNAPSHOT_MAGIC "SPSNAP3\n"
+#define SNAPSHOT_MAGIC "SPSNAP4\n"
 #define MAGIC_LEN 8
 #define POSITION_LEN 48
 #define MARK_ROW_LEN (MARK_KEPT_LEN + STORE_HOLDER_LEN + 1 + 8 + 8 + 8)
 #define LEASE_KEYS_LEN ((size_t)STORE_KEY_COUNT * STORE_KEY_LEN)
 #define LEASE_SMALL_LEN (4 + 4 + 2 + 2 + 2)
 #define LEASE_NUMBERS ((size_t)8)
-#define LEASE_ROW_LEN (ID_LEN + 32 + LEASE_KEYS_LEN + LEASE_SMALL_LEN + LEASE_NUMBERS * 8)
+#define LEASE_ROW_LEN                                                                              \
+    (ID_LEN + STORE_HANDLE_LEN + LEASE_KEYS_LEN + LEASE_SMALL_LEN + LEASE_NUMBERS * 8)
 #define BLOCK_ROW_LEN (ID_LEN + 8 + 8)
 #define APPROVAL_SMALL_LEN 3
 #define APPROVAL_ROW_LEN (ID_LEN + 32 + 32 + APPROVAL_SMALL_LEN + (size_t)4 * 8)
@@ -114,7 +115,7 @@ static void put_lease(struct sink *sink, const struct store_lease *lease)
     put_u16(small + 12, lease->renewal);
     sink_add(sink, "L", 1);
     sink_add(sink, lease->id, ID_LEN);
-    sink_add(sink, lease->handle_sha256, sizeof(lease->handle_sha256));
+    sink_add(sink, lease->handle, sizeof(lease->handle));
     sink_add(sink, lease->keys, LEASE_KEYS_LEN);
     sink_add(sink, small, sizeof(small));
     for (size_t i = 0; i < LEASE_NUMBERS; i++)
@@ -426,8 +427,8 @@ static bool get_lease(struct source *source, struct state *state)
         return false;
     memcpy(lease.id, bytes, ID_LEN);
     bytes += ID_LEN;
-    memcpy(lease.handle_sha256, bytes, sizeof(lease.handle_sha256));
-    bytes += sizeof(lease.handle_sha256);
+    memcpy(lease.handle, bytes, sizeof(lease.handle));
+    bytes += sizeof(lease.handle);
     memcpy(lease.keys, bytes, LEASE_KEYS_LEN);
     bytes += LEASE_KEYS_LEN;
     get_numbers(bytes + LEASE_SMALL_LEN, &lease);

@@ -303,11 +303,11 @@ bool state_lease_by_id(struct state *state, const char id[ID_LEN], struct store_
     return lease->version != 0;
 }
 
-bool state_lease_by_handle(struct state *state, const uint8_t handle_sha256[32],
+bool state_lease_by_handle(struct state *state, const uint8_t handle[STORE_HANDLE_LEN],
                            struct store_lease *lease)
 {
     (void)pthread_mutex_lock(&state->lock);
-    *lease = leases_by_handle(&state->leases, handle_sha256);
+    *lease = leases_by_handle(&state->leases, handle);
     (void)pthread_mutex_unlock(&state->lock);
     return lease->version != 0;
 }
@@ -439,13 +439,13 @@ bool state_approvals(struct state *state, int64_t now_s, struct store_approval *
     return true;
 }
 
-bool state_beat(struct state *state, const uint8_t handle_sha256[32], int64_t now_s,
+bool state_beat(struct state *state, const uint8_t handle[STORE_HANDLE_LEN], int64_t now_s,
                 struct store_lease *lease)
 {
     uint32_t row = 0;
 
     (void)pthread_mutex_lock(&state->lock);
-    row = leases_beat(&state->leases, handle_sha256, now_s);
+    row = leases_beat(&state->leases, handle, now_s);
     if (row != 0)
         lease_row_read(leases_row(&state->leases, row), lease);
     (void)pthread_mutex_unlock(&state->lock);

@@ -86,7 +86,7 @@ bool state_mark(struct state *state, const uint8_t key[MARK_LEN], int64_t now_s,
 bool state_has_mark(struct state *state, const uint8_t mark[MARK_LEN], int64_t now_s) MUST_USE;
 bool state_lease_by_id(struct state *state, const char id[ID_LEN], struct store_lease *lease)
     MUST_USE;
-bool state_lease_by_handle(struct state *state, const uint8_t handle_sha256[32],
+bool state_lease_by_handle(struct state *state, const uint8_t handle[STORE_HANDLE_LEN],
                            struct store_lease *lease) MUST_USE;
 void state_blocks(struct state *state, struct store_blocks *blocks);
 /** Leases that live under a stage's key, the oldest first; how many there are. */
@@ -108,7 +108,7 @@ bool state_approvals(struct state *state, int64_t now_s, struct store_approval *
                      size_t max, size_t *count) MUST_USE;
 
 /* What falls due, asked and told by any thread. */
-bool state_beat(struct state *state, const uint8_t handle_sha256[32], int64_t now_s,
+bool state_beat(struct state *state, const uint8_t handle[STORE_HANDLE_LEN], int64_t now_s,
                 struct store_lease *lease) MUST_USE;
 size_t state_claim_due(struct state *state, int64_t now_s, int64_t again_s,
                        struct store_lease *leases, size_t max);

@@ -404,10 +404,10 @@ bool store_lease_by_id(const struct store *store, struct str id, struct store_le
     return store->backend->lease_by_id(store, id.data, lease, error);
 }
 
-bool store_lease_by_handle(const struct store *store, const uint8_t handle_sha256[32],
+bool store_lease_by_handle(const struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
                            struct store_lease *lease, struct error *error)
 {
-    return store->backend->lease_by_handle(store, handle_sha256, lease, error);
+    return store->backend->lease_by_handle(store, handle, lease, error);
 }
 
 bool store_mark(const struct store *store, const uint8_t key[32], struct store_mark *mark,
@@ -474,10 +474,10 @@ bool store_approvals(const struct store *store, struct store_approval *approvals
     return store->backend->approvals(store, approvals, max, count, error);
 }
 
-bool store_beat(struct store *store, const uint8_t handle_sha256[32], struct store_lease *lease,
-                struct error *error)
+bool store_beat(struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
+                struct store_lease *lease, struct error *error)
 {
-    return store->backend->beat(store, handle_sha256, lease, error);
+    return store->backend->beat(store, handle, lease, error);
 }
 
 bool store_claim_due(struct store *store, int64_t again_s, struct store_lease *leases, size_t max,

@@ -46,6 +46,10 @@ enum store_lease_state {
 /** The first bytes of a SHA-256 that leases are counted under; all zero is none. */
 #define STORE_KEY_LEN 12
 
+/** A handle is found by the first bytes of its SHA-256, as many as it has itself; all zero is none.
+ */
+#define STORE_HANDLE_LEN 16
+
 /** Under what a lease is counted, and found; ledger/lease_key.h says what the keys are made of. */
 enum store_lease_key {
     STORE_KEY_STAGE,  /* its stage, or the instance of it */
@@ -80,7 +84,7 @@ enum store_outcome {
  */
 struct store_lease {
     char id[ID_LEN + 1];
-    uint8_t handle_sha256[32];
+    uint8_t handle[STORE_HANDLE_LEN];
     uint8_t keys[STORE_KEY_COUNT][STORE_KEY_LEN];
     enum store_lease_state state;
     enum store_debt debt;
@@ -384,7 +388,7 @@ void store_on_commit(struct store *store, void (*function)(uint64_t size, void *
  */
 bool store_lease_by_id(const struct store *store, struct str id, struct store_lease *lease,
                        struct error *error) MUST_USE;
-bool store_lease_by_handle(const struct store *store, const uint8_t handle_sha256[32],
+bool store_lease_by_handle(const struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
                            struct store_lease *lease, struct error *error) MUST_USE;
 /** A mark that is set and has not expired. */
 bool store_mark(const struct store *store, const uint8_t key[32], struct store_mark *mark,
@@ -463,8 +467,8 @@ bool store_approvals(const struct store *store, struct store_approval *approvals
  */
 
 /** A heartbeat of an issued lease, now. Errors: ERROR_NOT_FOUND (there is no such, or it ended) */
-bool store_beat(struct store *store, const uint8_t handle_sha256[32], struct store_lease *lease,
-                struct error *error) MUST_USE;
+bool store_beat(struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
+                struct store_lease *lease, struct error *error) MUST_USE;
 
 /**
  * Claim leases that are due: at most `max`, those that wait longest first. None is claimed twice,

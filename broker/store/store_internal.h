@@ -49,7 +49,7 @@ struct store_backend {
 
     bool (*lease_by_id)(const struct store *store, const char id[ID_LEN], struct store_lease *lease,
                         struct error *error);
-    bool (*lease_by_handle)(const struct store *store, const uint8_t handle_sha256[32],
+    bool (*lease_by_handle)(const struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
                             struct store_lease *lease, struct error *error);
     bool (*mark)(const struct store *store, const uint8_t key[32], struct store_mark *mark,
                  struct error *error);
@@ -59,8 +59,8 @@ struct store_backend {
                      struct store_approval *approval, struct error *error);
     bool (*approvals)(const struct store *store, struct store_approval *approvals, size_t max,
                       size_t *count, struct error *error);
-    bool (*beat)(struct store *store, const uint8_t handle_sha256[32], struct store_lease *lease,
-                 struct error *error);
+    bool (*beat)(struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
+                 struct store_lease *lease, struct error *error);
     bool (*claim_due)(struct store *store, int64_t again_s, struct store_lease *leases, size_t max,
                       size_t *count, struct error *error);
     bool (*put_off)(struct store *store, const char id[ID_LEN], int64_t due_s, struct error *error);

@@ -61,7 +61,7 @@ static void fill(struct slot *slot)
     (void)snprintf(text, sizeof(text), "%d %" PRIu64, (int)getpid(), number);
     sha256(str_from(text), entry->changes[0].mark);
     memcpy(slot->proposal.guards[0].mark, entry->changes[0].mark, 32);
-    sha256(str_from(text), entry->changes[1].lease.handle_sha256);
+    memcpy(entry->changes[1].lease.handle, entry->changes[0].mark, STORE_HANDLE_LEN);
     (void)snprintf(entry->changes[1].lease.id, ID_LEN + 1, "%08d%018" PRIu64, (int)getpid(),
                    number);
 }

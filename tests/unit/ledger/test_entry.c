@@ -335,7 +335,7 @@ static void an_issued_credential_sets_its_mark_and_opens_a_lease(void **state)
     assert_int_equal(changes[0].expires_s, 1763805900 + ENTRY_MARK_KEPT_S);
     assert_int_equal(changes[1].kind, STORE_PUT_LEASE);
     assert_string_equal(changes[1].lease.id, ID);
-    assert_memory_equal(changes[1].lease.handle_sha256, mark, sizeof(mark));
+    assert_memory_equal(changes[1].lease.handle, mark, STORE_HANDLE_LEN);
     assert_int_equal(changes[1].lease.state, LEASE_ISSUED);
     assert_int_equal(changes[1].lease.expires_s, 1795342500);
 }

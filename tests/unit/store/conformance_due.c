@@ -48,11 +48,11 @@ static bool beat(struct store *store, unsigned number)
 {
     struct store_lease lease = { 0 };
     struct error error = { 0 };
-    uint8_t handle[32];
+    uint8_t handle[STORE_HANDLE_LEN];
 
     handle_of(number, handle);
     if (store_beat(store, handle, &lease, &error)) {
-        assert_memory_equal(lease.handle_sha256, handle, sizeof(handle));
+        assert_memory_equal(lease.handle, handle, sizeof(handle));
         return true;
     }
     assert_int_equal(error.code, ERROR_NOT_FOUND);
@@ -406,7 +406,7 @@ static void *be_heard(void *context)
 {
     struct bustle *bustle = context;
     struct store_lease lease;
-    uint8_t handle[32];
+    uint8_t handle[STORE_HANDLE_LEN];
 
     for (unsigned i = 0; !atomic_load(&bustle->is_over); i++) {
         handle_of(i % 20, handle);

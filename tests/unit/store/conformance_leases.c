@@ -22,7 +22,7 @@ static struct store_lease find(const struct store *store, unsigned number)
 static void expect_same(const struct store_lease *lease, const struct store_lease *other)
 {
     assert_string_equal(lease->id, other->id);
-    assert_memory_equal(lease->handle_sha256, other->handle_sha256, 32);
+    assert_memory_equal(lease->handle, other->handle, STORE_HANDLE_LEN);
     assert_memory_equal(lease->keys, other->keys, sizeof(lease->keys));
     assert_int_equal(lease->state, other->state);
     assert_int_equal(lease->debt, other->debt);

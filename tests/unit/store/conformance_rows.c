@@ -37,7 +37,7 @@ static void marks_and_leases_live_through_a_restart(void **state)
 {
     struct store *store = open_place(*state);
     struct store_lease lease = { 0 };
-    uint8_t handle[32];
+    uint8_t handle[STORE_HANDLE_LEN];
 
     assert_true(append_now(store, "mark 1 4102444800"));
     assert_true(append_now(store, "mark 2 4102444800"));
@@ -338,13 +338,13 @@ static void a_change_of_a_lease_keeps_what_it_does_not_name(void **state)
 {
     struct store *store = open_place(*state);
     struct store_lease lease;
-    uint8_t handle[32];
+    uint8_t handle[STORE_HANDLE_LEN];
 
     assert_true(append_now(store, "lease 3 2 4102444800"));
     assert_true(append_now(store, "lease 3 3 0"));
     assert_true(find_lease(store, 3, &lease));
     handle_of(3, handle);
-    assert_memory_equal(lease.handle_sha256, handle, sizeof(handle));
+    assert_memory_equal(lease.handle, handle, sizeof(handle));
     assert_int_equal(lease.expires_s, FAR_AWAY_S);
     assert_int_equal(lease.state, LEASE_RELEASED);
     assert_int_equal(lease.version, 2);
@@ -369,7 +369,7 @@ static void a_lease_without_a_handle_is_found_by_none(void **state)
 {
     struct store *store = open_place(*state);
     struct store_lease lease;
-    uint8_t handle[32] = { 0 };
+    uint8_t handle[STORE_HANDLE_LEN] = { 0 };
 
     assert_true(append_now(store, "lease 3 1 4102444800"));
     assert_false(store_lease_by_handle(store, handle, &lease, &(struct error){ 0 }));
@@ -490,7 +490,7 @@ static void a_start_folds_all_entries(void **state)
     assert_int_equal(store_size(store), 307);
     assert_true(find_lease(store, 3, &after));
     assert_string_equal(after.id, before.id);
-    assert_memory_equal(after.handle_sha256, before.handle_sha256, sizeof(after.handle_sha256));
+    assert_memory_equal(after.handle, before.handle, sizeof(after.handle));
     assert_int_equal(after.state, before.state);
     assert_int_equal(after.version, before.version);
     assert_int_equal(after.expires_s, before.expires_s);

@@ -97,9 +97,12 @@ void lease_id_of(unsigned number, char id[ID_LEN + 1])
     (void)snprintf(id, ID_LEN + 1, "%026u", number);
 }
 
-void handle_of(unsigned number, uint8_t handle_sha256[32])
+void handle_of(unsigned number, uint8_t handle[STORE_HANDLE_LEN])
 {
-    digest_of("handle", number, handle_sha256);
+    uint8_t digest[SHA256_LEN];
+
+    digest_of("handle", number, digest);
+    memcpy(handle, digest, STORE_HANDLE_LEN);
 }
 
 void holder_of(unsigned number, uint8_t holder[STORE_HOLDER_LEN])
@@ -193,7 +196,7 @@ static void read_words(const char *command, struct store_lease *lease)
     lease->kept_until_s = word(command, "kept");
     lease->has_credentials = word(command, "creds") != 0;
     if (word(command, "handle") != 0)
-        handle_of((unsigned)word(command, "handle"), lease->handle_sha256);
+        handle_of((unsigned)word(command, "handle"), lease->handle);
 }
 
 static bool read_lease(const char *command, struct store_change *change)
@@ -210,7 +213,7 @@ static bool read_lease(const char *command, struct store_change *change)
     change->lease.expires_s = expires_s;
     lease_id_of(number, change->lease.id);
     if (state == LEASE_ISSUED)
-        handle_of(number, change->lease.handle_sha256);
+        handle_of(number, change->lease.handle);
     read_words(command, &change->lease);
     return true;
 }

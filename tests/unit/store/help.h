@@ -37,7 +37,7 @@ void folder_flip(const struct folder *folder, const char *name, size_t offset);
 void mark_of(unsigned number, uint8_t mark[32]);
 void holder_of(unsigned number, uint8_t holder[STORE_HOLDER_LEN]);
 void lease_id_of(unsigned number, char id[ID_LEN + 1]);
-void handle_of(unsigned number, uint8_t handle_sha256[32]);
+void handle_of(unsigned number, uint8_t handle[STORE_HANDLE_LEN]);
 void key_of(enum store_lease_key kind, unsigned number, uint8_t key[STORE_KEY_LEN]);
 void code_of(unsigned number, uint8_t code_sha256[32]);
 void approved_of(unsigned number, uint8_t digest[32]);

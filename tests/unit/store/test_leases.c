@@ -14,7 +14,7 @@ static struct store_lease change_of(unsigned number, enum store_lease_state stat
 
     lease_id_of(number, change.id);
     if (state == LEASE_ISSUED)
-        handle_of(number, change.handle_sha256);
+        handle_of(number, change.handle);
     return change;
 }
 
@@ -36,7 +36,7 @@ static struct store_lease find(const struct leases *leases, unsigned number)
 
 static struct store_lease find_handle(const struct leases *leases, unsigned number)
 {
-    uint8_t handle[32];
+    uint8_t handle[STORE_HANDLE_LEN];
 
     handle_of(number, handle);
     return leases_by_handle(leases, handle);
@@ -147,7 +147,7 @@ static void a_new_handle_replaces_the_old_one(void **state)
 
     (void)state;
     assert_true(leases_apply(leases, &change, 10, 1000));
-    handle_of(2, change.handle_sha256);
+    handle_of(2, change.handle);
     assert_true(leases_apply(leases, &change, 11, 1000));
     assert_int_equal(find_handle(leases, 1).version, 0);
     assert_int_not_equal(find_handle(leases, 2).version, 0);

@@ -120,7 +120,7 @@ static void a_state_without_memory_keeps_what_it_had(void **unused)
         mark_of(i, mark.mark);
         lease.lease = (struct store_lease){ .state = LEASE_ISSUED, .expires_s = FAR_AWAY_S };
         lease_id_of(i, lease.lease.id);
-        handle_of(i, lease.lease.handle_sha256);
+        handle_of(i, lease.lease.handle);
         for (int kind = 0; kind < STORE_KEY_COUNT; kind++)
             key_of((enum store_lease_key)kind, i, lease.lease.keys[kind]);
         fail_memory_at(1);
@@ -131,7 +131,7 @@ static void a_state_without_memory_keeps_what_it_had(void **unused)
         assert_true(state_apply(state, &(struct pending_change){ &mark, i, 0 }, 0));
         assert_true(state_apply(state, &(struct pending_change){ &lease, i, 0 }, 0));
         assert_true(state_has_mark(state, mark.mark, 0));
-        assert_true(state_lease_by_handle(state, lease.lease.handle_sha256, &found));
+        assert_true(state_lease_by_handle(state, lease.lease.handle, &found));
     }
     assert_true(failures > 0);
     assert_int_equal(state->marks.count, 2000);

@@ -194,7 +194,7 @@ static size_t count_due(struct store *store)
 static void beat(struct store *store, unsigned number)
 {
     struct store_lease lease;
-    uint8_t handle[32];
+    uint8_t handle[STORE_HANDLE_LEN];
 
     handle_of(number, handle);
     assert_true(store_beat(store, handle, &lease, &(struct error){ 0 }));
@@ -275,6 +275,7 @@ static void an_older_schema_is_brought_up_to_date_with_all_rows(void **state)
     struct store *store = open_place(*state);
     struct store_lease leases[2];
     struct store_approval approval;
+    uint8_t handle[STORE_HANDLE_LEN];
     uint8_t key[STORE_KEY_LEN];
     char id[ID_LEN + 1];
     size_t count = 0;
@@ -294,6 +295,8 @@ static void an_older_schema_is_brought_up_to_date_with_all_rows(void **state)
     assert_int_equal(leases[0].debt, DEBT_OWED);
     assert_int_equal(leases[0].heartbeat_s, 5);
     assert_int_not_equal(leases[0].opened_s, 0);
+    handle_of(1, handle);
+    assert_true(store_lease_by_handle(store, handle, leases, &error));
     lease_id_of(1, id);
     assert_true(store_approval_by_id(store, str_from(id), &approval, &error));
     assert_true(has_mark(store, 1));

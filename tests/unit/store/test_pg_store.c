@@ -120,7 +120,7 @@ static void what_one_store_appends_others_know(void **state)
     struct told told = { 0 };
     struct store_lease lease;
     struct error error = { 0 };
-    uint8_t handle[32];
+    uint8_t handle[STORE_HANDLE_LEN];
 
     store_on_commit(other, note_commit, &told);
     assert_true(append_now(one, "mark 1 4102444800"));

@@ -29,7 +29,7 @@ static void fill_state(struct state *state)
         assert_true(state_apply(state, &(struct pending_change){ &mark, i, 0 }, 0));
         lease.lease = (struct store_lease){ .state = LEASE_ISSUED, .expires_s = FAR_AWAY_S + i };
         lease_id_of(i, lease.lease.id);
-        handle_of(i, lease.lease.handle_sha256);
+        handle_of(i, lease.lease.handle);
         assert_true(state_apply(state, &(struct pending_change){ &lease, i, 0 }, 0));
     }
 }
@@ -157,7 +157,7 @@ static struct store_change busy_change(unsigned index)
         change.lease.state = index % 2 == 0 ? LEASE_ISSUED : LEASE_RELEASED;
         change.lease.expires_s = FAR_AWAY_S;
         lease_id_of(number, change.lease.id);
-        handle_of(number, change.lease.handle_sha256);
+        handle_of(number, change.lease.handle);
         return change;
     }
     change.kind = index % 3 == 1 ? STORE_SET_MARK : STORE_FREE_MARK;
@@ -232,7 +232,7 @@ static void a_snapshot_has_all_that_rows_say(void **unused)
                                         .has_credentials = true };
     memset(lease.lease.keys, 7, sizeof(lease.lease.keys));
     lease_id_of(1, lease.lease.id);
-    handle_of(1, lease.lease.handle_sha256);
+    handle_of(1, lease.lease.handle);
     approval.approval = (struct store_approval){ .state = APPROVAL_USED,
                                                  .expires_s = FAR_AWAY_S,
                                                  .is_break_glass = true };
@@ -250,7 +250,7 @@ static void a_snapshot_has_all_that_rows_say(void **unused)
         assert_true(state_lease_by_id(each, lease.lease.id, &leases[i]));
         assert_true(state_approval(each, APPROVAL_BY_ID, approval.approval.id, 0, &approvals[i]));
     }
-    assert_memory_equal(leases[1].handle_sha256, leases[0].handle_sha256, 32);
+    assert_memory_equal(leases[1].handle, leases[0].handle, STORE_HANDLE_LEN);
     assert_memory_equal(leases[1].keys, lease.lease.keys, sizeof(lease.lease.keys));
     assert_int_equal(leases[1].state, LEASE_UNKNOWN);
     assert_int_equal(leases[1].debt, DEBT_OWED);
