@@ -122,7 +122,6 @@ struct policy_grant_kind {
     const char *const *fields_told;     /* of which names and principals of `gives` say all */
     const char *const *lists_that_give; /* members, at any depth of the fields, whose lists give
                                            more the more they hold, and are never empty */
-    bool is_planned; /* this version checks such grants, but does not issue them */
 };
 
 /** How what such a grant gives can be ended before its time. */
@@ -143,10 +142,7 @@ struct policy_world {
     const struct policy_grant_kind *const *kinds;
     size_t kind_count;
     int64_t default_ttl_s;
-    /**
-     * No broker stands behind this world: words and kinds that no broker of this version obeys are
-     * warnings. Else they are errors: what asks for an approval is never read as if it did not.
-     */
+    /** No broker stands behind this world, which so says nothing of who people are. */
     bool is_catalog;
 };
 

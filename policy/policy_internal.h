@@ -441,9 +441,6 @@ struct policy {
 bool policy_link(struct policy *policy, const struct policy_load_options *options,
                  struct error *error) MUST_USE;
 
-/** Warn of kinds of grants that no broker of this version issues, once each. */
-void policy_planned_warn(const struct policy *policy, const struct policy_load_options *options);
-
 /** A pipeline by its name, or NULL. */
 const struct policy_linked *policy_linked_find(const struct policy *policy, struct str name);
 

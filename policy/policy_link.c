@@ -150,7 +150,6 @@ bool policy_link(struct policy *policy, const struct policy_load_options *option
         !policy_rails_check(policy, options, error) ||
         !policy_principals_check(policy, options, error))
         return false;
-    policy_planned_warn(policy, options);
     if (!is_partial)
         check_reasons(policy, options->diagnostics);
     for (size_t i = 0; i < policy->pipeline_count; i++)

@@ -147,7 +147,7 @@ bool policy_words_refuse(const struct policy_loader *loader, enum policy_place p
 struct policy_spot policy_spot_of(const struct policy_loader *loader, const json_t *map,
                                   const char *key);
 
-/** A kind that grants may have in this world: planned ones in a catalog only. NULL: none. */
+/** A kind that grants may have in this world; NULL: there is none of the name. */
 const struct policy_grant_kind *policy_kind_find(const struct policy_world *world,
                                                  const char *name);
 

@@ -4,8 +4,7 @@
 /*
  * The language's words, where each may stand, and whether this version implements it. One that it
  * does not implement is refused: a file that asks for an approval must never be read as one that
- * does not. Where no broker stands behind the world some kinds of grants are checked all the same:
- * such a file is for a broker to come, and policy_planned.c warns of them.
+ * does not.
  */
 static const struct word {
     enum policy_place place;
@@ -195,19 +194,12 @@ static const struct word {
 
 #define NAMES_MAX 64
 
-static const struct policy_grant_kind *any_kind(const struct policy_world *world, const char *name)
+const struct policy_grant_kind *policy_kind_find(const struct policy_world *world, const char *name)
 {
     for (size_t i = 0; i < world->kind_count; i++)
         if (str_eq(str_from(world->kinds[i]->name), str_from(name)))
             return world->kinds[i];
     return NULL;
-}
-
-const struct policy_grant_kind *policy_kind_find(const struct policy_world *world, const char *name)
-{
-    const struct policy_grant_kind *kind = any_kind(world, name);
-
-    return kind != NULL && kind->is_planned && !world->is_catalog ? NULL : kind;
 }
 
 static const struct word *find_word(enum policy_place place, const char *name)
@@ -226,8 +218,6 @@ static const char *instead_of(const struct policy_world *world, enum policy_plac
 
     if (place == POLICY_PLACE_GRANT && policy_kind_find(world, name) != NULL)
         return NULL;
-    if (place == POLICY_PLACE_GRANT && any_kind(world, name) != NULL)
-        return "remove the grant"; /* a planned kind */
     return word == NULL ? NULL : word->instead;
 }
 

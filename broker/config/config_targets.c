@@ -9,28 +9,17 @@
 /* Keys that a target of any type may have. */
 static const char *const common_names[] = { "type", "environment", "tenants", "orphans" };
 
-/* Whether a row may be of a kind that this version checks, but does not issue: in a catalog. */
-static bool may_be_planned(const struct config_reader *reader, const json_t *map)
-{
-    const json_t *type = json_object_get(map, "type");
-
-    return reader->config->is_catalog ||
-           !str_eq(yaml_at(reader->yaml.document, type).file, reader->file);
-}
-
 /* One of the kinds that take a target. */
 static const struct target_kind *read_kind(const struct config_reader *reader,
                                            const json_t *targets, const char *name)
 {
     const json_t *map = json_object_get(targets, name);
-    bool with_planned = may_be_planned(reader, map);
     const char *names[SETTINGS_MAX] = { 0 };
     size_t count = 0;
     size_t choice;
 
     for (size_t i = 0; i < target_kind_count && count + 1 < COUNT(names); i++)
-        if (target_kinds[i]->grant.has_target &&
-            (with_planned || !target_kinds[i]->grant.is_planned))
+        if (target_kinds[i]->grant.has_target)
             names[count++] = target_kinds[i]->grant.name;
     if (!config_require_in_row(reader, targets, name, "type") ||
         !yaml_get_choice(&reader->yaml, map, "type", names, &choice))
@@ -62,7 +51,7 @@ static void read_orphans(const struct config_reader *reader, const json_t *map,
         !yaml_get_choice(&reader->yaml, map, "orphans", choices, &choice))
         return;
     target->removes_orphans = choice == 1;
-    if (!target->kind->sweep && !target->kind->grant.is_planned)
+    if (!target->kind->sweep)
         (void)yaml_complain_key(&reader->yaml, map, "orphans", STR("remove it"),
                                 "targets of type '%s' cannot be looked through",
                                 target->kind->grant.name);

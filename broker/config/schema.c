@@ -123,7 +123,7 @@ static bool add_targets(const struct making *making)
     for (size_t i = 0; i < target_kind_count; i++) {
         const struct target_kind *kind = target_kinds[i];
 
-        if (!kind->grant.has_target || (kind->grant.is_planned && !making->is_catalog))
+        if (!kind->grant.has_target)
             continue;
         is_good = append(names, json_string(kind->grant.name)) &&
                   append(choices, choice_of(kind)) && is_good;

@@ -207,9 +207,9 @@ struct target_kind {
     /** Whether this mint is one that is `needing`: where a grant's fields decide it. NULL: all. */
     bool (*is_needing)(const struct mint *mint);
     /**
-     * Make the credential; NULL where the kind is planned. A remote kind may wait, a local one only
-     * for a signature of ours; then it is entered again after its waker. What came back is checked
-     * against what was asked: longer or wider is a failure.
+     * Make the credential. A remote kind may wait, a local one only for a signature of ours; then
+     * it is entered again after its waker. What came back is checked against what was asked: longer
+     * or wider is a failure.
      *
      * Errors: ERROR_DETAILS, ERROR_SCOPE, ERROR_MINT, ERROR_MINT_UNKNOWN (`may_exist` is set),
      *         ERROR_MEMORY, ERROR_CRYPTO

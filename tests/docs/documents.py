@@ -21,7 +21,6 @@ A fenced block of sh, yaml or json has a comment above it that says how it is tr
   <!-- tested: prints -->             what the block before printed; `...` stands for anything
   <!-- not tested: WHY -->
 
-`planned` behind a kind of policy says that it is checked against a catalog, and that no broker loads it yet.
 `guarded` behind a stage puts the document's first guardrails beside it. `refused` behind a kind of policy, and `exit N` behind a script, say that it must fail.
 """
 
@@ -89,8 +88,7 @@ class Block:
         self.is_refused = "refused" in words
         self.exit = int(words[words.index("exit") + 1]) if "exit" in words else 0
         self.is_guarded = "guarded" in words
-        self.is_planned = "planned" in words
-        self.words = [w for w in words if w not in ("refused", "guarded", "planned")]
+        self.words = [w for w in words if w not in ("refused", "guarded")]
         if "exit" in self.words:
             del self.words[self.words.index("exit"):]
         self.kind = self.words[0] if self.words else None
@@ -218,23 +216,16 @@ class Document:
             self.write(os.path.join(folder, "policies", template.words[1]), template.text)
         self.write(os.path.join(folder, "broker.yaml"), self.world)
         self.write(os.path.join(folder, "policies", name), block.text if text is None else text)
-        if block.is_planned:
-            self.write(os.path.join(folder, "catalog.yaml"), CATALOG)
-            result = self.run(["stagepassd", "--config", "broker.yaml", "--check"], os.path.join(self.folder, folder))
-            if result.returncode != 2 or "is not supported by this version" not in self.printed:
-                self.say(block, False, "a broker loads it: " + self.printed)
-                return
-        world = ["--catalog", "catalog.yaml"] if block.is_planned else ["--config", "broker.yaml"]
         folder = os.path.join(self.folder, folder)
         self.policy_folder = folder
-        result = self.run(["stagepass", "policy", "check", *world], folder)
+        result = self.run(["stagepass", "policy", "check", "--config", "broker.yaml"], folder)
         if block.is_refused:
             self.say(block, result.returncode == 2, self.printed)
             return
         good = result.returncode == 0
         if good and "tests:" in block.text:
             checked = self.printed
-            result = self.run(["stagepass", "policy", "test", *world, "--claims", os.path.dirname(CLAIMS)], folder)
+            result = self.run(["stagepass", "policy", "test", "--config", "broker.yaml", "--claims", os.path.dirname(CLAIMS)], folder)
             good = result.returncode == 0
             self.printed = checked + self.printed
         self.say(block, good, self.printed)

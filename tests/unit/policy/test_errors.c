@@ -12,9 +12,8 @@
 
 /*
  * Every folder of tests/data/policy is a case: policy files, and `expected`, what loading them
- * says. It loads where nothing of that is an error. No broker stands behind the world of those
- * whose name starts with "planned-". With UPDATE_EXPECTED in the environment what they say is
- * written there instead: read the difference before it is committed.
+ * says. It loads where nothing of that is an error. With UPDATE_EXPECTED in the environment what
+ * they say is written there instead: read the difference before it is committed.
  */
 
 #define CASES "../../data/policy"
@@ -31,10 +30,8 @@ static bool load(const char *folder, struct arena *arena, struct buf *said)
 {
     OWNED(policy_unref) struct policy *policy = NULL;
     struct diagnostics diagnostics;
-    bool is_planned = str_starts_with(str_from(folder), STR("planned-"));
     const struct policy_load_options options = { .folder = folder,
-                                                 .world =
-                                                     is_planned ? world_catalog() : &test_world,
+                                                 .world = &test_world,
                                                  .diagnostics = &diagnostics };
     struct error error = { 0 };
     bool is_loaded;

@@ -533,7 +533,7 @@ static void a_value_that_may_not_fill_an_instance_denies(void **state)
 
 static void a_decision_gives_on_what_its_stage_asks_for(void **state)
 {
-    OWNED(policy_unref) struct policy *policy = world_load_planned(
+    OWNED(policy_unref) struct policy *policy = world_load_text(
         HEAD "  build: { kind: build, when: { ref: x } }\n"
              "  test: { kind: test, when: { ref: x } }\n"
              "  a:\n"
@@ -573,7 +573,7 @@ static void a_decision_gives_on_what_its_stage_asks_for(void **state)
 
 static void what_is_not_said_of_an_obligation_is_the_strict_thing(void **state)
 {
-    OWNED(policy_unref) struct policy *policy = world_load_planned(
+    OWNED(policy_unref) struct policy *policy = world_load_text(
         HEAD "  a: { kind: deploy, approval: { by: oncall }, limits: { concurrent: 1 } }\n");
     const struct policy_obligations *all = &ask_at(policy, NULL)->decision.obligations;
 
@@ -588,8 +588,8 @@ static void what_is_not_said_of_an_obligation_is_the_strict_thing(void **state)
 
 static void a_denial_has_no_obligations(void **state)
 {
-    OWNED(policy_unref) struct policy *policy = world_load_planned(
-        HEAD "  a: { kind: deploy, when: { ref: x }, approval: { by: oncall } }\n");
+    OWNED(policy_unref) struct policy *policy =
+        world_load_text(HEAD "  a: { kind: deploy, when: { ref: x }, approval: { by: oncall } }\n");
     const struct answer *answer = ask_at(policy, NULL);
 
     (void)state;

@@ -327,15 +327,6 @@ const struct policy_world test_world = {
 
 #define DIAGNOSTICS_BYTES ((size_t)4 * 1024 * 1024)
 
-const struct policy_world *world_catalog(void)
-{
-    static struct policy_world catalog;
-
-    catalog = test_world;
-    catalog.is_catalog = true;
-    return &catalog;
-}
-
 /* Load, and write what was said into `said`. */
 static struct policy *load(const char *folder, const struct policy_world *world, struct buf *said)
 {
@@ -388,11 +379,6 @@ struct policy *world_load(const char *folder)
 struct policy *world_load_text(const char *text)
 {
     return load_text(text, &test_world);
-}
-
-struct policy *world_load_planned(const char *text)
-{
-    return load_text(text, world_catalog());
 }
 
 bool world_refuses(const char *text, const char *fragment)

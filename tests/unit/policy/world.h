@@ -10,9 +10,6 @@
  */
 extern const struct policy_world test_world;
 
-/** The same without a broker behind it. */
-const struct policy_world *world_catalog(void);
-
 /** What is dangerous at `github`: event_name issue_comment, and ci.fork. */
 extern const struct claim_dangers test_dangers;
 
@@ -21,9 +18,6 @@ struct policy *world_load(const char *folder);
 
 /** Write one policy file into a new folder below the system's temporary one, and load it. */
 struct policy *world_load_text(const char *text);
-
-/** The same in the world without a broker. */
-struct policy *world_load_planned(const char *text);
 
 /** Load a text that must be refused; true when `fragment` is in what is said about it. */
 bool world_refuses(const char *text, const char *fragment);

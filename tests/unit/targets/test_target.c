@@ -45,8 +45,8 @@ static void every_kind_is_whole(void **state)
     for (size_t i = 0; i < target_kind_count; i++) {
         const struct target_kind *kind = target_kinds[i];
 
-        assert_true((kind->mint == NULL) == kind->grant.is_planned);
-        assert_true(kind->grant.is_planned || kind->grant.revocation != POLICY_REVOKED_NOW ||
+        assert_non_null(kind->mint);
+        assert_true(kind->grant.revocation != POLICY_REVOKED_NOW ||
                     kind->revoke != NULL); /* it says no more than it can */
         assert_true(kind->sweep == NULL || kind->revoke != NULL);
         assert_non_null(kind->grant.gives);
