@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "exchange/exchange_internal.h"
 #include "exchange/rules.h"
+#include "exchange/sealed_member.h"
 #include "keys/keys.h"
 
 /*
@@ -16,8 +17,12 @@
  */
 
 /* Claims of two tokens and details, each within what it may be, one level further in. */
-static const struct json_limits kept_limits = { STORE_PRIVATE_MAX, 40, 4000 };
-static const struct json_limits private_limits = { STORE_PRIVATE_MAX, 40, 8000 };
+static const struct sealed_member member = {
+    .name = KEPT_MEMBER,
+    .what = "claims and details to keep",
+    .max = STORE_PRIVATE_MAX,
+    .limits = { STORE_PRIVATE_MAX, 40, 4000 },
+};
 
 /* ---- writing ---- */
 
@@ -110,44 +115,6 @@ static json_t *describe(const struct exchange *exchange)
     return NULL;
 }
 
-/* What is sealed for a lease's other uses must not open as this. */
-static bool write_context(struct buf *context, struct str id, struct error *error)
-{
-    buf_init(context, 64);
-    buf_add_text(context, KEPT_MEMBER " ");
-    buf_add(context, id);
-    return buf_is_ok(context) || error_set(error, ERROR_MEMORY, "context");
-}
-
-static bool refuse_size(struct error *error)
-{
-    return error_set(error, ERROR_LIMIT, "claims and details to keep: more than %zu bytes",
-                     STORE_PRIVATE_MAX);
-}
-
-static bool seal(const struct exchange *exchange, struct str id, struct buf *text,
-                 struct error *error)
-{
-    struct keys *keys = exchange->service->tools.keys;
-    JSON_OWNED json_t *object = describe(exchange);
-    OWNED(buf_release) struct buf context = { 0 };
-    OWNED(buf_release) struct buf plain = { 0 };
-    OWNED(buf_release) struct buf sealed = { 0 };
-
-    if (!object)
-        return error_set(error, ERROR_MEMORY, "what is to be kept");
-    buf_init(&plain, STORE_PRIVATE_MAX);
-    buf_add_json(&plain, object);
-    if (!buf_is_ok(&plain))
-        return refuse_size(error);
-    buf_init(&sealed, STORE_PRIVATE_MAX + KEYS_SEAL_OVERHEAD);
-    if (!write_context(&context, id, error) ||
-        !keys_seal(keys, buf_str(&plain), buf_str(&context), &sealed, error))
-        return false;
-    buf_add_base64url(text, buf_str(&sealed));
-    return buf_is_ok(text) || refuse_size(error);
-}
-
 static bool fits(const json_t *private_part)
 {
     OWNED(buf_release) struct buf whole = { 0 };
@@ -160,14 +127,15 @@ static bool fits(const json_t *private_part)
 bool kept_put(const struct exchange *exchange, struct str id, json_t *private_part,
               struct error *error)
 {
-    OWNED(buf_release) struct buf text = { 0 };
+    JSON_OWNED json_t *object = describe(exchange);
 
-    buf_init(&text, STORE_PRIVATE_MAX);
-    if (!seal(exchange, id, &text, error))
+    if (!object)
+        return error_set(error, ERROR_MEMORY, "what is to be kept");
+    if (!sealed_member_put(&member, exchange->service->tools.keys, id, object, private_part, error))
         return false;
-    if (!json_put(private_part, KEPT_MEMBER, json_from_str(buf_str(&text))))
-        return error_set(error, ERROR_MEMORY, "private part");
-    return fits(private_part) || refuse_size(error);
+    return fits(private_part) ||
+           error_set(error, ERROR_LIMIT, "%s: more than %zu bytes with the rest", member.what,
+                     STORE_PRIVATE_MAX);
 }
 
 /* ---- reading ---- */
@@ -244,59 +212,17 @@ static bool read_all(const json_t *object, struct arena *arena, struct kept *kep
            read_grants(object, arena, kept);
 }
 
-/* The sealed bytes within a private part. */
-static bool find(struct str private_part, struct buf *sealed, struct error *error)
-{
-    JSON_OWNED json_t *parsed = NULL;
-    struct error ignored = { 0 };
-    struct str text;
-    size_t len;
-    char *room;
-
-    if (private_part.len == 0)
-        return error_set(error, ERROR_NOT_FOUND, "what was kept is erased, or was not kept");
-    if (!json_parse_object(private_part, private_limits, &parsed, &ignored) ||
-        !json_get_str(parsed, KEPT_MEMBER, &text))
-        return error_set(error, ERROR_NOT_FOUND, "nothing was kept beside the entry");
-    buf_init(sealed, STORE_PRIVATE_MAX);
-    room = buf_extend(sealed, BASE64_DECODED_MAX(text.len));
-    if (!room)
-        return error_set(error, ERROR_MEMORY, "what was kept");
-    if (!base64url_decode(text, (uint8_t *)room, &len))
-        return error_set(error, ERROR_INVALID, "what was kept is not base64url");
-    buf_truncate(sealed, len);
-    return true;
-}
-
-static bool unseal(struct keys *keys, struct str sealed, struct str id, struct arena *arena,
-                   json_t **object, struct error *error)
-{
-    OWNED(buf_release) struct buf context = { 0 };
-    OWNED(buf_release) struct buf plain = { 0 };
-    struct error why = { 0 };
-
-    buf_init(&plain, STORE_PRIVATE_MAX);
-    if (!write_context(&context, id, error) ||
-        !keys_unseal(keys, sealed, buf_str(&context), &plain, error))
-        return false;
-    if (!json_parse_object(buf_str(&plain), kept_limits, object, &why))
-        return error_set(error, ERROR_INVALID, "what was kept: %s", why.cause);
-    return json_keep(arena, *object, error);
-}
-
 bool kept_open(struct keys *keys, struct str private_part, struct str id, struct arena *arena,
                const struct kept **kept, struct error *error)
 {
-    OWNED(buf_release) struct buf sealed = { 0 };
     struct kept *read = arena_alloc(arena, sizeof(*read));
     json_t *object;
 
     if (!read)
         return error_set(error, ERROR_MEMORY, "what was kept");
-    if (!find(private_part, &sealed, error) ||
-        !unseal(keys, buf_str(&sealed), id, arena, &object, error))
+    if (!sealed_member_open(&member, keys, private_part, id, arena, &object, error))
         return false;
-    if (!read_all(object, arena, read))
+    if (!json_is_object(object) || !read_all(object, arena, read))
         return error_set(error, ERROR_INVALID, "what was kept lacks a part");
     *kept = read;
     return true;
