@@ -8,7 +8,7 @@
 #include "store/store.h"
 
 /**
- * The set of marks: 32-byte keys that expire, with who uses them and how often. At most 64 bytes a
+ * The set of marks: 32-byte keys that expire, with who uses them and how often. At most 57 bytes a
  * mark.
  *
  * Keys are digests, so their own bytes spread them: over shards, so that neither growing nor
