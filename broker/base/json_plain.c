@@ -51,6 +51,21 @@ static bool is_plain(char byte)
     return byte >= 0x20 && (uint8_t)byte < 0x80 && byte != '"' && byte != '\\';
 }
 
+/* A word at a time, then the bytes before the first that is not plain. */
+static const char *skip_plain(const char *at, const char *end)
+{
+    uint64_t word;
+
+    for (; (size_t)(end - at) >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, at, sizeof(word));
+        if (json_plain_has_other(word))
+            break;
+    }
+    while (at < end && is_plain(*at))
+        at++;
+    return at;
+}
+
 static bool read_text(struct reader *reader, struct str *text)
 {
     const char *start = reader->at + 1;
@@ -58,8 +73,7 @@ static bool read_text(struct reader *reader, struct str *text)
 
     if (reader->at == reader->end || *reader->at != '"')
         return false;
-    while (at < reader->end && is_plain(*at))
-        at++;
+    at = skip_plain(at, reader->end);
     if (at == reader->end || *at != '"')
         return false;
     *text = (struct str){ start, (size_t)(at - start) };

@@ -54,22 +54,6 @@ static bool put_str(const struct writer *writer, struct str bytes)
     return out != NULL;
 }
 
-/* 0x80 in each byte that is zero, and perhaps in bytes above one that is. */
-static uint64_t zero_bytes(uint64_t word)
-{
-    return (word - UINT64_C(0x0101010101010101)) & ~word & UINT64_C(0x8080808080808080);
-}
-
-/* Whether any of 8 bytes does not stand for itself within a string, or is not ASCII. */
-static bool has_other(uint64_t word)
-{
-    const uint64_t each = UINT64_C(0x0101010101010101);
-    uint64_t below_space = (word - each * 0x20) & ~word & UINT64_C(0x8080808080808080);
-
-    return ((word & UINT64_C(0x8080808080808080)) | below_space | zero_bytes(word ^ each * '"') |
-            zero_bytes(word ^ each * '\\')) != 0;
-}
-
 /* What is shorter than a word. */
 static bool copy_short(char *out, struct str text)
 {
@@ -94,13 +78,13 @@ static bool copy_plain(char *out, struct str text)
         return copy_short(out, text);
     for (; text.len - at >= sizeof(word); at += sizeof(word)) {
         memcpy(&word, text.data + at, sizeof(word));
-        if (has_other(word))
+        if (json_plain_has_other(word))
             return false;
         memcpy(out + at, &word, sizeof(word));
     }
     memcpy(&word, text.data + text.len - sizeof(word), sizeof(word));
     memcpy(out + text.len - sizeof(word), &word, sizeof(word));
-    return !has_other(word);
+    return !json_plain_has_other(word);
 }
 
 /* A quoted string. */

@@ -565,15 +565,23 @@ static void a_plain_text_has_no_other_byte_anywhere(void **state)
     (void)state;
     for (size_t place = 0; place < 19; place++) {
         for (int byte = 1; byte < 0x80; byte++) {
+            static const struct json_limits limits = { 64, 2, 8 };
             char text[] = "abcdefghijklmnopqrs";
+            char quoted[] = "[\"abcdefghijklmnopqrs\"]";
             OWNED(buf_release) struct buf plain = { 0 };
             JSON_OWNED json_t *json = NULL;
+            JSON_OWNED json_t *parsed = NULL;
             bool is_plain = byte >= 0x20 && byte != '"' && byte != '\\';
 
             text[place] = (char)byte;
             json = json_string(text);
             buf_init(&plain, 1024);
             assert_true(json_plain_write(&plain, json) == is_plain);
+            quoted[2 + place] = (char)byte;
+            parsed = json_plain_parse(STR(quoted), limits);
+            assert_true((parsed != NULL) == is_plain);
+            if (is_plain)
+                assert_string_equal(json_string_value(json_array_get(parsed, 0)), text);
         }
     }
 }
