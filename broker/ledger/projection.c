@@ -18,6 +18,7 @@
 #include "ledger/projection_row.h"
 
 #define PRIVATE_MAX ((size_t)64 * 1024)
+#define LAST_MAX ((size_t)64 * 1024)
 #define ID_KEY_CHARACTERS 13 /* 10 of time and 3 of chance: 63 bits and two leading zeros */
 
 static const struct json_limits private_limits = { PRIVATE_MAX, 32, 4096 };
@@ -40,10 +41,10 @@ struct projection {
     size_t place_count;
     size_t place_capacity;
 
-    bool skips_postings;
+    bool only_counts;
     size_t entry_count;
     uint64_t next_index; /* behind the last entry */
-    uint8_t last_sha256[SHA256_LEN];
+    struct buf last;     /* that entry */
 };
 
 static bool no_memory(struct error *error)
@@ -93,6 +94,7 @@ bool projection_new(struct store_index *index, struct projection **out, struct e
     if (!projection)
         return no_memory(error);
     projection->index = index;
+    buf_init(&projection->last, LAST_MAX);
     projection->rows = row_batch_new(index);
     if (!projection->rows) {
         projection_free(projection);
@@ -107,14 +109,16 @@ void projection_free(struct projection *projection)
     if (!projection)
         return;
     row_batch_free(projection->rows);
+    buf_release(&projection->last);
     free(projection->items);
     free(projection->places);
     free(projection);
 }
 
-void projection_skip_postings(struct projection *projection)
+void projection_only_count(struct projection *projection)
 {
-    projection->skips_postings = true;
+    projection->only_counts = true;
+    row_batch_skip_leases(projection->rows);
 }
 
 size_t projection_count(const struct projection *projection)
@@ -207,12 +211,11 @@ static bool take_in(struct projection *projection, const struct projection_entry
                     const json_t *parsed, struct error *error)
 {
     JSON_OWNED json_t *private_part =
-        projection->skips_postings ? NULL : parse_private(entry->private_part);
+        projection->only_counts ? NULL : parse_private(entry->private_part);
     int64_t time_ms = time_of(parsed);
 
-    if (!projection->skips_postings &&
-        (!note_place(projection, entry, time_ms) ||
-         !query_each_value(parsed, private_part, collect, projection)))
+    if (!projection->only_counts && (!note_place(projection, entry, time_ms) ||
+                                     !query_each_value(parsed, private_part, collect, projection)))
         return no_memory(error);
     return row_batch_fold(projection->rows, entry->index, time_ms, parsed, error);
 }
@@ -228,7 +231,10 @@ bool projection_add(struct projection *projection, const struct projection_entry
         return no_memory(error);
     if (parsed && !take_in(projection, entry, parsed, error))
         return false;
-    sha256(entry->bytes, projection->last_sha256);
+    buf_clear(&projection->last);
+    buf_add(&projection->last, entry->bytes);
+    if (!buf_is_ok(&projection->last))
+        return no_memory(error);
     projection->next_index = entry->index + 1;
     projection->entry_count++;
     return true;
@@ -297,7 +303,8 @@ bool projection_write(struct projection *projection, struct error *error)
     struct index_state state = { .size = projection->next_index };
     bool is_written;
 
-    memcpy(state.last_sha256, projection->last_sha256, SHA256_LEN);
+    if (state.size > 0)
+        sha256(buf_str(&projection->last), state.last_sha256);
     is_written = write_places(projection, error) && write_postings(projection, error) &&
                  row_batch_write(projection->rows, error) &&
                  store_index_commit(projection->index, &state, error);

@@ -44,8 +44,8 @@ void projection_free(struct projection *projection);
 
 OWNED_POINTER(projection_free, struct projection)
 
-/** Only fold rows: for an index that is made to count, and not to find entries by. */
-void projection_skip_postings(struct projection *projection);
+/** Only fold what was used and who was seen: for an index that is made for an inventory. */
+void projection_only_count(struct projection *projection);
 
 /** An entry as it stands in the log. */
 struct projection_entry {

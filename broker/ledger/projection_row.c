@@ -122,6 +122,7 @@ struct row_batch {
     struct arena *arena;
     struct row *buckets[BUCKETS];
     struct row *latest;
+    bool skips_leases;
 };
 
 struct row_batch *row_batch_new(struct store_index *index)
@@ -144,6 +145,11 @@ void row_batch_free(struct row_batch *batch)
         return;
     arena_free(batch->arena);
     free(batch);
+}
+
+void row_batch_skip_leases(struct row_batch *batch)
+{
+    batch->skips_leases = true;
 }
 
 /* Without memory for a new arena there is none, which the next use says. */
@@ -345,7 +351,7 @@ static bool fold_leases(const struct folding *folding)
     struct error ignored = { 0 };
     size_t count = 0;
 
-    if (!entry_fold_json(folding->entry, changes, &count, &ignored))
+    if (folding->batch->skips_leases || !entry_fold_json(folding->entry, changes, &count, &ignored))
         return true;
     for (size_t i = 0; i < count; i++)
         if (changes[i].kind == STORE_PUT_LEASE && !fold_lease(folding, &changes[i].lease))

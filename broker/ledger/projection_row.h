@@ -74,6 +74,9 @@ struct row_batch;
 struct row_batch *row_batch_new(struct store_index *index) MUST_USE;
 void row_batch_free(struct row_batch *batch);
 
+/** Leave leases out: of rows these are most. */
+void row_batch_skip_leases(struct row_batch *batch);
+
 /** Fold an entry in. Errors: those of reading the index, ERROR_MEMORY */
 bool row_batch_fold(struct row_batch *batch, uint64_t entry_index, int64_t time_ms,
                     const json_t *entry, struct error *error) MUST_USE;
