@@ -9,6 +9,7 @@
 
 #define CACHE_LINE 64
 #define FETCH_BYTES_MAX ((size_t)2048)
+#define IDENTITY_BYTES ((size_t)640) /* of most: a pipeline, and its identity behind it */
 
 struct decider {
     const struct policy *policy;
@@ -28,10 +29,11 @@ struct decider {
 /* Have memory on its way that is looked at next: of most pipelines nothing has been for long. */
 static void fetch(const void *start, size_t size)
 {
-    const char *line = start;
+    uintptr_t line = (uintptr_t)start & ~(uintptr_t)(CACHE_LINE - 1);
+    uintptr_t end = (uintptr_t)start + (size < FETCH_BYTES_MAX ? size : FETCH_BYTES_MAX);
 
-    for (size_t i = 0; i < size && i < FETCH_BYTES_MAX; i += CACHE_LINE)
-        __builtin_prefetch(line + i);
+    for (; line < end; line += CACHE_LINE)
+        __builtin_prefetch((const void *)line);
 }
 
 static bool find_fitting(struct decider *decider)
@@ -50,8 +52,8 @@ static bool find_fitting(struct decider *decider)
     for (size_t i = 0; i < count; i++) {
         const struct policy_linked *linked = &decider->policy->pipelines[found[i]];
 
-        fetch(linked->pipeline->stages,
-              linked->pipeline->stage_count * sizeof(linked->pipeline->stages[0]));
+        fetch(linked->pipeline, IDENTITY_BYTES);
+        fetch(linked->stages, linked->stages_size);
         if (policy_identity_held(linked->pipeline, decider->facts) != NULL)
             decider->fitting[decider->fitting_count++] = linked;
     }

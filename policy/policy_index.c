@@ -29,8 +29,8 @@ struct policy_index_issuer {
 };
 
 struct policy_index_slot {
-    uint64_t hash; /* of issuer, claim and value */
-    uint32_t first;
+    uint64_t hash;  /* of issuer, claim and value */
+    uint32_t first; /* of `pipelines` in the index; where there is one, that pipeline itself */
     uint32_t count; /* 0: a free slot */
 };
 
@@ -362,6 +362,9 @@ static bool fill_slots(struct builder *builder)
         pipelines[count++] = entry->pipeline;
     }
     index->pipelines = pipelines;
+    for (size_t i = 0; i < index->capacity; i++)
+        if (index->slots[i].count == 1)
+            index->slots[i].first = pipelines[index->slots[i].first];
     return true;
 }
 
@@ -411,6 +414,12 @@ static void look_up(const struct policy_index *index, const struct index_claim *
     runs->pipeline_count += slot->count;
 }
 
+static const uint32_t *pipelines_of(const struct policy_index *index,
+                                    const struct policy_index_slot *slot)
+{
+    return slot->count == 1 ? &slot->first : &index->pipelines[slot->first];
+}
+
 static int compare_indexes(const void *a, const void *b)
 {
     uint32_t left = *(const uint32_t *)a;
@@ -430,7 +439,7 @@ static bool join_runs(const struct policy_index *index, const struct runs *runs,
     if (joined == NULL)
         return false;
     for (size_t i = 0; i < runs->count; i++) {
-        memcpy(&joined[read], &index->pipelines[runs->slots[i]->first],
+        memcpy(&joined[read], pipelines_of(index, runs->slots[i]),
                runs->slots[i]->count * sizeof(*joined));
         read += runs->slots[i]->count;
     }
@@ -469,7 +478,7 @@ bool policy_index_find(const struct policy *policy, const struct policy_facts *f
     if (runs.count == 0 || runs.are_too_many)
         return true;
     if (runs.count == 1) {
-        *found = &index->pipelines[runs.slots[0]->first];
+        *found = pipelines_of(index, runs.slots[0]);
         *count = runs.slots[0]->count;
         return true;
     }

@@ -373,8 +373,10 @@ const struct policy_template *policy_template_find(const struct policy_definitio
 /** A pipeline as part of one policy: what depends on other files stands here, not in its unit. */
 struct policy_linked {
     const struct policy_pipeline *pipeline;
+    const struct policy_stage_rule *stages; /* the pipeline's: a decision fetches both at once */
     const struct policy_rails **rails; /* a stage each, NULL: none; NULL: no guardrail binds any */
     uint8_t rule_sha256[SHA256_LEN];   /* see struct policy_decision */
+    uint32_t stages_size;              /* bytes of the stages and, behind them, their names */
     bool forbids_nothing; /* nothing that it gives is forbidden, without any exception */
 };
 

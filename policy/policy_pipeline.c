@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/time_text.h"
@@ -89,17 +91,37 @@ static void read_stage(struct policy_loader *loader, const json_t *stages,
     policy_obligations_read(loader, stages, json, stage);
 }
 
-static void name_stage(struct policy_loader *loader, const char *name,
-                       const struct policy_pipeline *pipeline, struct policy_stage_rule *stage)
+/* Stages, and behind them room for their ids: whoever looks for one by its name reads both. */
+static struct policy_stage_rule *alloc_stages(struct policy_loader *loader, const json_t *map,
+                                              const struct policy_pipeline *pipeline, char **ids)
+{
+    size_t size = json_object_size(map) * sizeof(struct policy_stage_rule);
+    size_t ids_size = 0;
+    struct policy_stage_rule *stages;
+    const char *name;
+    json_t *value;
+
+    json_object_foreach (json_iterable(map), name, value) {
+        ids_size += pipeline->name.len + 1 + strlen(name) + 1;
+    }
+    stages = policy_loader_alloc(loader, 1, size + ids_size);
+    *ids = stages == NULL ? NULL : (char *)stages + size;
+    return stages;
+}
+
+/* Write a stage's id where there is room for it, and move on behind it. */
+static void name_stage(char **ids, const char *name, const struct policy_pipeline *pipeline,
+                       struct policy_stage_rule *stage)
 {
     struct policy_stage *shown = &stage->shown;
 
     stage->pipeline = pipeline;
-    shown->id = arena_printf(loader->arena, STR_FMT ":%s", STR_ARG(pipeline->name), name);
-    if (shown->id.data == NULL) {
-        loader->is_out_of_memory = true;
-        return;
-    }
+    shown->id = (struct str){ *ids, pipeline->name.len + 1 + strlen(name) };
+    if (pipeline->name.len > 0) /* one that is no name was reported */
+        memcpy(*ids, pipeline->name.data, pipeline->name.len);
+    (*ids)[pipeline->name.len] = ':';
+    memcpy(*ids + pipeline->name.len + 1, name, strlen(name) + 1);
+    *ids += shown->id.len + 1;
     shown->pipeline = str_slice(shown->id, 0, pipeline->name.len);
     shown->name = str_slice(shown->id, pipeline->name.len + 1, shown->id.len);
     shown->tenant = pipeline->tenant;
@@ -113,6 +135,7 @@ void policy_stages_read(struct policy_loader *loader, const json_t *map,
     struct policy_stage_rule *stages;
     const json_t *json = NULL;
     const char *name;
+    char *ids = NULL;
     json_t *value;
 
     if (!yaml_require(&loader->reader, map, "stages") ||
@@ -123,7 +146,7 @@ void policy_stages_read(struct policy_loader *loader, const json_t *map,
                             POLICY_STAGES_MAX, json_object_size(json));
         return;
     }
-    stages = policy_loader_alloc(loader, json_object_size(json), sizeof(*stages));
+    stages = alloc_stages(loader, json, pipeline, &ids);
     if (stages == NULL)
         return;
     pipeline->stages = stages;
@@ -133,7 +156,7 @@ void policy_stages_read(struct policy_loader *loader, const json_t *map,
 
         if (!check_key(loader, json, name, "stage"))
             continue;
-        name_stage(loader, name, pipeline, stage);
+        name_stage(&ids, name, pipeline, stage);
         stage->spot = policy_spot_of(loader, json, name);
         stage->spot.is_of_template = false;
         loader->is_incomplete |= !policy_stage_expand(loader, json, name, &expansion);
