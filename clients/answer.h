@@ -72,7 +72,7 @@ struct credential {
     struct str client_id;       /* azure */
     struct str tenant_id;       /* azure */
 
-    struct str token_kind; /* gitlab: "project" or "deploy"; with host and user */
+    struct str token_kind; /* gitlab: "project", "deploy", "group"; with host and user */
     struct str registry;   /* gitlab: host of its registry that takes the token; or empty */
 };
 

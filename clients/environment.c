@@ -158,15 +158,23 @@ static bool add_for_gh(struct environment *environment, const struct credential 
 
 /* ---- GitLab ---- */
 
-/* The one of a kind of token; NULL: there is none, or there are several. */
-static const struct credential *only_gitlab(const struct answer *answer, struct str token_kind)
+/* A deploy token is no user, and what a kind is that is not known here nobody can say. */
+static bool is_gitlab_user(const struct credential *credential)
+{
+    return str_eq(credential->token_kind, STR("project")) ||
+           str_eq(credential->token_kind, STR("group"));
+}
+
+/* The one token that acts as a user, or the one deploy token; NULL: none, or several. */
+static const struct credential *only_gitlab(const struct answer *answer, bool is_user)
 {
     const struct credential *found = NULL;
 
     for (size_t i = 0; i < answer->credential_count; i++) {
         const struct credential *credential = &answer->credentials[i];
 
-        if (credential->type != CREDENTIAL_GITLAB || !str_eq(credential->token_kind, token_kind))
+        if (credential->type != CREDENTIAL_GITLAB ||
+            !(is_user ? is_gitlab_user(credential) : str_eq(credential->token_kind, STR("deploy"))))
             continue;
         if (found)
             return NULL;
@@ -181,12 +189,12 @@ static bool add_for_glab(struct environment *environment, const struct answer *a
 {
     if (!add_named(environment, credential->grant, "USERNAME", credential->user, false, error))
         return false;
-    if (credential == only_gitlab(answer, STR("deploy")))
+    if (credential == only_gitlab(answer, false))
         return environment_add(environment, STR("CI_DEPLOY_USER"), credential->user, false,
                                error) &&
                environment_add(environment, STR("CI_DEPLOY_PASSWORD"), credential->token, true,
                                error);
-    return credential != only_gitlab(answer, STR("project")) ||
+    return credential != only_gitlab(answer, true) ||
            (environment_add(environment, STR("GITLAB_TOKEN"), credential->token, true, error) &&
             environment_add(environment, STR("GITLAB_HOST"), credential->host, false, error));
 }
@@ -298,14 +306,13 @@ static bool add_git_host(struct environment *environment, const struct credentia
            add_git_entry(environment, *count - 1, key, helper.data, error);
 }
 
-/* Where there is a token that acts in the project a deploy token is for something else. */
+/* Where there is a token that acts as a user a deploy token is for something else. */
 static const struct credential *gitlab_for_git(const struct answer *answer)
 {
-    const struct credential *project = only_gitlab(answer, STR("project"));
+    const struct credential *user = only_gitlab(answer, true);
 
-    return project || environment_count(answer, CREDENTIAL_GITLAB) != 1
-               ? project
-               : only_gitlab(answer, STR("deploy"));
+    return user || environment_count(answer, CREDENTIAL_GITLAB) != 1 ? user
+                                                                     : only_gitlab(answer, false);
 }
 
 bool environment_add_git(struct environment *environment, const struct answer *answer,

@@ -1,5 +1,5 @@
 /*
- * Tokens of GitLab for one project: project access tokens, and deploy tokens for what is only
+ * Tokens of GitLab for one project or group: access tokens, and deploy tokens for what is only
  * pulled or pushed. Each is made for its lease, and deleted with it.
  */
 #include "base/error.h"
@@ -13,8 +13,9 @@
 
 static const struct text_limits registry_limits = { "registry", LETTERS_AND_DIGITS ".:-", 255, 1 };
 static const struct text_limits projects_limits = { "projects", DIGITS, 20, GITLAB_PROJECTS_MAX };
+static const struct text_limits groups_limits = { "groups", DIGITS, 20, GITLAB_PROJECTS_MAX };
 
-static const char *const settings[] = { "url", "token_file",     "registry",   "projects",
+static const char *const settings[] = { "url", "token_file",     "registry",   "projects", "groups",
                                         "ca",  "allow_networks", "allow_http", NULL };
 static const char *const own_settings[] = { "token_file", "ca", "allow_networks", "allow_http",
                                             NULL };
@@ -43,7 +44,8 @@ static bool configure(const struct yaml_reader *yaml, const json_t *node, struct
            (target->is_catalog || yaml_require(&reader, node, "token_file")) &&
            setting_file(&reader, node, "token_file", &own->token_file) &&
            setting_text(&reader, node, &registry_limits, &own->registry) &&
-           setting_texts(&reader, node, &projects_limits, &own->projects);
+           setting_texts(&reader, node, &projects_limits, &own->projects) &&
+           setting_texts(&reader, node, &groups_limits, &own->groups);
 }
 
 /* Later it is read for each request; one that is not there at all is found here. */
@@ -80,9 +82,8 @@ static const char *ending_note(const json_t *fields)
            "lease ends";
 }
 
-static const char *const fields[] = {
-    "target", "project", "scopes", "token", "access_level", NULL
-};
+static const char *const fields[] = { "target", "project",      "group", "scopes",
+                                      "token",  "access_level", NULL };
 static const char *const fields_told[] = { "scopes", "access_level", "token", NULL };
 
 const struct target_kind target_gitlab = {

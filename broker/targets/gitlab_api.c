@@ -121,7 +121,7 @@ const char *gitlab_advice(int status)
         { 400, "it cannot be made like this, or the broker's user may not make it" },
         { 401, "the broker's own token has expired, or it may not" },
         { 403, "the broker's own token has not the scope api, or may not" },
-        { 404, "the broker's user is no member of the project, or there is none" },
+        { 404, "the broker's user is no member of the project or group, or there is none" },
     };
 
     for (size_t i = 0; i < COUNT(rows); i++)
@@ -188,8 +188,8 @@ bool gitlab_list_ask(struct gitlab_list *list, struct gitlab_request *request, s
     request->body = NULL;
     request->response_max_bytes = LIST_MAX;
     request->path =
-        arena_printf(request->arena, "/projects/" STR_FMT "/%s?%s&per_page=%d&page=%u%s" STR_FMT,
-                     STR_ARG(list->project), gitlab_collection(list->token),
+        arena_printf(request->arena, STR_FMT "?%s&per_page=%d&page=%u%s" STR_FMT,
+                     STR_ARG(gitlab_path(list->token, list->owner, request->arena)),
                      is_deploy ? "active=true" : "state=active", PAGE_SIZE, list->page,
                      is_deploy ? "" : "&search=", STR_ARG(is_deploy ? STR("") : list->search));
     return gitlab_ask(request, &list->call, error);

@@ -2,8 +2,8 @@
  * Deleting tokens, and looking for those that no lease owns. A token whose number nobody heard of
  * is found by its name.
  *
- * Source: GitLab API, revoke a project access token, delete a project deploy token (204; 404 where
- *         it is gone, but in other words where the project cannot be seen), and their lists
+ * Source: GitLab API, revoke a project's or group's access token, delete a project deploy token
+ * (204; 404 where it is gone, but in other words where the project cannot be seen), and their lists
  */
 #include "base/buf.h"
 #include "base/error.h"
@@ -35,15 +35,21 @@ static bool is_number(struct str text)
     return text.len > 0 && text.len <= NUMBER_MAX && str_is_made_of(text, DIGITS);
 }
 
+static bool find_owner(const json_t *record, struct gitlab_list *list)
+{
+    if (!gitlab_token_find(json_str(json_object_get(record, "token_kind")), &list->token))
+        return false;
+    list->owner = json_str(json_object_get(record, gitlab_owner(list->token)));
+    return is_number(list->owner);
+}
+
 static bool read_record(const json_t *record, struct gitlab_ending *ending, struct error *error)
 {
     struct str number = json_str(json_object_get(record, "token_id"));
 
-    ending->list.project = json_str(json_object_get(record, "project"));
     ending->name = json_str(json_object_get(record, "name"));
     ending->list.search = ending->name;
-    if (!gitlab_token_find(json_str(json_object_get(record, "token_kind")), &ending->list.token) ||
-        !is_number(ending->list.project) || ending->name.len == 0 ||
+    if (!find_owner(record, &ending->list) || ending->name.len == 0 ||
         ending->name.len > NAME_MAX_BYTES ||
         !str_is_made_of(ending->name, LETTERS_AND_DIGITS "-") ||
         (number.len > 0 && !is_number(number)))
@@ -59,9 +65,10 @@ static bool ask_to_delete(struct gitlab_ending *ending, struct error *error)
     struct gitlab_request request = ending->request;
 
     request.method = "DELETE";
-    request.path = arena_printf(
-        request.arena, "/projects/" STR_FMT "/%s/" STR_FMT, STR_ARG(ending->list.project),
-        gitlab_collection(ending->list.token), STR_ARG(ending->numbers[ending->at]));
+    request.path =
+        arena_printf(request.arena, STR_FMT "/" STR_FMT,
+                     STR_ARG(gitlab_path(ending->list.token, ending->list.owner, request.arena)),
+                     STR_ARG(ending->numbers[ending->at]));
     return gitlab_ask(&request, &ending->call, error);
 }
 
@@ -171,8 +178,8 @@ static bool is_over(const struct revocation *revocation)
 }
 
 /*
- * A token that is not known there is gone. That the project is not known says nothing of its
- * tokens: so it is to who is no member of it any more.
+ * A token that is not known there is gone. That the project or group is not known says nothing of
+ * its tokens: so it is to who is no member of it any more.
  */
 static bool is_deleted(const struct revocation *revocation, const struct gitlab_ending *ending,
                        struct error *error)
@@ -188,7 +195,8 @@ static bool is_deleted(const struct revocation *revocation, const struct gitlab_
         return true;
     if (json_parse_object(buf_str(&call->body), JSON_LIMITS_REQUEST, &answer, &inner))
         words = gitlab_words(answer, revocation->arena);
-    if (call->status == 404 && words.len > 0 && !str_eq(words, STR("404 Project Not Found")))
+    if (call->status == 404 && words.len > 0 && !str_eq(words, STR("404 Project Not Found")) &&
+        !str_eq(words, STR("404 Group Not Found")))
         return true;
     return error_set(error, ERROR_MINT,
                      GITLAB " did not delete a token: it answered %d: %s: \"" STR_FMT "\"",
@@ -230,7 +238,7 @@ struct gitlab_search {
     struct gitlab_request request;
     struct gitlab_list list;
     struct str start; /* of our names */
-    size_t at;        /* of the projects */
+    size_t at;        /* of the lists */
 };
 
 static bool add_found(struct sweep *sweep, const struct gitlab_search *search, const json_t *item)
@@ -246,7 +254,8 @@ static bool add_found(struct sweep *sweep, const struct gitlab_search *search, c
     sweep->found_count++;
     return json_put(found->record, "id", json_from_str(name)) &&
            json_put(found->record, "name", json_from_str(name)) &&
-           json_put(found->record, "project", json_from_str(search->list.project)) &&
+           json_put(found->record, gitlab_owner(search->list.token),
+                    json_from_str(search->list.owner)) &&
            json_put(found->record, "token_kind",
                     json_string(gitlab_token_name(search->list.token))) &&
            json_put(found->record, "token_id", json_from_str(number));
@@ -270,19 +279,31 @@ static bool take_page(struct sweep *sweep, struct gitlab_search *search, bool *h
     return true;
 }
 
-/* The project's other tokens, then the next project's; false: there is none. */
+/* Two lists of each project, then one of each group. */
+static size_t list_count(const struct gitlab_settings *own)
+{
+    return 2 * own->projects.count + own->groups.count;
+}
+
+static void set_list(const struct gitlab_settings *own, struct gitlab_search *search)
+{
+    size_t of_projects = 2 * own->projects.count;
+    size_t at = search->at;
+    bool is_of_group = at >= of_projects;
+
+    search->list.page = 0;
+    search->list.owner =
+        is_of_group ? own->groups.list[at - of_projects] : own->projects.list[at / 2];
+    search->list.token = is_of_group ? GITLAB_GROUP : at % 2 == 0 ? GITLAB_PROJECT : GITLAB_DEPLOY;
+}
+
+/* False: there is none. */
 static bool next_list(const struct gitlab_settings *own, struct gitlab_search *search)
 {
-    search->list.page = 0;
-    if (search->list.token == GITLAB_PROJECT) {
-        search->list.token = GITLAB_DEPLOY;
-        return true;
-    }
     search->at++;
-    if (search->at == own->projects.count)
+    if (search->at == list_count(own))
         return false;
-    search->list.token = GITLAB_PROJECT;
-    search->list.project = own->projects.list[search->at];
+    set_list(own, search);
     return true;
 }
 
@@ -291,7 +312,7 @@ static enum progress begin_search(struct sweep *sweep, struct error *error)
     struct gitlab_settings *own = sweep->target->settings;
     struct gitlab_search *search = arena_alloc(sweep->arena, sizeof(*search));
 
-    sweep->is_complete = own->projects.count > 0;
+    sweep->is_complete = list_count(own) > 0;
     if (!sweep->is_complete)
         return PROGRESS_DONE; /* nobody said where tokens are */
     sweep->found = arena_alloc_array(sweep->arena, SWEEP_FOUND_MAX, sizeof(*sweep->found));
@@ -300,8 +321,8 @@ static enum progress begin_search(struct sweep *sweep, struct error *error)
         return PROGRESS_FAILED;
     }
     search->start = gitlab_name_start(sweep->tools->issuer, sweep->arena);
-    search->list =
-        (struct gitlab_list){ .project = own->projects.list[0], .search = search->start };
+    search->list.search = search->start;
+    set_list(own, search);
     search->request = (struct gitlab_request){
         .own = own,
         .upstream = sweep->tools->upstream,

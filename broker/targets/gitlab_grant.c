@@ -9,23 +9,20 @@
 #include "targets/gitlab_internal.h"
 
 static const struct text_limits project_limits = { "project", DIGITS, 20, 1 };
+static const struct text_limits group_limits = { "group", DIGITS, 20, 1 };
 static const struct text_limits scope_limits = { "scopes", SMALL_LETTERS DIGITS "_", 64,
                                                  GITLAB_SCOPES_MAX };
 
 static const char *const token_names[] = {
     [GITLAB_PROJECT] = "project",
     [GITLAB_DEPLOY] = "deploy",
+    [GITLAB_GROUP] = "group",
     NULL,
-};
-
-static const char *const collections[] = {
-    [GITLAB_PROJECT] = "access_tokens",
-    [GITLAB_DEPLOY] = "deploy_tokens",
 };
 
 static const struct scope {
     const char *name;
-    bool is_of_project; /* a project access token can have it */
+    bool is_of_access; /* a project's or group's access token can have it */
     bool is_of_deploy;
 } scopes[] = {
     { "api", true, false },
@@ -68,9 +65,15 @@ bool gitlab_token_find(struct str name, enum gitlab_token *token)
     return false;
 }
 
-const char *gitlab_collection(enum gitlab_token token)
+const char *gitlab_owner(enum gitlab_token token)
 {
-    return collections[token];
+    return token == GITLAB_GROUP ? "group" : "project";
+}
+
+struct str gitlab_path(enum gitlab_token token, struct str owner, struct arena *arena)
+{
+    return arena_printf(arena, "/%ss/" STR_FMT "/%s", gitlab_owner(token), STR_ARG(owner),
+                        token == GITLAB_DEPLOY ? "deploy_tokens" : "access_tokens");
 }
 
 /* ---- reading ---- */
@@ -88,7 +91,7 @@ static bool read_token(struct grant_reader *reader, const json_t *fields, enum g
 
 static bool can_have(const struct scope *scope, enum gitlab_token token)
 {
-    return token == GITLAB_DEPLOY ? scope->is_of_deploy : scope->is_of_project;
+    return token == GITLAB_DEPLOY ? scope->is_of_deploy : scope->is_of_access;
 }
 
 /* A scope that only the other kind of token has: what to write instead. */
@@ -155,24 +158,33 @@ static bool read_level(struct grant_reader *reader, const json_t *fields,
     return true;
 }
 
-static bool read_project(struct grant_reader *reader, const json_t *fields, struct str *project)
+/* Of whom it is: the one member that says so, and not the other. */
+static bool read_owner(struct grant_reader *reader, const json_t *fields,
+                       struct gitlab_grant *grant)
 {
-    const json_t *at = json_object_get(fields, "project");
+    bool is_of_group = grant->token == GITLAB_GROUP;
+    const char *name = gitlab_owner(grant->token);
+    const json_t *at = json_object_get(fields, name);
+    const json_t *other = json_object_get(fields, is_of_group ? "project" : "group");
 
+    if (other)
+        return grant_fault(reader, other,
+                           is_of_group
+                               ? "a group access token is for all projects of its 'group'"
+                               : "'group' is for group access tokens: write 'token: group'");
     if (json_is_string(at) &&
         (!str_is_made_of(json_str(at), DIGITS) || str_starts_with(json_str(at), STR("0"))))
         return grant_fault(reader, at,
-                           "expected a project's id, not its path: paths can be given to somebody "
-                           "else");
-    return grant_need(reader, fields, &project_limits, project);
+                           "expected a %s's id, not its path: paths can be given to somebody else",
+                           name);
+    return grant_need(reader, fields, is_of_group ? &group_limits : &project_limits, &grant->owner);
 }
 
 bool gitlab_read_grant(struct grant_reader *reader, const json_t *fields,
                        struct gitlab_grant *grant)
 {
-    return read_project(reader, fields, &grant->project) &&
-           read_token(reader, fields, &grant->token) && read_scopes(reader, fields, grant) &&
-           read_level(reader, fields, grant);
+    return read_token(reader, fields, &grant->token) && read_owner(reader, fields, grant) &&
+           read_scopes(reader, fields, grant) && read_level(reader, fields, grant);
 }
 
 /* ---- what it gives ---- */
@@ -214,7 +226,10 @@ bool gitlab_gives(const struct policy_grant_view *view, struct arena *arena,
     struct texts written;
 
     if (!grant_written(arena, json_object_get(view->fields, "scopes"), &written) ||
-        !given_room(given, arena, COUNT(scopes) + COUNT(access_levels), 0))
+        !given_room(given, arena, COUNT(scopes) + COUNT(access_levels) + 1, 0))
+        return false;
+    if (str_eq(json_str(json_object_get(view->fields, "token")), STR("group")) &&
+        !given_name(given, STR("token:group")))
         return false;
     for (size_t i = 0; i < COUNT(scopes); i++)
         if (!add_scope(&scopes[i], &written, given))

@@ -30,6 +30,7 @@
 enum gitlab_token {
     GITLAB_PROJECT, /* a project access token: acts as a user of its own, ends on a date */
     GITLAB_DEPLOY,  /* a deploy token: repository, registries and packages only, ends at a time */
+    GITLAB_GROUP,   /* a group access token: the same as a project's, in all projects of a group */
 };
 
 /**
@@ -43,13 +44,14 @@ struct gitlab_settings {
     const char *token_file; /* the broker's own token; NULL in a catalog */
     struct str registry;    /* host of its container registry; empty: it has none */
     struct texts projects;  /* that a sweep looks through */
+    struct texts groups;    /* likewise */
     struct upstream_peer peer;
     struct remote_quiet quiet;
 };
 
 struct gitlab_grant {
     enum gitlab_token token;
-    struct str project; /* its id */
+    struct str owner; /* the id of its project or group */
     struct texts scopes;
     int64_t access_level; /* as the API has it; 0 of a deploy token, which has none */
 };
@@ -62,12 +64,15 @@ bool gitlab_read_grant(struct grant_reader *reader, const json_t *fields,
 bool gitlab_gives(const struct policy_grant_view *view, struct arena *arena,
                   struct policy_given *given);
 
-/** "project", "deploy": as grants, entries and answers have it; false: neither. */
+/** "project", "deploy", "group": as grants, entries and answers have it; false: none of them. */
 const char *gitlab_token_name(enum gitlab_token token);
 bool gitlab_token_find(struct str name, enum gitlab_token *token) MUST_USE;
 
-/** The collection that a project has of such tokens: "access_tokens". */
-const char *gitlab_collection(enum gitlab_token token);
+/** Whose such a token is, as the same have it: "project" or "group". */
+const char *gitlab_owner(enum gitlab_token token);
+
+/** Where tokens of an owner are: "/projects/77/access_tokens". `data` NULL: no memory. */
+struct str gitlab_path(enum gitlab_token token, struct str owner, struct arena *arena);
 
 /* ---- names ---- */
 
@@ -128,9 +133,9 @@ bool gitlab_time_parse(struct str text, int64_t *wall_s) MUST_USE;
 
 /* ---- lists ---- */
 
-/** Pages of a project's tokens of one kind, one after the other. */
+/** Pages of an owner's tokens of one kind, one after the other. */
 struct gitlab_list {
-    struct str project;
+    struct str owner;
     enum gitlab_token token;
     struct str search; /* what names hold, at least; empty: anything */
     unsigned page;     /* that was asked for at last; 0: none yet */

@@ -1,8 +1,8 @@
 /*
  * Making tokens, and what they are called.
  *
- * Source: GitLab API, create a project access token, create a project deploy token. A project
- *         access token ends on a date, at its midnight UTC; a deploy token at a time.
+ * Source: GitLab API, create a project access token, a group access token, a project deploy token.
+ *         An access token ends on a date, at its midnight UTC; a deploy token at a time.
  */
 #include <inttypes.h>
 
@@ -23,7 +23,7 @@
 #define USERNAME_MAX ((size_t)255)
 #define DAY_S ((int64_t)86400)
 #define DATE_LEN 10
-#define ANY_USER "oauth2" /* with a project access token GitLab takes any name */
+#define ANY_USER "oauth2" /* with an access token GitLab takes any name */
 
 static const struct json_limits answer_limits = { (size_t)64 * 1024, 16, 1000 };
 
@@ -121,11 +121,11 @@ static bool find_end(const struct mint *mint, struct gitlab_state *state)
     char text[TIME_TEXT_S_LEN + 1];
 
     state->target_end_s = lease_end_s;
-    if (state->grant.token == GITLAB_PROJECT)
+    if (state->grant.token != GITLAB_DEPLOY)
         state->target_end_s = (lease_end_s + DAY_S - 1) / DAY_S * DAY_S;
     time_text_s(state->target_end_s, text);
     state->end = arena_copy(mint->arena, str_from(text));
-    if (state->grant.token == GITLAB_PROJECT)
+    if (state->grant.token != GITLAB_DEPLOY)
         state->end = str_slice(state->end, 0, DATE_LEN);
     return state->end.data != NULL;
 }
@@ -151,8 +151,7 @@ static bool ask(struct mint *mint, struct gitlab_state *state, struct error *err
         .arena = mint->arena,
         .now_s = mint->now_s,
         .method = "POST",
-        .path = arena_printf(mint->arena, "/projects/" STR_FMT "/%s", STR_ARG(state->grant.project),
-                             gitlab_collection(state->grant.token)),
+        .path = gitlab_path(state->grant.token, state->grant.owner, mint->arena),
         .body = body,
     };
 
@@ -250,7 +249,7 @@ static bool is_for_registry(const struct gitlab_grant *grant)
            texts_contain(&grant->scopes, STR("write_registry"));
 }
 
-/* When GitLab ends it by itself: of a project access token long behind its lease. */
+/* When GitLab ends it by itself: of an access token long behind its lease. */
 static json_t *target_end(const struct gitlab_state *state)
 {
     char text[TIME_TEXT_S_LEN + 1];
@@ -271,13 +270,13 @@ static bool put_credential(struct mint *mint, const struct gitlab_state *state, 
            json_put(gitlab, "token_kind", json_string(gitlab_token_name(state->grant.token))) &&
            json_put(gitlab, "username", json_from_str(username)) &&
            json_put(gitlab, "host", json_from_str(own->host)) &&
-           json_put(gitlab, "project", json_from_str(state->grant.project)) &&
+           json_put(gitlab, gitlab_owner(state->grant.token), json_from_str(state->grant.owner)) &&
            json_put(gitlab, "target_expires_at", target_end(state)) &&
            (own->registry.len == 0 || !is_for_registry(&state->grant) ||
             json_put(gitlab, "registry", json_from_str(own->registry)));
 }
 
-/* A project access token acts as a user of its own: GitLab's audit events name that one. */
+/* An access token acts as a user of its own: GitLab's audit events name that one. */
 static bool put_record(struct mint *mint, const json_t *answer, struct str token)
 {
     struct str user = gitlab_number(answer, "user_id", mint->arena);
@@ -354,7 +353,7 @@ bool gitlab_intend(struct mint *mint, struct error *error)
         return grant_error(&reader, error);
     name = gitlab_name(mint);
     if (!name.data || !find_end(mint, &state) || !json_put(record, "name", json_from_str(name)) ||
-        !json_put(record, "project", json_from_str(state.grant.project)) ||
+        !json_put(record, gitlab_owner(state.grant.token), json_from_str(state.grant.owner)) ||
         !json_put(record, "token_kind", json_string(gitlab_token_name(state.grant.token))) ||
         !json_put(record, "target_expires_at", target_end(&state)))
         return error_set(error, ERROR_MEMORY, "no memory for a record");

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A strict stand-in for GitLab: project access tokens and deploy tokens of some projects, and git by HTTP with them.
+"""A strict stand-in for GitLab: access tokens of some projects and groups, deploy tokens of the projects, and git by HTTP
+with them.
 
 It takes what is documented and refuses the rest in GitLab's words. Who asks shows a token that is a line of
 --own-tokens, a maintainer's. Nothing may be rotated. GET /fake/tokens tells which tokens there are, by the digest of
@@ -71,9 +72,11 @@ class Handler(misbehaviour.Handler):
         if self.headers.get("Accept") != "application/json" or not self.headers.get("User-Agent"):
             raise refusal(406, "406 Not Acceptable")
 
-    def check_project(self, project):
-        if project not in self.server.options.projects:
-            raise refusal(404, "404 Project Not Found")
+    def check_owner(self, owner):
+        """A project's id, or "group ID"."""
+        kind, _, number = owner.rpartition(" ")
+        if number not in (self.server.options.groups if kind else self.server.options.projects):
+            raise refusal(404, "404 %s Not Found" % (kind or "project").title())
 
     def read_body(self, body, keys):
         if self.headers.get("Content-Type") != "application/json":
@@ -150,12 +153,13 @@ class Handler(misbehaviour.Handler):
             raise refusal(400, "400 what this stand-in is never asked for")
         self.check_caller()
         path, _, query = self.path.partition("?")
-        match = re.fullmatch(r"/api/v4/projects/(\d+)/(access_tokens|deploy_tokens)(?:/(\d+))?", path)
+        match = re.fullmatch(r"/api/v4/(?:projects/(\d+)/(access_tokens|deploy_tokens)|groups/(\d+)/(access_tokens))"
+                             r"(?:/(\d+))?", path)
         if not match:
             raise Refused(json_answer(404, {"error": "404 Not Found"}), "404")
-        project, collection, number = match.groups()
+        project, collection, number = match[1] or "group " + match[3], match[2] or match[4], match[5]
         if self.mode({"place": "delete"}) != "denied" or self.command != "DELETE":
-            self.check_project(project)
+            self.check_owner(project)
         if self.command == "POST" and not number and not query:
             return self.take_token(project, collection, body)
         if self.command == "DELETE" and number and not query:
@@ -319,6 +323,7 @@ def main():
     parser.add_argument("--ca", help="likewise")
     parser.add_argument("--own-tokens", required=True, metavar="FILE", help="what who asks must show one of; read each time")
     parser.add_argument("--projects", required=True, nargs="+", metavar="ID")
+    parser.add_argument("--groups", default=[], nargs="+", metavar="ID")
     parser.add_argument("--ahead", metavar="FILE", help="holds the seconds that the clock is ahead; read each time")
     parser.add_argument("--state", metavar="FILE")
     misbehaviour.serve(Server(Handler, parser.parse_args()))

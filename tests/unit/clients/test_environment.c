@@ -254,9 +254,24 @@ static void a_project_access_token_is_where_glab_looks(void **state)
     assert_string_equal(value_of(list, "CI_DEPLOY_PASSWORD"), "glpat-a");
 }
 
+static void a_group_access_token_is_where_a_projects_is(void **state)
+{
+    struct answer answer = answer_with(gitlab("repos", "group"), gitlab("images", "deploy"));
+    struct answer two = answer_with(gitlab("repos", "group"), gitlab("repo", "project"));
+    struct answer later = answer_with(gitlab("repos", "a later one"), gitlab("images", "deploy"));
+    char *inherited[] = { NULL };
+    char **list = build(&answer, inherited);
+
+    (void)state;
+    assert_string_equal(value_of(list, "GITLAB_TOKEN"), "glpat-a");
+    assert_string_equal(value_of(list, "CI_DEPLOY_PASSWORD"), "glpat-a");
+    assert_null(value_of(build(&two, inherited), "GITLAB_TOKEN"));
+    assert_null(value_of(build(&later, inherited), "GITLAB_TOKEN"));
+}
+
 static void several_gitlab_grants_of_a_kind_are_told_apart_by_their_names(void **state)
 {
-    static const char *const kinds[] = { "project", "deploy", "a later one" };
+    static const char *const kinds[] = { "project", "deploy", "group", "a later one" };
     char *inherited[] = { NULL };
 
     (void)state;
@@ -562,6 +577,7 @@ int main(void)
         cmocka_unit_test(a_github_grant_is_where_gh_looks_for_this_host),
         cmocka_unit_test(several_github_grants_are_told_apart_by_their_names),
         cmocka_unit_test(a_project_access_token_is_where_glab_looks),
+        cmocka_unit_test(a_group_access_token_is_where_a_projects_is),
         cmocka_unit_test(several_gitlab_grants_of_a_kind_are_told_apart_by_their_names),
         cmocka_unit_test(git_gets_the_token_that_acts_in_the_project),
         cmocka_unit_test(git_is_told_behind_what_it_was_told_already),

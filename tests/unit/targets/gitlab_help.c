@@ -16,7 +16,7 @@ void gitlab_configure(struct remote_fixture *fixture, const char *url)
     const char *message;
     struct str yaml = arena_printf(base->arena,
                                    "{ url: \"%s\", token_file: %s/gitlab.token, allow_http: true, "
-                                   "registry: r.example, projects: [\"77\"] }",
+                                   "registry: r.example, projects: [\"77\"], groups: [\"12\"] }",
                                    url, base->folder);
 
     gitlab_write_own_token(fixture, OWN_TOKEN "\n", 0600);

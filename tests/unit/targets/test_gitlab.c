@@ -72,6 +72,32 @@ static void a_deploy_token_has_scopes_of_its_own_and_no_level(void **state)
     fixture_check_all(*state, "gitlab", cases, COUNT(cases));
 }
 
+#define GROUP(more) "{ group: \"12\", token: group, " more " }"
+
+static void a_group_access_token_is_of_a_group(void **state)
+{
+    static const struct fixture_case cases[] = {
+        { GROUP("scopes: [read_repository, read_api], access_level: reporter"), NULL },
+        { GROUP("scopes: api"), "a token without it is a maintainer's" },
+        { GROUP("scopes: [read_package_registry], access_level: guest"), "write 'token: deploy'" },
+        { GROUP("scopes: [self_rotate], access_level: guest"), "outlive its lease" },
+        { GROUP("project: \"77\", scopes: api, access_level: guest"),
+          "is for all projects of its 'group'" },
+        { "{ token: group, scopes: api, access_level: guest }", "'group' is missing here" },
+        { "{ token: group, group: acme, scopes: api, access_level: guest }",
+          "expected a group's id, not its path" },
+        { "{ group: \"12\", scopes: api, access_level: guest }", "write 'token: group'" },
+        { "{ group: \"12\", project: \"77\", scopes: api, access_level: guest }",
+          "write 'token: group'" },
+        { "{ group: \"12\", scopes: read_registry, token: deploy }", "write 'token: group'" },
+    };
+
+    fixture_check_all(*state, "gitlab", cases, COUNT(cases));
+    fixture_check_limit(*state, "gitlab",
+                        "{ group: \"%s\", token: group, scopes: api, access_level: guest }", "1",
+                        20);
+}
+
 static void there_is_a_limit_to_each_size(void **state)
 {
     fixture_check_limit(*state, "gitlab", "{ project: \"%s\", scopes: api, access_level: guest }",
@@ -97,6 +123,9 @@ static void a_target_is_a_server(void **state)
         { "{ url: \"https://a.example\", token_file: t, registry: \"a/b\" }", false },
         { "{ url: \"https://a.example\", token_file: t, projects: [acme/payments] }", false },
         { "{ url: \"https://a.example\", token_file: t, projects: [] }", false },
+        { "{ url: \"https://a.example\", token_file: t, groups: [\"12\"] }", true },
+        { "{ url: \"https://a.example\", token_file: t, groups: [acme] }", false },
+        { "{ url: \"https://a.example\", token_file: t, groups: [] }", false },
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -127,6 +156,8 @@ static void a_level_gives_those_below_it_and_a_scope_those_in_it(void **state)
           "access_level:guest" },
         { DEPLOY("[write_registry, read_package_registry]"),
           "write_registry, read_package_registry" },
+        { GROUP("scopes: [read_registry], access_level: guest"),
+          "token:group, read_registry, access_level:guest" },
     };
 
     for (size_t i = 0; i < COUNT(cases); i++)
@@ -134,12 +165,14 @@ static void a_level_gives_those_below_it_and_a_scope_those_in_it(void **state)
     assert_true(fixture_gives_nothing_without_memory(*state, "gitlab", cases[0].fields));
 }
 
-static void only_a_project_access_token_is_said_to_outlive_its_lease_by_itself(void **state)
+static void only_an_access_token_is_said_to_outlive_its_lease_by_itself(void **state)
 {
     struct fixture *fixture = *state;
     const struct policy_grant_kind *kind = &target_kind_find(STR("gitlab"))->grant;
 
     fixture_fields(fixture, GRANT("[api]", "guest"));
+    assert_non_null(strstr(kind->ending_note(fixture->mint.fields), "midnight UTC"));
+    fixture_fields(fixture, GROUP("scopes: api, access_level: guest"));
     assert_non_null(strstr(kind->ending_note(fixture->mint.fields), "midnight UTC"));
     fixture_fields(fixture, DEPLOY("[read_registry]"));
     assert_null(kind->ending_note(fixture->mint.fields));
@@ -189,7 +222,8 @@ int main(void)
         TEST(there_is_a_limit_to_each_size),
         TEST(a_target_is_a_server),
         TEST(a_level_gives_those_below_it_and_a_scope_those_in_it),
-        TEST(only_a_project_access_token_is_said_to_outlive_its_lease_by_itself),
+        TEST(a_group_access_token_is_of_a_group),
+        TEST(only_an_access_token_is_said_to_outlive_its_lease_by_itself),
         TEST(a_time_is_read_with_the_servers_zone),
     };
 

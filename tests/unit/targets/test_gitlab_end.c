@@ -25,6 +25,8 @@ static int tear_down(void **state)
     "{\"name\":\"" NAME "\",\"project\":\"77\",\"token_kind\":\"project\","                        \
     "\"target_expires_at\":\"2027-01-16T00:00:00Z\"" more "}"
 #define KNOWN RECORD(",\"token_id\":\"42\"")
+#define OF_GROUP                                                                                   \
+    "{\"name\":\"" NAME "\",\"group\":\"12\",\"token_id\":\"44\",\"token_kind\":\"group\"}"
 #define NOT_THERE MESSAGE("404 project Access Token Not Found")
 
 /* `late_s` behind the moment at which the token was asked for. */
@@ -70,6 +72,11 @@ static void a_token_is_deleted_by_its_number(void **state)
                      PROGRESS_DONE);
     assert_non_null(strstr(fixture->log.requests[0],
                            "DELETE /api/v4/projects/77/deploy_tokens/43 HTTP/1.1\r\n"));
+    assert_int_equal(revoke_from(fixture, OF_GROUP, 204, ""), PROGRESS_DONE);
+    assert_non_null(
+        strstr(fixture->log.requests[0], "DELETE /api/v4/groups/12/access_tokens/44 HTTP/1.1\r\n"));
+    assert_int_equal(revoke_from(fixture, OF_GROUP, 404, MESSAGE("404 Group Not Found")),
+                     PROGRESS_FAILED);
 }
 
 static void what_is_no_proof_ends_nothing(void **state)
@@ -219,6 +226,8 @@ static void an_entry_that_does_not_say_which_asks_nothing(void **state)
         "{}",
         "{\"name\":\"a\",\"project\":\"77\"}",
         "{\"name\":\"a\",\"project\":\"77\",\"token_kind\":\"group\"}",
+        "{\"name\":\"a\",\"group\":\"12\",\"token_kind\":\"project\"}",
+        "{\"name\":\"a\",\"project\":\"77\",\"token_kind\":\"other\"}",
         "{\"name\":\"a\",\"project\":\"77/../78\",\"token_kind\":\"project\"}",
         "{\"name\":\"a\",\"project\":\"\",\"token_kind\":\"project\"}",
         "{\"name\":\"a b\",\"project\":\"77\",\"token_kind\":\"project\"}",
@@ -256,7 +265,7 @@ static void drop_found(struct sweep *sweep)
         json_decref(sweep->found[i].record);
 }
 
-static void tokens_of_both_kinds_are_found_by_our_names(void **state)
+static void tokens_of_all_kinds_are_found_by_our_names(void **state)
 {
     static const char tokens[] = "[" ITEM("42", TITLE) "," ITEM(
         "1",
@@ -272,20 +281,25 @@ static void tokens_of_both_kinds_are_found_by_our_names(void **state)
                                                                                "\",\"revoked\":"
                                                                                "true},null]";
     const struct peer_script scripts[] = { { 200, STR(tokens), 0 },
-                                           { 200, STR("[" ITEM("43", TITLE) "]"), 0 } };
+                                           { 200, STR("[" ITEM("43", TITLE) "]"), 0 },
+                                           { 200, STR("[" ITEM("44", TITLE) "]"), 0 } };
     struct remote_fixture *fixture = *state;
     struct sweep sweep;
 
-    if (sweep_from(fixture, &sweep, scripts, 2) != PROGRESS_DONE)
+    if (sweep_from(fixture, &sweep, scripts, COUNT(scripts)) != PROGRESS_DONE)
         fail_msg("%s", fixture->base.error.cause);
     assert_true(sweep.is_complete);
-    assert_int_equal(sweep.found_count, 2);
+    assert_int_equal(sweep.found_count, 3);
     assert_str(sweep.found[0].lease, FIXTURE_LEASE);
     assert_str(fixture_text(sweep.found[0].record, NULL, "id"), NAME);
     assert_str(fixture_text(sweep.found[0].record, NULL, "token_id"), "42");
     assert_str(fixture_text(sweep.found[0].record, NULL, "token_kind"), "project");
     assert_str(fixture_text(sweep.found[1].record, NULL, "token_id"), "43");
     assert_str(fixture_text(sweep.found[1].record, NULL, "token_kind"), "deploy");
+    assert_str(fixture_text(sweep.found[2].record, NULL, "token_kind"), "group");
+    assert_str(fixture_text(sweep.found[2].record, NULL, "group"), "12");
+    assert_null(json_object_get(sweep.found[2].record, "project"));
+    assert_non_null(strstr(fixture->log.requests[2], "GET /api/v4/groups/12/access_tokens?state="));
     assert_non_null(strstr(fixture->log.requests[0], "&search=stagepass-" BROKER "- HTTP/1.1"));
     assert_non_null(strstr(fixture->log.requests[1],
                            "GET /api/v4/projects/77/deploy_tokens?active=true&per_page=100&page=1 "
@@ -322,7 +336,7 @@ int main(void)
         TEST(a_token_may_come_late),
         TEST(a_list_that_is_none_ends_nothing),
         TEST(an_entry_that_does_not_say_which_asks_nothing),
-        TEST(tokens_of_both_kinds_are_found_by_our_names),
+        TEST(tokens_of_all_kinds_are_found_by_our_names),
         TEST(a_look_that_was_none_says_so),
     };
 

@@ -103,6 +103,25 @@ static void a_token_comes_back_as_it_was_given(void **state)
     assert_int_equal(target_revocation(mint->target->kind, mint), POLICY_REVOKED_NOW);
 }
 
+static void a_group_access_token_is_made_in_its_group(void **state)
+{
+    struct remote_fixture *fixture = *state;
+    const struct mint *mint = &fixture->base.mint;
+
+    assert_done(fixture, mint_of(fixture,
+                                 "{ group: \"12\", token: group, scopes: [read_repository, "
+                                 "write_repository], access_level: developer }",
+                                 201, GOOD));
+    assert_non_null(strstr(fixture->log.requests[0], "POST /api/v4/groups/12/access_tokens HTTP"));
+    assert_non_null(strstr(peer_body(&fixture->log, 0), "\"access_level\":30"));
+    assert_non_null(strstr(peer_body(&fixture->log, 0), "\"expires_at\":\"" MIDNIGHT "\""));
+    assert_str(fixture_text(mint->credential, "gitlab", "token_kind"), "group");
+    assert_str(fixture_text(mint->credential, "gitlab", "group"), "12");
+    assert_str(fixture_text(mint->record, NULL, "group"), "12");
+    assert_null(json_object_get(mint->record, "project"));
+    assert_str(fixture_text(mint->record, NULL, "token_id"), "42");
+}
+
 static void gitlab_is_asked_for_all_of_it(void **state)
 {
     struct remote_fixture *fixture = *state;
@@ -456,6 +475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_intent_says_where_a_token_will_be),
         TEST(a_token_comes_back_as_it_was_given),
+        TEST(a_group_access_token_is_made_in_its_group),
         TEST(gitlab_is_asked_for_all_of_it),
         TEST(a_date_covers_the_lease_and_no_more),
         TEST(a_deploy_token_ends_to_the_second_and_has_a_user),
