@@ -348,25 +348,11 @@ json_t *entry_new(enum entry_type type, struct str broker)
     return NULL;
 }
 
-/* From MEMBER_ACTOR on they stand in the order of their names. */
 static enum member member_from(const char *name)
 {
-    size_t low = MEMBER_ACTOR;
-    size_t high = MEMBER_END;
-
-    for (size_t i = 0; i < MEMBER_ACTOR; i++)
-        if (strcmp(members[i].name, name) == 0)
+    for (size_t i = 0; i < MEMBER_END; i++) {
+        if (members[i].name[0] == name[0] && strcmp(members[i].name, name) == 0)
             return (enum member)i;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(members[middle].name, name);
-
-        if (order == 0)
-            return (enum member)middle;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
     }
     return MEMBER_END;
 }
