@@ -68,8 +68,9 @@ bool entry_put_view(json_t *body, uint64_t index, struct str bytes, struct str p
 /* budget.c */
 
 /**
- * Spend one request of the budget of the sender's address, before anything of it is looked at.
- * Where it is spent the answer gets Retry-After. api_has_budget() only looks whether there is one.
+ * Spend one request of the budget of the sender's address: before anything of it is looked at, or
+ * once it turned out to show nothing that we know, where what does is never to be held up. Where
+ * it is spent the answer gets Retry-After. api_has_budget() only looks whether there is one.
  *
  * Errors: ERROR_BUSY
  */

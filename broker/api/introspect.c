@@ -37,7 +37,8 @@ static void release_asking(struct asking *asking)
 
 OWNED_VALUE(release_asking, struct asking)
 
-static bool authorize(const struct http_request *request, struct asking *asking,
+/* Who shows nothing that is known costs their address; nobody else waits for what that spent. */
+static bool authorize(struct http_request *request, const struct api *api, struct asking *asking,
                       struct error *error)
 {
     struct str value = { 0 };
@@ -45,7 +46,8 @@ static bool authorize(const struct http_request *request, struct asking *asking,
     if (http_header_get(request, "Authorization", &value) == 1)
         asking->server = resource_server_find(asking->rules->resource_servers,
                                               asking->rules->resource_server_count, value);
-    return asking->server || error_set(error, ERROR_CLIENT, "no resource server shows itself");
+    return asking->server || (api_spend_address(request, api, error) &&
+                              error_set(error, ERROR_CLIENT, "no resource server shows itself"));
 }
 
 static bool read_token(const struct http_request *request, struct str *token, struct error *error)
@@ -142,7 +144,7 @@ enum progress introspect_post(struct http_request *request, void *context)
     struct str token;
 
     asking.rules = rules_get(asking.table);
-    if (!authorize(request, &asking, &error) || !read_token(request, &token, &error))
+    if (!authorize(request, api, &asking, &error) || !read_token(request, &token, &error))
         return answer_failure(request, &error);
     metric_add(METRIC_INTROSPECTIONS, 1);
     if (examine(api, &asking, token, &claims, &error))

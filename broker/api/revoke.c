@@ -77,6 +77,14 @@ static enum progress answer_done(struct http_request *request, const struct rele
     return http_answer_text(request, 200, "text/plain; charset=utf-8", STR(""));
 }
 
+/* What is nobody's costs its address; what ends something never waits for what others spent. */
+static bool is_paid(struct http_request *request, const struct api *api, struct error *error)
+{
+    const struct release *release = request->state;
+
+    return !release->is_unknown || api_spend_address(request, api, error);
+}
+
 enum progress revoke_post(struct http_request *request, void *context)
 {
     struct error error = { 0 };
@@ -91,6 +99,7 @@ enum progress revoke_post(struct http_request *request, void *context)
     progress = release_walk(request->state, &error);
     if (progress == PROGRESS_WAIT)
         return progress;
-    return progress == PROGRESS_DONE ? answer_done(request, request->state)
-                                     : answer_failure(request, &error);
+    return progress == PROGRESS_DONE && is_paid(request, context, &error)
+               ? answer_done(request, request->state)
+               : answer_failure(request, &error);
 }
