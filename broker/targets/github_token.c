@@ -326,14 +326,11 @@ static bool choose(struct mint *mint, struct github_state *state, struct error *
            error_set(error, ERROR_MEMORY, "no memory for a record");
 }
 
-static bool state_new(struct mint *mint, struct github_state **state, struct error *error)
+static bool fill(struct mint *mint, struct github_state *made, struct error *error)
 {
     OWNED(buf_release) struct buf body = { 0 };
     struct grant_reader reader = { .arena = mint->arena };
-    struct github_state *made = arena_alloc(mint->arena, sizeof(*made));
 
-    if (!made)
-        return error_set(error, ERROR_MEMORY, "no memory for a request to " GITHUB);
     if (!github_read_grant(&reader, mint->fields, &made->grant))
         return grant_error(&reader, error);
     buf_init(&body, BODY_MAX);
@@ -343,8 +340,19 @@ static bool state_new(struct mint *mint, struct github_state **state, struct err
     if (!made->body.data || !mint->record)
         return error_set(error, ERROR_MEMORY, "no memory for a request to " GITHUB);
     github_turn_begin(mint->target->settings, made->body, &made->turn);
-    *state = made;
     return choose(mint, made, error);
+}
+
+/* NULL: why not. */
+static struct github_state *state_new(struct mint *mint, struct error *error)
+{
+    struct github_state *made = arena_alloc(mint->arena, sizeof(*made));
+
+    if (!made) {
+        (void)error_set(error, ERROR_MEMORY, "no memory for a request to " GITHUB);
+        return NULL;
+    }
+    return fill(mint, made, error) ? made : NULL;
 }
 
 /* Of several apps the log says which one was asked at last. */
@@ -374,9 +382,9 @@ static enum progress take_answer(struct mint *mint, struct github_state *state, 
 
 enum progress github_mint(struct mint *mint, struct error *error)
 {
-    struct github_state *state = mint->state;
+    struct github_state *state = mint->state ? mint->state : state_new(mint, error);
 
-    if (!state && !state_new(mint, &state, error))
+    if (!state)
         return PROGRESS_FAILED;
     mint->state = state;
     return state->call ? take_answer(mint, state, error) : sign_and_ask(mint, state, error);

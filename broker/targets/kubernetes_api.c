@@ -413,19 +413,23 @@ bool kubernetes_intend(struct mint *mint, struct error *error)
     return true;
 }
 
-static bool begin(struct mint *mint, struct error *error)
+/* NULL: why not. */
+static struct kubernetes_state *state_new(const struct mint *mint, struct error *error)
 {
     struct grant_reader reader = { .arena = mint->arena };
     struct kubernetes_state *state = arena_alloc(mint->arena, sizeof(*state));
 
-    if (!state)
-        return error_set(error, ERROR_MEMORY, "no memory for a request to " SERVER);
-    if (!kubernetes_read_fields(&reader, mint->fields, &state->grant))
-        return grant_error(&reader, error);
+    if (!state) {
+        (void)error_set(error, ERROR_MEMORY, "no memory for a request to " SERVER);
+        return NULL;
+    }
+    if (!kubernetes_read_fields(&reader, mint->fields, &state->grant)) {
+        (void)grant_error(&reader, error);
+        return NULL;
+    }
     state->secret = json_str(json_object_get(mint->record, "id"));
     state->login.asking = *mint;
-    mint->state = state;
-    return true;
+    return state;
 }
 
 /* Both requests are made by one login: it is good for minutes, they take seconds. */
@@ -441,11 +445,11 @@ static enum progress login_and_ask(struct mint *mint, struct kubernetes_state *s
 
 enum progress kubernetes_mint(struct mint *mint, struct error *error)
 {
-    struct kubernetes_state *state;
+    struct kubernetes_state *state = mint->state ? mint->state : state_new(mint, error);
 
-    if (!mint->state && !begin(mint, error))
+    if (!state)
         return PROGRESS_FAILED;
-    state = mint->state;
+    mint->state = state;
     if (!state->login.line)
         return login_and_ask(mint, state, error);
     if (state->uid.len > 0)

@@ -579,6 +579,18 @@ static const json_t *shown(struct remote_fixture *fixture, size_t request, const
     return claims;
 }
 
+/* Each request of the mint says of which stage and lease it is. */
+static void check_shown(struct remote_fixture *fixture, const char *audience, const char *algorithm)
+{
+    for (size_t request = 0; request < 2; request++) {
+        const json_t *claims = shown(fixture, request, algorithm);
+
+        assert_str(fixture_text(claims, NULL, "stage"), FIXTURE_STAGE);
+        assert_str(fixture_text(claims, NULL, "lease"), FIXTURE_LEASE);
+        assert_true(str_starts_with(fixture_text(claims, NULL, "aud"), str_from(audience)));
+    }
+}
+
 static void a_cluster_that_trusts_the_broker_is_shown_its_own_tokens(void **state)
 {
     static const struct {
@@ -596,14 +608,7 @@ static void a_cluster_that_trusts_the_broker_is_shown_its_own_tokens(void **stat
         more_settings = cases[i].settings;
         if (mint_given(fixture, &good) != PROGRESS_DONE)
             fail_msg("%s", fixture->base.error.cause);
-        for (size_t request = 0; request < 2; request++) {
-            const json_t *claims = shown(fixture, request, cases[i].algorithm);
-
-            assert_str(fixture_text(claims, NULL, "stage"), FIXTURE_STAGE);
-            assert_str(fixture_text(claims, NULL, "lease"), FIXTURE_LEASE);
-            assert_true(
-                str_starts_with(fixture_text(claims, NULL, "aud"), str_from(cases[i].audience)));
-        }
+        check_shown(fixture, cases[i].audience, cases[i].algorithm);
     }
     more_settings = "";
     token_mode = 0600;
