@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -15,10 +16,19 @@
 
 static const char *const parent_variables[] = { "XDG_RUNTIME_DIR", "TMPDIR" };
 
+/* Whether nobody but root can put something else in the place of what we make there. */
+static bool is_safe(const char *parent)
+{
+    struct stat status;
+
+    return stat(parent, &status) == 0 && (status.st_uid == 0 || status.st_uid == geteuid()) &&
+           ((status.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (status.st_mode & S_ISVTX) != 0);
+}
+
 static bool is_usable(const char *parent)
 {
     return parent && parent[0] == '/' && strlen(parent) <= PARENT_MAX_BYTES &&
-           access(parent, W_OK | X_OK) == 0;
+           access(parent, W_OK | X_OK) == 0 && is_safe(parent);
 }
 
 static const char *find_parent(void)
@@ -41,6 +51,10 @@ bool work_folder_make(struct work_folder *folder, struct arena *arena, struct er
 
     if (!path)
         return error_set(error, ERROR_MEMORY, "no memory for a folder's name");
+    if (access(parent, F_OK) == 0 && !is_safe(parent))
+        return error_set(error, ERROR_IO,
+                         "others may replace what is in %s: set TMPDIR to a folder of your own",
+                         parent);
     memcpy(path, parent, parent_len);
     memcpy(path + parent_len, name, sizeof(name));
     if (!mkdtemp(path)) /* makes it with mode 0700 */
