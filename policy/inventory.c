@@ -17,11 +17,6 @@ static const char *const may_names[] = {
     [INVENTORY_MAY_NOT] = "no",
 };
 
-const char *inventory_may_name(enum inventory_may may)
-{
-    return may_names[may];
-}
-
 int inventory_compare(const struct inventory_row *a, const struct inventory_row *b)
 {
     int order = str_compare(a->stage, b->stage);

@@ -107,6 +107,3 @@ int inventory_compare(const struct inventory_row *a, const struct inventory_row 
 
 /** A row as JSON: what is not known is left out. A new reference; NULL without memory. */
 json_t *inventory_json(const struct inventory_row *row) MUST_USE;
-
-/** The word for it: "yes", "closed", "no", "unknown". */
-const char *inventory_may_name(enum inventory_may may);

@@ -288,13 +288,6 @@ bool state_mark(struct state *state, const uint8_t key[MARK_LEN], int64_t now_s,
     return mark->uses > 0;
 }
 
-bool state_has_mark(struct state *state, const uint8_t mark[MARK_LEN], int64_t now_s)
-{
-    struct store_mark found;
-
-    return state_mark(state, mark, now_s, &found);
-}
-
 bool state_lease_by_id(struct state *state, const char id[ID_LEN], struct store_lease *lease)
 {
     (void)pthread_mutex_lock(&state->lock);

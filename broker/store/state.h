@@ -83,7 +83,6 @@ bool state_advance(struct state *state, int64_t rows_s, size_t budget);
 /* What other threads may ask. */
 bool state_mark(struct state *state, const uint8_t key[MARK_LEN], int64_t now_s,
                 struct store_mark *mark) MUST_USE;
-bool state_has_mark(struct state *state, const uint8_t mark[MARK_LEN], int64_t now_s) MUST_USE;
 bool state_lease_by_id(struct state *state, const char id[ID_LEN], struct store_lease *lease)
     MUST_USE;
 bool state_lease_by_handle(struct state *state, const uint8_t handle[STORE_HANDLE_LEN],

@@ -62,6 +62,13 @@ static struct policy *load(void)
     return policy;
 }
 
+static const char *const may_names[] = {
+    [INVENTORY_MAY_UNKNOWN] = "unknown",
+    [INVENTORY_MAY] = "yes",
+    [INVENTORY_MAY_CLOSED] = "closed",
+    [INVENTORY_MAY_NOT] = "no",
+};
+
 /* "p:host fleet one yes 3; ...", with `u` for unused, `o` for overdue, and what closes it. */
 static void write_rows(const struct inventory_row *rows, size_t count, struct buf *out)
 {
@@ -70,7 +77,7 @@ static void write_rows(const struct inventory_row *rows, size_t count, struct bu
 
         buf_printf(out, "%s" STR_FMT " " STR_FMT " " STR_FMT " %s %d%s%s", i > 0 ? "; " : "",
                    STR_ARG(row->stage), STR_ARG(row->target), STR_ARG(row->grant),
-                   inventory_may_name(row->may), row->use ? (int)row->use->count : 0,
+                   may_names[row->may], row->use ? (int)row->use->count : 0,
                    row->is_unused ? " u" : "", row->is_overdue ? " o" : "");
         for (size_t k = 0; k < row->closed_count; k++)
             buf_printf(out, " -" STR_FMT, STR_ARG(row->closed[k]));

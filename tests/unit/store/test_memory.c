@@ -115,6 +115,7 @@ static void a_state_without_memory_keeps_what_it_had(void **unused)
 
     (void)unused;
     for (unsigned i = 0; i < 2000; i++) {
+        struct store_mark used;
         struct store_lease found = { 0 };
 
         mark_of(i, mark.mark);
@@ -130,7 +131,7 @@ static void a_state_without_memory_keeps_what_it_had(void **unused)
         fail_memory_at(0);
         assert_true(state_apply(state, &(struct pending_change){ &mark, i, 0 }, 0));
         assert_true(state_apply(state, &(struct pending_change){ &lease, i, 0 }, 0));
-        assert_true(state_has_mark(state, mark.mark, 0));
+        assert_true(state_mark(state, mark.mark, 0, &used));
         assert_true(state_lease_by_handle(state, lease.lease.handle, &found));
     }
     assert_true(failures > 0);

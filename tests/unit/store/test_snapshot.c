@@ -70,10 +70,11 @@ static void a_snapshot_gives_back_position_and_rows(void **unused)
     assert_memory_equal(&read_position, &position, sizeof(position));
     for (unsigned i = 0; i < 20; i++) {
         struct store_lease lease = { 0 };
+        struct store_mark mark;
         uint8_t key[32];
 
         mark_of(i, key);
-        assert_true(state_has_mark(state, key, FAR_AWAY_S - 1));
+        assert_true(state_mark(state, key, FAR_AWAY_S - 1, &mark));
         handle_of(i, key);
         assert_true(state_lease_by_handle(state, key, &lease));
         assert_int_equal(lease.expires_s, FAR_AWAY_S + i);
@@ -284,12 +285,13 @@ static void expect_same_rows(struct state *state, struct state *other)
     for (unsigned i = 0; i < 500; i++) {
         struct store_lease lease = { 0 };
         struct store_lease same = { 0 };
+        struct store_mark mark;
         uint8_t key[32];
         char id[ID_LEN + 1];
 
         mark_of(i, key);
-        assert_int_equal(state_has_mark(state, key, FAR_AWAY_S),
-                         state_has_mark(other, key, FAR_AWAY_S));
+        assert_int_equal(state_mark(state, key, FAR_AWAY_S, &mark),
+                         state_mark(other, key, FAR_AWAY_S, &mark));
         lease_id_of(i, id);
         assert_int_equal(state_lease_by_id(state, id, &lease), state_lease_by_id(other, id, &same));
         assert_int_equal(lease.state, same.state);
