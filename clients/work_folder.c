@@ -16,6 +16,9 @@
 
 static const char *const parent_variables[] = { "XDG_RUNTIME_DIR", "TMPDIR" };
 
+/* In a pod a volume at /tmp is open to all and has no sticky bit; its shared memory has one. */
+static const char *const parents[] = { "/tmp", "/dev/shm" };
+
 /* Whether nobody but root can put something else in the place of what we make there. */
 static bool is_safe(const char *parent)
 {
@@ -39,22 +42,27 @@ static const char *find_parent(void)
         if (is_usable(parent))
             return parent;
     }
-    return "/tmp";
+    for (size_t i = 0; i < COUNT(parents); i++)
+        if (is_usable(parents[i]))
+            return parents[i];
+    return NULL;
 }
 
 bool work_folder_make(struct work_folder *folder, struct arena *arena, struct error *error)
 {
     static const char name[] = "/stagepass-XXXXXX";
     const char *parent = find_parent();
-    size_t parent_len = strlen(parent);
-    char *path = arena_alloc(arena, parent_len + sizeof(name));
+    size_t parent_len;
+    char *path;
 
+    if (!parent)
+        return error_set(error, ERROR_IO,
+                         "no place for credentials where nobody else can replace them: set TMPDIR "
+                         "to a folder of your own");
+    parent_len = strlen(parent);
+    path = arena_alloc(arena, parent_len + sizeof(name));
     if (!path)
         return error_set(error, ERROR_MEMORY, "no memory for a folder's name");
-    if (access(parent, F_OK) == 0 && !is_safe(parent))
-        return error_set(error, ERROR_IO,
-                         "others may replace what is in %s: set TMPDIR to a folder of your own",
-                         parent);
     memcpy(path, parent, parent_len);
     memcpy(path + parent_len, name, sizeof(name));
     if (!mkdtemp(path)) /* makes it with mode 0700 */

@@ -17,12 +17,12 @@ struct work_folder {
 };
 
 /**
- * Make it in XDG_RUNTIME_DIR (memory, and gone with the session) where that is set, else in TMPDIR
- * or /tmp; a place whose path is too long for a socket's address is passed over, and so is one in
- * which others could replace it: which is neither root's nor ours, or which others may write
+ * Make it in XDG_RUNTIME_DIR (memory, and gone with the session) where that is set, else in TMPDIR,
+ * /tmp or /dev/shm; a place whose path is too long for a socket's address is passed over, and so is
+ * one in which others could replace it: which is neither root's nor ours, or which others may write
  * without the sticky bit.
  *
- * Errors: ERROR_IO (/tmp itself is such a place, too), ERROR_MEMORY
+ * Errors: ERROR_IO (all are such places, too), ERROR_MEMORY
  */
 bool work_folder_make(struct work_folder *folder, struct arena *arena, struct error *error)
     MUST_USE;
