@@ -16,7 +16,7 @@
  */
 
 #ifdef __SANITIZE_ADDRESS__
-#define SECONDS_MAX 3
+#define SECONDS_MAX 8
 #else
 #define SECONDS_MAX 1
 #endif
