@@ -62,6 +62,9 @@
 /* As lease_is_past() has it; 2 is DEBT_OWED. */
 #define IS_PAST "(leases.state <> 1 AND leases.expires_s <= $1::bigint AND leases.debt <> 2)"
 
+/* The same, but only by a broker's clock that is ahead: others may have something to do. */
+#define IS_PAST_AHEAD "(" IS_PAST " AND leases.expires_s > " SERVER_S ")"
+
 /* A lease whose silence was not long enough since a broker started last. */
 #define IS_EARLY                                                                                   \
     "(leases.state = 2 AND leases.heartbeat_s > 0 AND leases.expires_s > $1::bigint "              \
@@ -248,8 +251,8 @@ const struct pg_statement_row pg_statements[PG_STATEMENT_COUNT] = {
     [PG_CLAIM_DUE] = { PG_LOOKUP, "claim_due",
                        "WITH anew AS (SELECT anew_s FROM stagepass.head), "
                        "due AS (SELECT id AS due_id, due_s AS was_s FROM stagepass.leases "
-                       "WHERE due_s <= $1::bigint ORDER BY due_s LIMIT $3::bigint "
-                       "FOR UPDATE SKIP LOCKED) "
+                       "WHERE due_s <= $1::bigint AND NOT " IS_PAST_AHEAD
+                       " ORDER BY due_s LIMIT $3::bigint FOR UPDATE SKIP LOCKED) "
                        "UPDATE stagepass.leases SET due_s = CASE WHEN " IS_PAST
                        " THEN NULL WHEN " IS_EARLY
                        " THEN " DUE_AFTER("anew.anew_s") " ELSE $2::bigint END "

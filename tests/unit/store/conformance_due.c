@@ -247,6 +247,28 @@ static void what_lapses_is_owed_until_its_lease_expires(void **state)
     in_a_child(run_lapse, *state);
 }
 
+/* One whose clock was set ahead, by mistake, claims nothing for good. */
+static void run_ahead(const struct place *place)
+{
+    struct store *store = open_place(place);
+
+    put(store, "lease 1 2", "debt=3", 4000);
+    put(store, "lease 2 2", "debt=3 beat=100", 4000);
+    assert_true(append_now(store, "lease 1 4 0"));
+    clock_test_step(5000);
+    assert_string_equal(claim(store, 16), "");
+    clock_test_step(-5000);
+    assert_string_equal(claim(store, 16), "1 ");
+    clock_test_advance(400);
+    assert_string_equal(claim(store, 16), "2 ");
+    store_close(store);
+}
+
+static void what_lapsed_by_a_wrong_clock_is_due_again(void **state)
+{
+    in_a_child(run_ahead, *state);
+}
+
 static void run_requested(const struct place *place)
 {
     struct store *store = open_place(place);
@@ -474,6 +496,7 @@ const struct CMUnitTest conformance_due[] = {
     CONFORMANCE_TEST(after_a_start_silence_is_counted_anew),
     CONFORMANCE_TEST(what_owes_is_due_when_it_expires),
     CONFORMANCE_TEST(what_lapses_is_owed_until_its_lease_expires),
+    CONFORMANCE_TEST(what_lapsed_by_a_wrong_clock_is_due_again),
     CONFORMANCE_TEST(what_is_requested_for_too_long_is_due),
     CONFORMANCE_TEST(an_entry_says_anew_when_a_lease_is_due),
     CONFORMANCE_TEST(what_was_claimed_can_be_put_off),
