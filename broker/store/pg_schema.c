@@ -89,8 +89,11 @@ static const char *const migrations[] = {
     "CREATE INDEX approvals_digest ON stagepass.approvals (digest) WHERE digest IS NOT NULL;"
     "CREATE INDEX approvals_expires_s ON stagepass.approvals (expires_s);",
 
-    /* All leases are made anew: handles are shorter, and 3 is DEBT_LAPSES. */
+    /* All leases are made anew: handles are shorter, and 3 is DEBT_LAPSES. An older broker that
+       still runs cannot add leases whose handle nobody finds. 16 is STORE_HANDLE_LEN. */
     "DELETE FROM stagepass.leases;"
+    "ALTER TABLE stagepass.leases ADD CONSTRAINT leases_handle_bytes"
+    " CHECK (octet_length(handle) = 16);"
     "UPDATE stagepass.head SET folded = 0;"
     "DROP INDEX stagepass.leases_owed;"
     "CREATE INDEX leases_owed ON stagepass.leases (ended_s) WHERE debt IN (2, 3) AND ended_s > 0;",

@@ -260,7 +260,8 @@ static void make_older(void)
     server_sql("stagepass",
                "DROP TABLE stagepass.approvals;"
                "ALTER TABLE stagepass.head DROP COLUMN anew_s;"
-               "ALTER TABLE stagepass.leases DROP COLUMN gone_s, DROP COLUMN stage_key,"
+               "ALTER TABLE stagepass.leases DROP CONSTRAINT IF EXISTS leases_handle_bytes,"
+               " DROP COLUMN gone_s, DROP COLUMN stage_key,"
                " DROP COLUMN job_key, DROP COLUMN run_key, DROP COLUMN commit_key,"
                " DROP COLUMN debt, DROP COLUMN outcome, DROP COLUMN attempt,"
                " DROP COLUMN heartbeat_s, DROP COLUMN renewal, DROP COLUMN kept_until_s,"
@@ -306,6 +307,11 @@ static void an_older_schema_is_brought_up_to_date_with_all_rows(void **state)
                                    " AND column_name = 'opened_s' AND is_nullable = 'NO'"
                                    " AND column_default IS NULL"),
                      1); /* what an older program adds is refused */
+    assert_int_equal(
+        server_number("SELECT count(*) FROM pg_constraint"
+                      " WHERE conrelid = 'stagepass.leases'::regclass"
+                      " AND pg_get_constraintdef(oid) LIKE '%octet_length(handle) = 16%'"),
+        1); /* of version 3, too: its handles would be found by nobody */
     store_close(store);
 }
 
