@@ -12,7 +12,7 @@
 
 /*
  * Files of a mebibyte that are made to cost much. Each is refused, with a reason, in less than a
- * second; with sanitizers in three.
+ * second; with sanitizers in eight.
  */
 
 #ifdef __SANITIZE_ADDRESS__
