@@ -182,14 +182,16 @@ bool gitlab_time_parse(struct str text, int64_t *wall_s)
 bool gitlab_list_ask(struct gitlab_list *list, struct gitlab_request *request, struct error *error)
 {
     bool is_deploy = list->token == GITLAB_DEPLOY;
+    struct str all = gitlab_path(list->token, list->owner, request->arena);
 
+    if (!all.data)
+        return error_set(error, ERROR_MEMORY, "no memory for a path");
     list->page++;
     request->method = "GET";
     request->body = NULL;
     request->response_max_bytes = LIST_MAX;
     request->path =
-        arena_printf(request->arena, STR_FMT "?%s&per_page=%d&page=%u%s" STR_FMT,
-                     STR_ARG(gitlab_path(list->token, list->owner, request->arena)),
+        arena_printf(request->arena, STR_FMT "?%s&per_page=%d&page=%u%s" STR_FMT, STR_ARG(all),
                      is_deploy ? "active=true" : "state=active", PAGE_SIZE, list->page,
                      is_deploy ? "" : "&search=", STR_ARG(is_deploy ? STR("") : list->search));
     return gitlab_ask(request, &list->call, error);

@@ -63,12 +63,13 @@ static bool read_record(const json_t *record, struct gitlab_ending *ending, stru
 static bool ask_to_delete(struct gitlab_ending *ending, struct error *error)
 {
     struct gitlab_request request = ending->request;
+    struct str all = gitlab_path(ending->list.token, ending->list.owner, request.arena);
 
+    if (!all.data)
+        return error_set(error, ERROR_MEMORY, "no memory for a path");
     request.method = "DELETE";
-    request.path =
-        arena_printf(request.arena, STR_FMT "/" STR_FMT,
-                     STR_ARG(gitlab_path(ending->list.token, ending->list.owner, request.arena)),
-                     STR_ARG(ending->numbers[ending->at]));
+    request.path = arena_printf(request.arena, STR_FMT "/" STR_FMT, STR_ARG(all),
+                                STR_ARG(ending->numbers[ending->at]));
     return gitlab_ask(&request, &ending->call, error);
 }
 
