@@ -297,7 +297,7 @@ struct policy_load_options {
  * and the nearest name; any error, and a folder without a pipeline, makes it false. Files: regular,
  * symlinks only to inside the folder, neither they nor their folders writable by others (unless the
  * mount is read-only), <= 1 MiB. Names that start with '.' are passed over. A file SOURCE of the
- * folder is read too. Words of the language that this version does not implement are errors.
+ * folder is read too. Words that the language does not have are errors.
  *
  * Errors:  ERROR_CONFIG (see diagnostics), ERROR_IO, ERROR_MEMORY
  * Owns:    `*policy` has one reference; borrows the world and all it points at. It shares what it

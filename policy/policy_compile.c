@@ -171,8 +171,8 @@ static const struct document_kind *classify(const struct policy_loader *loader, 
         }
         kind = &document_kinds[i];
     }
-    if (kind == NULL && !policy_words_refuse(loader, POLICY_PLACE_DOCUMENT, root) &&
-        policy_words_check(loader, POLICY_PLACE_DOCUMENT, root) && json_object_size(root) == 0)
+    if (kind == NULL && policy_words_check(loader, POLICY_PLACE_DOCUMENT, root) &&
+        json_object_size(root) == 0)
         (void)yaml_complain(&loader->reader, root, IS_ONE);
     return kind;
 }

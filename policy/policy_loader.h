@@ -123,25 +123,17 @@ enum policy_place {
 };
 
 /**
- * The value must be a map of words that may stand at `place`; others are reported, and so are words
- * that this version does not implement: they are refused, never ignored. False where it is no map.
+ * The value must be a map of words that may stand at `place`; others are reported: they are
+ * refused, never ignored. False where it is no map.
  */
 bool policy_words_check(const struct policy_loader *loader, enum policy_place place,
                         const json_t *map);
-
-/** Whether a map has a word of a place, and it is one to be read: not one that is refused. */
-bool policy_word_is_read(const struct policy_loader *loader, enum policy_place place,
-                         const json_t *map, const char *name);
 
 /** The words of a place, one by one; NULL past the last. */
 const char *policy_words_at(enum policy_place place, size_t index);
 
 /** Whether a word may stand at a place. */
 bool policy_words_has(enum policy_place place, const char *name);
-
-/** Report the words of a map that this version does not implement; whether there were any. */
-bool policy_words_refuse(const struct policy_loader *loader, enum policy_place place,
-                         const json_t *map);
 
 /** Where the key of a map's member stands. */
 struct policy_spot policy_spot_of(const struct policy_loader *loader, const json_t *map,

@@ -329,13 +329,13 @@ void policy_obligations_read(struct policy_loader *loader, const json_t *stages,
 {
     struct policy_obligations *obligations = &stage->shown.obligations;
 
-    if (policy_word_is_read(loader, POLICY_PLACE_STAGE, map, "after"))
+    if (json_object_get(map, "after") != NULL)
         read_after(loader, stages, map, stage);
-    if (policy_word_is_read(loader, POLICY_PLACE_STAGE, map, "approval"))
+    if (json_object_get(map, "approval") != NULL)
         read_approval(loader, json_object_get(map, "approval"), stage);
-    if (policy_word_is_read(loader, POLICY_PLACE_STAGE, map, "limits"))
+    if (json_object_get(map, "limits") != NULL)
         read_limits(loader, json_object_get(map, "limits"), obligations);
-    if (policy_word_is_read(loader, POLICY_PLACE_STAGE, map, "lease"))
+    if (json_object_get(map, "lease") != NULL)
         read_lease(loader, json_object_get(map, "lease"), &stage->shown);
 }
 
