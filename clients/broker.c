@@ -13,7 +13,7 @@
 
 static const char *const outcome_names[] = { NULL, "success", "failure" };
 
-const struct option_row broker_option_rows[BROKER_OPTION_COUNT] = {
+const struct option_row broker_option_rows[] = {
     { .name = "broker",
       .kind = OPTION_TEXT,
       .value = "URL",
@@ -27,6 +27,8 @@ const struct option_row broker_option_rows[BROKER_OPTION_COUNT] = {
       .help = "Certificates (PEM) that the broker's is to be signed by; else the system's",
       .offset = offsetof(struct broker_options, ca_file) },
 };
+_Static_assert(COUNT(broker_option_rows) == BROKER_OPTION_COUNT,
+               "as many as BROKER_OPTION_COUNT says");
 
 bool broker_init(struct broker *broker, const char *url, const char *ca_file,
                  struct upstream *upstream, struct arena *arena, struct error *error)

@@ -17,7 +17,7 @@
                             .offset = offsetof(struct lease_words, values) +                       \
                                       LEASE_WORD_##word * sizeof(const char *) }
 
-const struct option_row lease_word_rows[LEASE_WORD_COUNT] = {
+const struct option_row lease_word_rows[] = {
     ROW(LEASE, "lease", "ID", "One lease"),
     ROW(RUN, "run", "ID", "Of the CI system's run"),
     ROW(STAGE, "stage", "PIPELINE:STAGE", "Of a stage"),
@@ -36,6 +36,7 @@ const struct option_row lease_word_rows[LEASE_WORD_COUNT] = {
     ROW(SINCE, "since", "TIME", "Opened then or later: 2026-11-22T10:00:00Z, or 2h before now"),
     ROW(UNTIL, "until", "TIME", "Opened before that time"),
 };
+_Static_assert(COUNT(lease_word_rows) == LEASE_WORD_COUNT, "as many as LEASE_WORD_COUNT says");
 
 /* The broker's name of a word, where it is not the option's. */
 static const char *word_of(enum lease_word word)

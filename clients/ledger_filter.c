@@ -18,7 +18,7 @@
                   LEDGER_FIELD_##field * sizeof(struct option_list)                                \
     }
 
-const struct option_row ledger_filter_option_rows[LEDGER_FILTER_OPTION_COUNT] = {
+const struct option_row ledger_filter_option_rows[] = {
     { .name = "since",
       .kind = OPTION_TEXT,
       .value = "TIME",
@@ -58,6 +58,8 @@ const struct option_row ledger_filter_option_rows[LEDGER_FILTER_OPTION_COUNT] = 
     ROW(KID, "kid", "KID", "Of a token signed with that key"),
     ROW(PROOF_KEY, "proof-key", "THUMBPRINT", "With a proof of that key or certificate"),
 };
+_Static_assert(COUNT(ledger_filter_option_rows) == LEDGER_FILTER_OPTION_COUNT,
+               "as many as LEDGER_FILTER_OPTION_COUNT says");
 
 /* ---- reading ---- */
 

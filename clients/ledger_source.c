@@ -26,7 +26,7 @@
 
 static const struct json_limits entry_limits = { (size_t)64 * 1024, 32, 4096 };
 
-const struct option_row ledger_source_option_rows[LEDGER_SOURCE_OPTION_COUNT] = {
+const struct option_row ledger_source_option_rows[] = {
     { .name = "ledger",
       .kind = OPTION_TEXT,
       .value = "WHERE",
@@ -49,6 +49,8 @@ const struct option_row ledger_source_option_rows[LEDGER_SOURCE_OPTION_COUNT] = 
       .help = "Certificates (PEM) that a broker's is to be signed by; else the system's",
       .offset = offsetof(struct ledger_source_options, ca_file) },
 };
+_Static_assert(COUNT(ledger_source_option_rows) == LEDGER_SOURCE_OPTION_COUNT,
+               "as many as LEDGER_SOURCE_OPTION_COUNT says");
 
 /* A store in a database has no folder: its log is where its broker writes it. */
 static bool is_database(const char *name)

@@ -7,7 +7,7 @@
 
 #define KEY_FILE_MAX ((size_t)16 * 1024)
 
-const struct option_row log_trust_option_rows[LOG_TRUST_OPTION_COUNT] = {
+const struct option_row log_trust_option_rows[] = {
     { .name = "key",
       .kind = OPTION_LIST,
       .value = "KEY|FILE",
@@ -28,6 +28,8 @@ const struct option_row log_trust_option_rows[LOG_TRUST_OPTION_COUNT] = {
               "given",
       .offset = offsetof(struct log_trust_options, quorum) },
 };
+_Static_assert(COUNT(log_trust_option_rows) == LOG_TRUST_OPTION_COUNT,
+               "as many as LOG_TRUST_OPTION_COUNT says");
 
 /* A file's name that has two '+' is written with "./" in front. */
 static bool is_key(struct str text)

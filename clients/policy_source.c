@@ -13,7 +13,7 @@
 #define ARENA_MAX ((size_t)256 * 1024 * 1024) /* test results of a large organisation */
 #define REPORT_MAX ((size_t)1024 * 1024)
 
-const struct option_row policy_source_option_rows[POLICY_SOURCE_OPTION_COUNT] = {
+const struct option_row policy_source_option_rows[] = {
     { .name = "config",
       .kind = OPTION_TEXT,
       .value = "FILE",
@@ -29,6 +29,8 @@ const struct option_row policy_source_option_rows[POLICY_SOURCE_OPTION_COUNT] = 
       .help = "Issuers and targets without secrets: needs no broker, and counts before --config",
       .offset = offsetof(struct policy_source_options, catalog) },
 };
+_Static_assert(COUNT(policy_source_option_rows) == POLICY_SOURCE_OPTION_COUNT,
+               "as many as POLICY_SOURCE_OPTION_COUNT says");
 
 static bool load_config(struct policy_source *source, const struct policy_source_options *options,
                         struct error *error)

@@ -37,7 +37,7 @@ struct session_options {
     const char *key_file;
 };
 
-#define SESSION_OPTION_COUNT 18
+#define SESSION_OPTION_COUNT 17
 extern const struct option_row session_option_rows[SESSION_OPTION_COUNT];
 
 /** How long a busy broker is waited for, unless --wait says it. */

@@ -4,7 +4,7 @@
 
 #define OFFSET(member) offsetof(struct session_options, member)
 
-const struct option_row session_option_rows[SESSION_OPTION_COUNT] = {
+const struct option_row session_option_rows[] = {
     { .name = "broker",
       .kind = OPTION_TEXT,
       .value = "URL",
@@ -96,3 +96,5 @@ const struct option_row session_option_rows[SESSION_OPTION_COUNT] = {
       .help = "Its key (PEM, without a passphrase)",
       .offset = OFFSET(key_file) },
 };
+_Static_assert(COUNT(session_option_rows) == SESSION_OPTION_COUNT,
+               "as many as SESSION_OPTION_COUNT says");

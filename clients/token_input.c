@@ -14,7 +14,7 @@
 #define INPUT_MAX (TOKEN_MAX + 64) /* some room for white space */
 #define PROFILES_MAX 32
 
-const struct option_row token_input_option_rows[TOKEN_INPUT_OPTION_COUNT] = {
+const struct option_row token_input_option_rows[] = {
     { .name = "claims",
       .kind = OPTION_TEXT,
       .value = "FILE",
@@ -26,6 +26,8 @@ const struct option_row token_input_option_rows[TOKEN_INPUT_OPTION_COUNT] = {
       .help = "The job's identity token, whose payload is read unverified; - is standard input",
       .offset = offsetof(struct token_input_options, token) },
 };
+_Static_assert(COUNT(token_input_option_rows) == TOKEN_INPUT_OPTION_COUNT,
+               "as many as TOKEN_INPUT_OPTION_COUNT says");
 
 static bool read_token(const char *path, struct arena *arena, struct str *token,
                        struct error *error)
