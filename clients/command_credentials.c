@@ -9,6 +9,8 @@
 #include "clients/aws_cache.h"
 #include "clients/command.h"
 #include "clients/environment.h"
+#include "clients/git_format.h"
+#include "clients/input.h"
 #include "clients/proof_key.h"
 #include "clients/report.h"
 #include "clients/session.h"
@@ -17,7 +19,7 @@
 
 #define FORMAT_NAMES                                                                               \
     "text|json|env|az-access-token|kubectl|aws-credential-process|gcp-executable|"                 \
-    "docker-credential"
+    "docker-credential|git-credential"
 
 /* In their order. */
 enum format {
@@ -29,6 +31,7 @@ enum format {
     FORMAT_AWS,
     FORMAT_GCP,
     FORMAT_DOCKER,
+    FORMAT_GIT,
 };
 
 struct values {
@@ -298,6 +301,25 @@ static bool print_kubectl(struct session *session, struct error *error)
     return true;
 }
 
+/* As a credential helper of git's does. What it asks is read first: nothing else is for it. */
+static bool run_git(struct session *session, const struct values *values, struct error *error)
+{
+    struct str question;
+    struct str host;
+    struct str text;
+
+    if (!input_read("-", GIT_QUESTION_MAX, session->arena, &question, error) ||
+        !git_format_read(question, &host, error) ||
+        !session_exchange(session, &values->session, error))
+        return false;
+    if (git_format_write(&session->answer, host, session->arena, &text, error)) {
+        (void)printf(STR_FMT, STR_ARG(text));
+        return true;
+    }
+    session_release(session, BROKER_FAILURE);
+    return false;
+}
+
 static bool run_plain(struct session *session, const struct values *values, struct error *error)
 {
     static bool (*const printers[])(struct session *, struct error *) = {
@@ -356,7 +378,7 @@ typedef bool (*runner)(struct session *session, const struct values *values, str
 static const runner runners[] = {
     [FORMAT_TEXT] = run_plain, [FORMAT_JSON] = run_plain,    [FORMAT_ENV] = run_plain,
     [FORMAT_AZ] = run_plain,   [FORMAT_KUBECTL] = run_plain, [FORMAT_AWS] = run_aws,
-    [FORMAT_GCP] = run_google, [FORMAT_DOCKER] = run_plain,
+    [FORMAT_GCP] = run_google, [FORMAT_DOCKER] = run_plain,  [FORMAT_GIT] = run_git,
 };
 
 /* One of Google's libraries reads standard error as if it were the answer. */
@@ -374,13 +396,32 @@ static bool identify(struct session *session, const struct values *values, struc
            session_identify(session, &values->session, error);
 }
 
+/* Git says what it wants of a helper; it keeps what it got to itself, so there is nothing to store
+ * or to erase, and what else it may come to want is none of ours. */
+static bool is_for_nothing(const struct operands *operands)
+{
+    return operands->count > 0 && !str_eq(str_from(operands->items[0]), STR("get"));
+}
+
+static bool check_operands(const struct values *values, const struct operands *operands,
+                           struct error *error)
+{
+    if (values->format == FORMAT_GIT || operands->count == 0)
+        return true;
+    return error_set(error, ERROR_USAGE, "'%s': only git-credential takes an operand",
+                     operands->items[0]);
+}
+
 static int run(const void *given, const struct operands *operands)
 {
     OWNED(session_close) struct session session = { .signals = -1 };
     const struct values *values = given;
     struct error error = { 0 };
 
-    (void)operands;
+    if (!check_operands(values, operands, &error))
+        return report_failure(&error);
+    if (values->format == FORMAT_GIT && is_for_nothing(operands))
+        return report_finish();
     if (values->format == FORMAT_GCP)
         silence_errors();
     if (identify(&session, values, &error) && runners[values->format](&session, values, &error))
@@ -392,7 +433,7 @@ static int run(const void *given, const struct operands *operands)
 
 const struct command command_credentials = {
     .name = "credentials",
-    .operands = "",
+    .operands = "[OPERATION]",
     .summary = "Get a stage's credentials and print them",
     .description =
         "For tools that `stagepass exec` cannot wrap. The lease is not released by this: do it "
@@ -426,6 +467,13 @@ const struct command command_credentials = {
         "for\n"
         "all of a command.\n"
         "\n"
+        "As a credential helper of git's, of a github or gitlab grant; git puts its OPERATION "
+        "behind "
+        "it:\n"
+        "  git config credential.https://github.com.helper \\\n"
+        "    '!stagepass credentials --output git-credential --grant repo'\n"
+        "Each call is a lease, too.\n"
+        "\n"
         "As an exec plugin in a kubeconfig, of a kubernetes grant:\n"
         "  exec: {apiVersion: client.authentication.k8s.io/v1, command: stagepass, "
         "interactiveMode: "
@@ -434,5 +482,6 @@ const struct command command_credentials = {
     .groups = { OPTION_GROUP(session_option_rows, offsetof(struct values, session)),
                 OPTION_GROUP(rows, 0) },
     .values_size = sizeof(struct values),
+    .operands_max = 1,
     .run = run,
 };

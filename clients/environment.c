@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "clients/answer.h"
+#include "clients/git_format.h"
 
 #define PROFILES_MAX ((size_t)1024 * 1024)
 #define GIT_ENTRIES_MAX 1000
@@ -14,7 +15,6 @@
 #define GIT_HELPER_FORMAT                                                                          \
     "!f() { test \"$1\" != get || printf 'username=%%s\\npassword=%%s\\n' \"" STR_FMT              \
     "\" \"$" STR_FMT "\"; }; f"
-#define GIT_USER_OF_GITHUB "x-access-token"
 
 /* What the job was identified with; a command that needs an identity asks for one of its own. */
 static const char *const withheld[] = { "STAGEPASS_ID_TOKEN", "STAGEPASS_LEASE_HANDLE" };
