@@ -48,7 +48,7 @@ static const char usage[] =
     "\n"
     "Policies are loaded when their folder changes. SIGHUP reloads configuration, policies\n"
     "and certificates; SIGTERM ends after what is under way.\n"
-    "Exit codes: 0 ok, 1 failure, 2 usage, configuration or policy.\n";
+    "Exit codes: 0 ok, 1 failure, 2 usage, configuration or policy, 7 the store's disk failed.\n";
 
 struct arguments {
     const char *config;

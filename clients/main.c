@@ -100,8 +100,8 @@ static int print_overview(FILE *file, const char *group)
     if (!group)
         buf_add_text(&text, "\n'stagepass COMMAND --help' says more of each; --version which one "
                             "this is.\n\nExit codes: 0 ok, 1 failure, 2 usage, 3 refused, "
-                            "5 broker unreachable,\n6 found something, 7 try later; `exec` passes "
-                            "its command's through.\n");
+                            "4 not approved yet, 5 broker\nunreachable, 6 found something, 7 try "
+                            "later; `exec` passes its command's through.\n");
     return print(file, &text);
 }
 
@@ -202,7 +202,8 @@ static int unknown_command(const char *group, const char *word)
         report_line("there is no command '%s': did you mean '" STR_FMT "'?", word,
                     STR_ARG(nearest));
     else
-        report_line("there is no command '%s': 'stagepass --help' lists them", word);
+        report_line("there is no command '%s': 'stagepass%s%s --help' lists them", word,
+                    group ? " " : "", group ? group : "");
     return EXIT_USAGE;
 }
 
@@ -226,6 +227,21 @@ static int dispatch_group(int argc, char **argv)
     return is_help(argv[2]) ? print_overview(stdout, argv[1]) : unknown_command(argv[1], argv[2]);
 }
 
+/* "help exec", "help audit", "help audit tail" */
+static int dispatch_help(int argc, char **argv)
+{
+    char asking[] = "--help";
+    char *arguments[] = { asking, NULL };
+    int word_count = 0;
+    const struct command *command = argc > 2 ? find(argc - 1, argv + 1, &word_count) : NULL;
+
+    if (command)
+        return run(command, 1, arguments);
+    if (argc < 3)
+        return print_overview(stdout, NULL);
+    return is_group(argv[2]) ? print_overview(stdout, argv[2]) : unknown_command(NULL, argv[2]);
+}
+
 int main(int argc, char **argv)
 {
     struct error error = { 0 };
@@ -242,7 +258,7 @@ int main(int argc, char **argv)
     if (is_group(argv[1]))
         return dispatch_group(argc, argv);
     if (is_help(argv[1]))
-        return print_overview(stdout, NULL);
+        return dispatch_help(argc, argv);
     if (is_same(argv[1], "--version")) {
         (void)puts("stagepass " STAGEPASS_VERSION);
         return report_finish();

@@ -25,23 +25,56 @@ static void report_failed(const struct refusal *refusal)
     (void)fputc('\n', stderr);
 }
 
-/* What to do about conditions that other leases of the pipeline decide, not this job's claims. */
+/* What to do about a code, a `reason`, or a condition that is not one of the policy's own. */
 static const struct {
-    const char *failed;
+    const char *word;
     const char *advice;
 } advices[] = {
     { "after", "a stage before this one has not gone well yet: let its job end well, then run this "
                "one again" },
     { "limits", "the stage has as many leases as it may: run this job again once one has ended, or "
                 "later" },
+    { "stage", "the pipeline has no stage of the name that --stage says: its policy file lists "
+               "them" },
+    { "invalid_dpop_proof",
+      "--broker must be the broker's own URL, as its `issuer` has it, and the "
+      "clock here must be right" },
+    { "token_used", "a token opens one lease: ask the CI system for another one, or run all that "
+                    "needs it under one `stagepass exec`" },
+    { "token_expired", "ask the CI system for another token, in the step that uses it: "
+                       "`stagepass token show` prints the times of this one" },
+    { "token_too_old", "ask the CI system for another token, in the step that uses it: "
+                       "`stagepass token show` prints the times of this one" },
+    { "wrong_audience", "ask the CI system for a token for the broker's audience, mostly its URL: "
+                        "`stagepass token show` prints the `aud` of this one" },
 };
+
+static void report_advice_for(struct str word)
+{
+    for (size_t i = 0; i < COUNT(advices); i++)
+        if (str_eq(word, str_from(advices[i].word)))
+            report_part("what to do:", str_from(advices[i].advice));
+}
+
+/* Strangers are told nothing: no pipeline is theirs, or their token is of no issuer's. */
+static bool is_stranger(const struct refusal *refusal)
+{
+    return refusal->failed_count == 0 && refusal->reason.len == 0 && refusal->owner.len == 0 &&
+           (str_eq(refusal->description, str_from(error_kind(ERROR_TOKEN)->sentence)) ||
+            str_eq(refusal->description, str_from(error_kind(ERROR_NO_PIPELINE)->sentence)));
+}
 
 static void report_advice(const struct refusal *refusal)
 {
+    report_advice_for(refusal->code);
+    report_advice_for(refusal->reason);
     for (size_t i = 0; i < refusal->failed_count; i++)
-        for (size_t k = 0; k < COUNT(advices); k++)
-            if (str_eq(refusal->failed[i], str_from(advices[k].failed)))
-                report_part("what to do:", str_from(advices[k].advice));
+        report_advice_for(refusal->failed[i]);
+    if (is_stranger(refusal))
+        report_part("what to do:",
+                    STR("compare what `stagepass token show` prints with the `identity` of the "
+                        "pipeline's policy, and with the broker's issuers; by the decision the "
+                        "broker's operators find why: `stagepass audit show`"));
 }
 
 int session_report(const struct session *session, const struct error *error)

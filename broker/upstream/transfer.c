@@ -3,6 +3,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/x509.h>
+
 #include "base/clock.h"
 #include "base/secret.h"
 #include "upstream/cache_control_internal.h"
@@ -423,6 +425,17 @@ void transfer_free(struct transfer *transfer)
 
 /* The end. */
 
+/* What is wrong with the certificate of a peer whose handshake was refused for it. */
+static const char *certificate_fault(CURL *easy)
+{
+    long result = X509_V_ERR_UNSPECIFIED; /* as libcurl leaves it where it looks at the name */
+
+    (void)curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &result);
+    if (result == X509_V_OK || result == X509_V_ERR_UNSPECIFIED)
+        return "it is for another name";
+    return X509_verify_cert_error_string(result);
+}
+
 /* Only the host is named: paths and queries can be secret. */
 static void explain(struct transfer *transfer, CURLcode code, struct error *error)
 {
@@ -438,6 +451,11 @@ static void explain(struct transfer *transfer, CURLcode code, struct error *erro
     else if (code == CURLE_OK)
         error_set(error, ERROR_UNREACHABLE, STR_FMT ": no HTTP status came",
                   STR_ARG(transfer->host_name));
+    else if (code == CURLE_PEER_FAILED_VERIFICATION)
+        error_set(error, ERROR_UNREACHABLE,
+                  STR_FMT ": its certificate is not accepted (%s): it must be for this name, and "
+                          "signed by an authority of the system or of the file that `ca` names",
+                  STR_ARG(transfer->host_name), certificate_fault(transfer->easy));
     else
         error_set(error, ERROR_UNREACHABLE, STR_FMT ": %s", STR_ARG(transfer->host_name),
                   curl_easy_strerror(code));

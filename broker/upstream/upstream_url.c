@@ -75,7 +75,7 @@ bool upstream_url_check(struct str url, bool may_use_http, struct error *error)
     if (url.len > URL_MAX_BYTES)
         return error_set(error, ERROR_CONFIG, "the URL is longer than %d bytes", URL_MAX_BYTES);
     if (!str_starts_with(url, HTTPS) && !str_starts_with(url, HTTP))
-        return error_set(error, ERROR_CONFIG, "the URL does not begin with https://");
+        return error_set(error, ERROR_CONFIG, "expected a URL that begins with https://");
     if (!may_use_http && !str_starts_with(url, HTTPS))
         return error_set(error, ERROR_CONFIG, "plain http is not allowed here");
     if (!is_plain(url))

@@ -26,6 +26,7 @@ static struct servers {
     pid_t process;
     int input; /* closing it ends the process */
     struct upstream *upstream;
+    struct error failure; /* of the latest request */
 } servers;
 
 /* `input` and `output` are pipes; the process gets one end of each, and no copy of the others. */
@@ -131,6 +132,7 @@ static void keep_outcome(const struct upstream_response *response, void *context
     enum upstream_outcome *outcome = context;
 
     *outcome = response->outcome;
+    servers.failure = response->error;
     assert_true(response->outcome != UPSTREAM_ANSWERED || str_eq(response->body, STR("hello")));
 }
 
@@ -171,6 +173,12 @@ static void assert_outcome(const char *server, const char *ca_file, enum upstrea
         fail_msg("%s: outcome %d, not %d", server, outcome, expected);
 }
 
+static void assert_said(const char *words)
+{
+    if (strstr(servers.failure.cause, words) == NULL)
+        fail_msg("expected '%s' in: %s", words, servers.failure.cause);
+}
+
 static void current_tls_of_a_known_authority_is_spoken(void **state)
 {
     (void)state;
@@ -190,6 +198,7 @@ static void a_certificate_for_another_name_is_refused(void **state)
 {
     (void)state;
     assert_outcome("name", servers.ca, UPSTREAM_UNSENT);
+    assert_said("it is for another name");
     assert_int_equal(get_from("localhost", port_of("tls13"), servers.ca), UPSTREAM_UNSENT);
 }
 
@@ -197,12 +206,15 @@ static void an_expired_certificate_is_refused(void **state)
 {
     (void)state;
     assert_outcome("expired", servers.ca, UPSTREAM_UNSENT);
+    assert_said("certificate has expired");
 }
 
 static void another_authority_is_refused(void **state)
 {
     (void)state;
     assert_outcome("tls13", servers.other_ca, UPSTREAM_UNSENT);
+    assert_said(": its certificate is not accepted (unable to get local ");
+    assert_said("issuer certificate): it must be for this name, and signed by an authority of");
     assert_outcome("tls13", NULL, UPSTREAM_UNSENT);
     assert_outcome("tls13", "/nowhere/ca.pem", UPSTREAM_UNSENT);
 }
