@@ -22,9 +22,14 @@ static void ignore_notice(void *context, const PGresult *result)
     (void)result;
 }
 
-bool pg_connect(struct pg_connection *connection, const struct pg_dsn *dsn, struct error *error)
+bool pg_connect(struct pg_connection *connection, const struct pg_dsn *dsn, size_t answer_max,
+                struct error *error)
 {
+    connection->answer_max = answer_max;
+    connection->intake = (struct pg_intake){ .left = answer_max };
+    pg_intake_begin(&connection->intake);
     connection->handle = PQconnectdbParams(dsn->keywords, dsn->values, 0);
+    pg_intake_end();
     if (connection->handle == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for a connection");
     (void)PQsetNoticeReceiver(connection->handle, ignore_notice, NULL);
@@ -56,6 +61,8 @@ bool pg_lose(struct pg_connection *connection, const char *reason, struct error 
 {
     struct str said = first_line(reason != NULL ? reason : PQerrorMessage(connection->handle));
 
+    if (connection->intake.is_over)
+        said = STR("the answer is too long");
     if (said.len == 0)
         said = STR("the connection was lost");
     (void)error_set(error, ERROR_IO, "PostgreSQL: " STR_FMT, STR_ARG(said));
@@ -81,19 +88,39 @@ static bool wait_socket(struct pg_connection *connection, short events, struct e
     }
 }
 
+/* What can be read without waiting. */
+static bool consume(struct pg_connection *connection, struct error *error)
+{
+    int is_well = 0;
+
+    pg_intake_begin(&connection->intake);
+    is_well = PQconsumeInput(connection->handle);
+    pg_intake_end();
+    return is_well != 0 || pg_lose(connection, NULL, error);
+}
+
+/* How much is left to send: 0 none, negative where it failed. */
+static int flush_some(struct pg_connection *connection)
+{
+    int left = 0;
+
+    pg_intake_begin(&connection->intake);
+    left = PQflush(connection->handle);
+    pg_intake_end();
+    return left;
+}
+
 bool pg_flush(struct pg_connection *connection, struct error *error)
 {
     for (;;) {
-        int left = PQflush(connection->handle);
+        int left = flush_some(connection);
 
         if (left == 0)
             return true;
         if (left < 0)
             return pg_lose(connection, NULL, error);
-        if (!wait_socket(connection, POLLIN | POLLOUT, error))
+        if (!wait_socket(connection, POLLIN | POLLOUT, error) || !consume(connection, error))
             return false;
-        if (PQconsumeInput(connection->handle) == 0)
-            return pg_lose(connection, NULL, error);
     }
 }
 
@@ -108,13 +135,12 @@ static bool is_copy(const PGresult *result)
 bool pg_next_result(struct pg_connection *connection, PGresult **result, struct error *error)
 {
     *result = NULL;
-    while (PQisBusy(connection->handle)) {
-        if (!wait_socket(connection, POLLIN, error))
+    while (PQisBusy(connection->handle))
+        if (!wait_socket(connection, POLLIN, error) || !consume(connection, error))
             return false;
-        if (PQconsumeInput(connection->handle) == 0)
-            return pg_lose(connection, NULL, error);
-    }
+    pg_intake_begin(&connection->intake); /* in a pipeline it sends what is left, first */
     *result = PQgetResult(connection->handle);
+    pg_intake_end();
     if (!is_copy(*result))
         return true;
     PQclear(*result);
@@ -131,7 +157,8 @@ bool pg_is_quiet(const struct pg_connection *connection)
 {
     struct pollfd socket = { PQsocket(connection->handle), POLLIN, 0 };
 
-    return !pg_is_lost(connection) && poll(&socket, 1, 0) == 0;
+    return !pg_is_lost(connection) && connection->intake.taken < connection->answer_max &&
+           poll(&socket, 1, 0) == 0;
 }
 
 /* What the server says as it ends a session: the socket may still look open. */
@@ -159,6 +186,8 @@ bool pg_refuse(struct pg_connection *connection, const PGresult *result, struct 
 void pg_begin(struct pg_connection *connection, int wait_ms)
 {
     connection->deadline_ms = now_ms() + wait_ms;
+    connection->intake.left = connection->answer_max;
+    connection->intake.is_over = false;
     connection->has_warning = false;
 }
 
@@ -193,8 +222,13 @@ static PGresult *take_last(struct pg_connection *connection, struct error *error
 
 PGresult *pg_query(struct pg_connection *connection, const char *sql, struct error *error)
 {
+    bool is_sent = false;
+
     connection->sqlstate[0] = '\0';
-    if (connection->handle != NULL && PQsendQuery(connection->handle, sql) != 0)
+    pg_intake_begin(&connection->intake);
+    is_sent = connection->handle != NULL && PQsendQuery(connection->handle, sql) != 0;
+    pg_intake_end();
+    if (is_sent)
         return take_last(connection, error);
     (void)error_set(error, ERROR_IO, "PostgreSQL: not connected");
     return NULL;
@@ -203,9 +237,15 @@ PGresult *pg_query(struct pg_connection *connection, const char *sql, struct err
 PGresult *pg_query_texts(struct pg_connection *connection, const char *sql,
                          const char *const *texts, size_t count, struct error *error)
 {
+    bool is_sent = false;
+
     connection->sqlstate[0] = '\0';
-    if (connection->handle != NULL && count <= PG_TEXTS_MAX &&
-        PQsendQueryParams(connection->handle, sql, (int)count, NULL, texts, NULL, NULL, 0) != 0)
+    pg_intake_begin(&connection->intake);
+    is_sent =
+        connection->handle != NULL && count <= PG_TEXTS_MAX &&
+        PQsendQueryParams(connection->handle, sql, (int)count, NULL, texts, NULL, NULL, 0) != 0;
+    pg_intake_end();
+    if (is_sent)
         return take_last(connection, error);
     (void)error_set(error, ERROR_IO, "PostgreSQL: not connected");
     return NULL;

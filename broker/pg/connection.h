@@ -6,6 +6,7 @@
 
 #include "base/macros.h"
 #include "base/str.h"
+#include "pg/intake.h"
 
 struct error;
 struct pg_conn; /* libpq's PGconn and PGresult */
@@ -19,31 +20,39 @@ struct pg_result;
  * One session with a PostgreSQL server. All-zero is a closed one.
  *
  * What fails on the way to the server or there closes it, unless the server only refused a
- * statement. Waiting ends at the deadline that pg_begin() sets.
+ * statement. Waiting ends at the deadline that pg_begin() sets, and so does receiving at the length
+ * that pg_connect() was told.
  *
  * Threads: confined
  */
 struct pg_connection {
     struct pg_conn *handle;
-    int64_t deadline_ms;                /* of what is under way */
+    int64_t deadline_ms; /* of what is under way */
+    size_t answer_max;   /* bytes between one pg_begin() and the next */
+    struct pg_intake intake;
     bool has_warning;                   /* the server warned since pg_begin() */
     char sqlstate[PG_SQLSTATE_LEN + 1]; /* of the last statement that was refused */
 };
 
 /**
- * Connect. How long that takes is the DSN's `connect_timeout` for each of its hosts.
+ * Connect. How long that takes is the DSN's `connect_timeout` for each of its hosts. The server may
+ * send `answer_max` bytes meanwhile, and as many after each pg_begin(), whatever they are: rows,
+ * notices, parameters.
  *
  * Errors: ERROR_IO, ERROR_MEMORY
  */
-bool pg_connect(struct pg_connection *connection, const struct pg_dsn *dsn, struct error *error)
-    MUST_USE;
+bool pg_connect(struct pg_connection *connection, const struct pg_dsn *dsn, size_t answer_max,
+                struct error *error) MUST_USE;
 void pg_close(struct pg_connection *connection);
 bool pg_is_open(const struct pg_connection *connection);
 
 /** Whether the session is over: said by the server, or by libpq. */
 bool pg_is_lost(const struct pg_connection *connection);
 
-/** Whether a session that nothing was asked of has nothing to say: then it may be used again. */
+/**
+ * Whether a session that nothing was asked of has nothing to say, and has not said much in all:
+ * then it may be used again. What a server says of itself libpq keeps as long as the session lasts.
+ */
 bool pg_is_quiet(const struct pg_connection *connection);
 
 /** Start a group of statements, which must be over in that time. */
@@ -78,7 +87,7 @@ int pg_row_count(const struct pg_result *result);
 /** Whether the statement came to this: "COMMIT", and not "ROLLBACK". */
 bool pg_is_command(struct pg_result *result, const char *command);
 
-/* What pipelines are built from; `error` is as of pg_query(). */
+/* What pipelines are built from; `error` is as of pg_query(). Where libpq sends it may receive. */
 
 /** Close the session, for that reason (NULL: what libpq says); false. */
 bool pg_lose(struct pg_connection *connection, const char *reason, struct error *error);

@@ -4,6 +4,7 @@
 #include "store/pg_internal.h"
 
 #define SERVER_VERSION_MIN 150000
+#define ANSWER_MAX ((size_t)64 * 1024 * 1024) /* several times the most that is read at once */
 
 /* Nobody waits longer than that for a lock, and no transaction that lost its broker keeps one. */
 #define SESSION                                                                                    \
@@ -27,23 +28,28 @@ bool pg_send(struct pg_connection *connection, enum pg_statement statement,
     static const int binary[] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
                                   1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
     static const struct pg_values none;
+    int is_sent = 0;
 
     _Static_assert(COUNT(binary) == PG_PARAMETERS_MAX, "all values are binary");
     if (connection->handle == NULL)
         return error_set(error, ERROR_IO, "PostgreSQL: not connected");
     if (values == NULL)
         values = &none;
-    if (PQsendQueryPrepared(connection->handle, pg_statements[statement].name, (int)values->count,
-                            values->values, values->lengths, binary, 1) == 0)
-        return pg_lose(connection, NULL, error);
-    return true;
+    pg_intake_begin(&connection->intake);
+    is_sent = PQsendQueryPrepared(connection->handle, pg_statements[statement].name,
+                                  (int)values->count, values->values, values->lengths, binary, 1);
+    pg_intake_end();
+    return is_sent != 0 || pg_lose(connection, NULL, error);
 }
 
 bool pg_sync(struct pg_connection *connection, struct error *error)
 {
-    if (PQpipelineSync(connection->handle) == 0)
-        return pg_lose(connection, NULL, error);
-    return pg_flush(connection, error);
+    int is_sent = 0;
+
+    pg_intake_begin(&connection->intake);
+    is_sent = PQpipelineSync(connection->handle);
+    pg_intake_end();
+    return is_sent != 0 ? pg_flush(connection, error) : pg_lose(connection, NULL, error);
 }
 
 PGresult *pg_take(struct pg_connection *connection, struct error *error)
@@ -155,6 +161,17 @@ static bool start_session(struct pg_connection *connection, enum pg_role role, s
     return mode != NULL;
 }
 
+static bool send_prepare(struct pg_connection *connection, size_t i, struct error *error)
+{
+    int is_sent = 0;
+
+    pg_intake_begin(&connection->intake);
+    is_sent =
+        PQsendPrepare(connection->handle, pg_statements[i].name, pg_statements[i].sql, 0, NULL);
+    pg_intake_end();
+    return is_sent != 0 || pg_lose(connection, NULL, error);
+}
+
 static bool prepare(struct pg_connection *connection, enum pg_role role, struct error *error)
 {
     size_t count = 0;
@@ -166,9 +183,8 @@ static bool prepare(struct pg_connection *connection, enum pg_role role, struct 
     for (size_t i = 0; i < PG_STATEMENT_COUNT; i++) {
         if ((pg_statements[i].roles & role) == 0)
             continue;
-        if (PQsendPrepare(connection->handle, pg_statements[i].name, pg_statements[i].sql, 0,
-                          NULL) == 0)
-            return pg_lose(connection, NULL, error);
+        if (!send_prepare(connection, i, error))
+            return false;
         count++;
     }
     return pg_sync(connection, error) && pg_skip(connection, count, error) &&
@@ -187,7 +203,7 @@ static bool connect_to(struct pg_connection *connection, const struct pg_place *
         return false;
     if (role != PG_WRITER)
         pg_dsn_set(&dsn, "connect_timeout", CONNECT_SHORT_S);
-    return pg_connect(connection, &dsn, error);
+    return pg_connect(connection, &dsn, ANSWER_MAX, error);
 }
 
 bool pg_open(struct pg_connection *connection, const struct pg_place *place, enum pg_role role,

@@ -9,6 +9,7 @@
 
 #define CONNECT_TIMEOUT_S "3" /* for each host of the DSN */
 #define SERVER_VERSION_MIN 150000
+#define ANSWER_MAX ((size_t)1024 * 1024) /* it says a few hundred bytes: names of roles at most */
 #define AGE_MAX_MS ((int64_t)10 * 60 * 1000) /* so that a new password, or primary, is noticed */
 #define IDLE_MAX_MS ((int64_t)60 * 1000)
 
@@ -118,7 +119,8 @@ bool postgres_pool_open(const struct postgres_pool *pool, const char *database, 
         pg_dsn_set(&dsn, "connect_timeout", CONNECT_TIMEOUT_S);
         if (database)
             pg_dsn_set(&dsn, "dbname", database);
-        if (pg_connect(connection, &dsn, &said) && start_session(connection, deadline_ms, &said))
+        if (pg_connect(connection, &dsn, ANSWER_MAX, &said) &&
+            start_session(connection, deadline_ms, &said))
             return true;
     }
     pg_close(connection);
