@@ -206,18 +206,45 @@ static bool is_plain(struct str id)
                                             "0123456789-_.");
 }
 
-/* Of each kind that this version issues, what its target has to end one before its time. */
+/* Whether the broker has the target end it when its lease ends. */
+static bool ends_with_lease(const json_t *credential)
+{
+    struct str revoke = member(credential, "revoke");
+
+    return str_eq(revoke, STR("now")) ||
+           (str_eq(revoke, STR("name")) && str_eq(member(credential, "type"), STR("aws")));
+}
+
+static void print_ending_of_token(const json_t *credential)
+{
+    bool is_listed = str_eq(member(credential, "revoke"), STR("list"));
+
+    print_named("  a token for ", member(credential, "audience"));
+    print_named(is_listed ? ": once the lease has ended, who looks at its status list or asks the "
+                            "broker refuses it, others take it until "
+                          : ": once the lease has ended, who asks the broker refuses it, others "
+                            "take it until ",
+                member(credential, "expires_at"));
+    (void)putchar('\n');
+}
+
+/* What is left to do at the target of a credential, by its kind. */
 static void print_ending(const json_t *lease, const json_t *credential)
 {
     struct str type = member(credential, "type");
     struct str id = member(credential, "id");
     struct str lease_id = member(lease, "lease");
 
-    if (str_eq(type, STR("ssh")) && is_plain(id))
-        (void)printf("  on the hosts of its target: echo 'serial: " STR_FMT
-                     "' | ssh-keygen -k -u -f KRL -s CA.pub -\n"
-                     "    with RevokedKeys KRL in sshd_config; sessions that are open stay open\n",
-                     STR_ARG(id));
+    if (ends_with_lease(credential)) {
+        print_named("  ended at its target with the lease: ", type);
+        print_named(" ", id);
+        (void)putchar('\n');
+    } else if (str_eq(type, STR("ssh")) && is_plain(id))
+        (void)printf(
+            "  on the hosts of its target, where they do not fetch the list: echo 'serial: " STR_FMT
+            "' | ssh-keygen -k -u -f KRL -s CA.pub -\n"
+            "    with RevokedKeys KRL in sshd_config; sessions that are open stay open\n",
+            STR_ARG(id));
     else if (str_eq(type, STR("aws")) && is_plain(lease_id))
         (void)printf(
             "  in its account: aws iam put-role-policy --role-name ROLE --policy-name "
@@ -226,15 +253,27 @@ static void print_ending(const json_t *lease, const json_t *credential)
             "\"*\",\"Resource\":\"*\",\"Condition\":\n"
             "    {\"StringLike\":{\"aws:SourceIdentity\":\"" STR_FMT "*\"}}}]}'\n",
             STR_ARG(lease_id), STR_ARG(lease_id));
-    else if (str_eq(type, STR("jwt")) || str_eq(type, STR("stage_token"))) {
-        print_named("  nothing ends a token for ", member(credential, "audience"));
-        print_named(" before ", member(credential, "expires_at"));
-        (void)puts(", unless the service denies it by its `jti` or `lease`");
-    } else {
+    else if (str_eq(type, STR("jwt")) || str_eq(type, STR("stage_token")))
+        print_ending_of_token(credential);
+    else {
         print_named("  see \"Revocation\" of ", type);
         print_named(" in broker/targets/README.md, for ", id);
         (void)putchar('\n');
     }
+}
+
+/* What the broker can still do about a lease. */
+static void print_lease_ending(const json_t *lease)
+{
+    struct str id = member(lease, "lease");
+
+    print_named("lease ", id);
+    if (json_object_get(lease, "ended_at"))
+        (void)puts("  has ended: `stagepass leases --stuck` says what its targets still owe");
+    else if (is_plain(id))
+        (void)printf("  stagepass revoke --lease " STR_FMT " --reason TEXT\n", STR_ARG(id));
+    else
+        (void)putchar('\n');
 }
 
 static void print_lease_endings(const json_t *lease, size_t *printed)
@@ -245,10 +284,8 @@ static void print_lease_endings(const json_t *lease, size_t *printed)
     for (size_t i = 0; i < json_array_size(credentials) && *printed < ADVICE_MAX; i++) {
         if (!json_is_true(json_object_get(json_array_get(credentials, i), "is_live")))
             continue;
-        if (*printed == start) {
-            print_named("lease ", member(lease, "lease"));
-            (void)putchar('\n');
-        }
+        if (*printed == start)
+            print_lease_ending(lease);
         print_ending(lease, json_array_get(credentials, i));
         (*printed)++;
     }
@@ -260,9 +297,10 @@ static void print_endings(const json_t *report, const struct ledger_query *query
     size_t printed = 0;
 
     (void)puts("\nwhat ends it:\n"
-               "  close the door first: take the stages' grants out of the policy, which is in "
-               "force within a second;\n"
-               "    `stagepass policy check` says whether it loads");
+               "  close the door first: `stagepass block` with --commit, --key, --address, --stage "
+               "or --repository-id; with\n"
+               "    --revoke it ends the leases that live, too. docs/incident.md has all steps in "
+               "order");
     if (query->fields[LEDGER_FIELD_ISSUER].count > 0 || query->fields[LEDGER_FIELD_KID].count > 0)
         (void)puts("  a key of an issuer: take the issuer out of broker.yaml and reload it "
                    "(SIGHUP), until the issuer\n    publishes other keys");

@@ -159,7 +159,7 @@ static void print_leases(const json_t *leases)
     size_t i = 0;
 
     (void)printf("%zu leases live now", json_array_size(leases));
-    (void)puts(json_array_size(leases) > 0 ? ": a block leaves them, but with --revoke" : "");
+    (void)puts(json_array_size(leases) > 0 ? ": they go on, unless --revoke ends them" : "");
     json_array_foreach (leases, i, lease) {
         print_member(lease, "id", "  ");
         print_member(lease, "stage", "  ");

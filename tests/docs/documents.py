@@ -16,6 +16,7 @@ A fenced block of sh, yaml or json has a comment above it that says how it is tr
   <!-- tested: example NAME -->       a script, in that folder of policy/examples
   <!-- tested: beside -->             a script where the policy above is, with `claims/` of the tests
   <!-- tested: job CLAIMS [-CLAIM] -->  a script that has a job's token, and a running broker
+  <!-- tested: operator -->           a script of a person who is logged in as operator and auditor there
   <!-- tested: workflow CLAIMS -->  a workflow's one step, against the development issuer
   <!-- tested: unit -->               a systemd unit: its commands
   <!-- tested: prints -->             what the block before printed; `...` stands for anything
@@ -32,6 +33,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 
+from auditors import People, log_in  # noqa: E402
 from harness import PAYMENTS, PROGRAMS, ROOT, Place, check  # noqa: E402
 
 BROKER_URL = "https://broker.acme.example"
@@ -286,8 +288,18 @@ class Document:
             self.place.write("policies/payments.yaml", PAYMENTS)
         self.write("deploy", "#!/bin/sh\nexec ssh-add -l\n")
         os.chmod(os.path.join(self.folder, "deploy"), 0o755)
+        login = self.start_people() if any(block.kind == "operator" for block in self.blocks) else None
         self.place.start_broker()
+        self.login = log_in(self.place, login) if login else {}
         self.is_running = True
+
+    def start_people(self):
+        """A provider of people, and the token of one who may read and end all."""
+        people = People(self.place)
+        self.place.extra["people"] = {
+            "allow_http": "true", "allow_networks": ["127.0.0.0/8"], "url": people.url, "client_id": "stagepass",
+            "roles": {"auditor": {"groups": ["platform"]}, "operator": {"groups": ["platform"]}}}
+        return people.token("opal", "platform")
 
     def token(self, claims, without):
         arguments = [os.path.join(PROGRAMS, "stagepass-dev-issuer"), "token", "--folder",
@@ -301,12 +313,19 @@ class Document:
         self.start()
         claims, *rest = block.words[1:]
         token = self.token(claims, [w[1:] for w in rest if w.startswith("-")])
+        self.try_at_broker(block, {"TOKEN": token, "STAGEPASS_ID_TOKEN": token})
+
+    def try_operator(self, block):
+        self.start()
+        self.try_at_broker(block, dict(self.login, STAGEPASS_BROKER=self.place.url, STAGEPASS_LEDGER=self.place.url))
+
+    def try_at_broker(self, block, env):
         script = block.text.replace(BROKER_URL, self.place.url)
         script = script.replace("http://127.0.0.1:9464", self.place.admin)
         script = script.replace("/var/lib/stagepass", self.place.path("store"))
-        result = self.run(["bash", "-euo", "pipefail", "-c", script], env={
-            "TOKEN": token, "STAGEPASS_ID_TOKEN": token, "STAGEPASS_CA": self.place.path("pki", "ca.crt"),
-            "CURL_CA_BUNDLE": self.place.path("pki", "ca.crt")})
+        script = script.replace("/etc/stagepass", self.place.folder)
+        result = self.run(["bash", "-euo", "pipefail", "-c", script], env=dict(
+            env, STAGEPASS_CA=self.place.path("pki", "ca.crt"), CURL_CA_BUNDLE=self.place.path("pki", "ca.crt")))
         self.printed = self.printed.replace(self.place.url, BROKER_URL)
         self.say(block, result.returncode == block.exit, "exit %d\n%s" % (result.returncode, self.printed))
 
