@@ -34,6 +34,7 @@
 #include "exchange/token_lists.h"
 #include "expiries.h"
 #include "http/http.h"
+#include "http/tls.h"
 #include "identity/dpop_nonce.h"
 #include "identity/identity.h"
 #include "issuer_tending.h"
@@ -443,6 +444,19 @@ static void warn_of_shadow(struct diagnostics *shadow, const struct error *error
     diagnostics_append(diagnostics, shadow);
 }
 
+/* Whoever checks may not be who may read the key, so this is a warning, too. */
+static void warn_of_certificate(const struct config *config, struct diagnostics *diagnostics)
+{
+    const struct config_listen *listen = &config->listen;
+    OWNED(tls_close) struct tls *tls = NULL;
+    struct error error = { 0 };
+
+    if (listen->certificate_file &&
+        !tls_open(listen->certificate_file, listen->key_file, listen->client_ca_file, &tls, &error))
+        (void)diagnostics_add(diagnostics, DIAGNOSTIC_WARNING, (struct position){ 0 }, STR(""),
+                              STR(""), "the broker would not start: %s", error.cause);
+}
+
 bool broker_check(const char *config_path, struct diagnostics *diagnostics, struct error *error)
 {
     struct diagnostics shadow_diagnostics = { 0 };
@@ -461,6 +475,7 @@ bool broker_check(const char *config_path, struct diagnostics *diagnostics, stru
         return false;
     is_good = rules_load(config, &sources, &outcome, &rules, error);
     warn_of_shadow(&shadow_diagnostics, &outcome.shadow_error, diagnostics);
+    warn_of_certificate(config, diagnostics);
     rules_discard(rules);
     upstream_stop(sources.upstream);
     return is_good;

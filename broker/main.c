@@ -130,8 +130,17 @@ static bool take_option(int option, struct arguments *arguments)
         arguments->is_done = puts("stagepassd " STAGEPASS_VERSION) >= 0;
         return true;
     default:
-        return complain("an option is unknown or lacks its value");
+        return false; /* getopt's '?', which read_arguments() tells of */
     }
+}
+
+static bool complain_of(const char *argument)
+{
+    (void)fprintf(stderr,
+                  "stagepassd: '%s' is no option here, lacks its value or takes none\n"
+                  "Try 'stagepassd --help'.\n",
+                  argument);
+    return false;
 }
 
 static bool check_erase(const struct arguments *arguments)
@@ -175,7 +184,7 @@ static bool read_arguments(int argc, char **argv, struct arguments *arguments)
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread is started */
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (!take_option(option, arguments))
-            return false;
+            return option == '?' && complain_of(argv[optind - 1]);
     if (arguments->is_done)
         return true;
     if (optind < argc)

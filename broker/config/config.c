@@ -309,7 +309,8 @@ static bool parse(struct config *config, const char *path, struct diagnostics *d
         read_document(&reader);
     }
     if (diagnostics->error_count > 0)
-        return error_set(error, ERROR_CONFIG, "%zu mistakes in %s", diagnostics->error_count, path);
+        return error_set(error, ERROR_CONFIG, "%zu mistake%s in %s", diagnostics->error_count,
+                         diagnostics->error_count == 1 ? "" : "s", path);
     return true;
 }
 
