@@ -481,13 +481,12 @@ bool broker_check(const char *config_path, struct diagnostics *diagnostics, stru
     return is_good;
 }
 
-static void reload(struct broker *broker)
+static void reload_certificate(struct broker *broker)
 {
     struct error error = { 0 };
     struct log_line line;
 
-    loading_reload(broker->loading);
-    if (loading_failing_since_s(broker->loading) != 0 || !broker->config->listen.certificate_file)
+    if (!broker->config->listen.certificate_file)
         return;
     if (http_reload_certificate(broker->public_server, &error)) {
         broker->certificate_failing_since_s = 0;
@@ -499,6 +498,14 @@ static void reload(struct broker *broker)
     log_begin(&line, LOG_LEVEL_ERROR, "broker.reload_failed");
     log_error(&line, &error);
     log_end(&line);
+}
+
+/* The certificate by itself, so that one which ends soon is replaced beside a policy with a
+   mistake; and first, so that all is in force when the log says so. */
+static void reload(struct broker *broker)
+{
+    reload_certificate(broker);
+    loading_reload(broker->loading);
 }
 
 static void rotate_keys(struct broker *broker, int64_t now_s)
