@@ -232,9 +232,11 @@ static void job_failed(struct job *job, const struct error *why)
     job_over(&job->settling);
 }
 
-static bool must_settle(const struct store_lease *lease)
+static bool must_settle(const struct settling *settling)
 {
-    return store_lease_owes(lease, clock_wall_s()) && lease->state != LEASE_REQUESTED &&
+    const struct store_lease *lease = &settling->lease;
+
+    return store_lease_owes(lease, settling_now_s(settling)) && lease->state != LEASE_REQUESTED &&
            lease->state != LEASE_ISSUED;
 }
 
@@ -257,7 +259,7 @@ static void after_end(struct job *job)
             job_failed(job, &error);
         return;
     }
-    if (must_settle(&settling->lease))
+    if (must_settle(settling))
         settling_begin(settling);
     else
         job_over(settling);
@@ -306,7 +308,7 @@ static void begin_job(struct job *job)
     struct lease_ending ending;
     struct error error = { 0 };
 
-    if (must_settle(&settling->lease)) {
+    if (must_settle(settling)) {
         settling_begin(settling);
         return;
     }
@@ -335,7 +337,7 @@ static void begin_job(struct job *job)
 
 /* ---- looking for what is due ---- */
 
-static struct job *new_job(struct ender *ender, const struct store_lease *lease)
+static struct job *new_job(struct ender *ender, const struct store_lease *lease, int64_t ahead_s)
 {
     struct arena *arena = arena_new(JOB_MAX);
     struct job *job = arena ? arena_alloc(arena, sizeof(*job)) : NULL;
@@ -350,6 +352,7 @@ static struct job *new_job(struct ender *ender, const struct store_lease *lease)
         .arena = arena,
         .rules = rules_get(ender->service->rules),
         .lease = *lease,
+        .ahead_s = ahead_s,
         .done = job_over,
     };
     job->next = ender->jobs;
@@ -367,13 +370,13 @@ static bool is_under_way(const struct ender *ender, const struct store_lease *le
     return false;
 }
 
-static void take_on(struct ender *ender, const struct store_lease *lease)
+static void take_on(struct ender *ender, const struct store_lease *lease, int64_t ahead_s)
 {
     struct job *job;
 
     if (is_under_way(ender, lease))
         return;
-    job = new_job(ender, lease);
+    job = new_job(ender, lease, ahead_s);
     if (job)
         begin_job(job);
     else
@@ -384,7 +387,7 @@ static void claim(struct ender *ender)
 {
     struct store_lease leases[CLAIM_MAX];
     size_t room = JOBS_MAX - ender->job_count;
-    size_t count = 0;
+    struct store_claims claims = { .leases = leases };
     struct error error = { 0 };
 
     if (room > CLAIM_MAX)
@@ -392,16 +395,17 @@ static void claim(struct ender *ender)
     ender->may_have_more = room == 0;
     if (room == 0)
         return;
-    if (!ledger_claim_due(ender->service->ledger, AGAIN_S, leases, room, &count, &error)) {
+    claims.max = room;
+    if (!ledger_claim_due(ender->service->ledger, AGAIN_S, &claims, &error)) {
         if (!ender->claims_fail)
             ender->listener.failed(NULL, &error, ender->listener.context);
         ender->claims_fail = true;
         return;
     }
     ender->claims_fail = false;
-    ender->may_have_more = count == room;
-    for (size_t i = 0; i < count; i++)
-        take_on(ender, &leases[i]);
+    ender->may_have_more = claims.count == room;
+    for (size_t i = 0; i < claims.count; i++)
+        take_on(ender, &leases[i], claims.ahead_s);
 }
 
 /* ---- the thread ---- */

@@ -108,7 +108,11 @@ static bool can_ask(struct errand *errand)
     return true;
 }
 
-/* Nothing of some kinds is left at the target once they have expired. */
+/*
+ * Nothing of some kinds is left at the target once they have expired. What was released or revoked
+ * in its last second may have by then, and stands in no list: whoever looks at lists looks at its
+ * end first.
+ */
 static bool is_gone(const struct settling *settling, const struct owed *owed, int64_t now_s)
 {
     const struct target *target =
@@ -416,10 +420,15 @@ static bool read_owed(struct settling *settling, struct error *error)
                      &settling->owed, error);
 }
 
+int64_t settling_now_s(const struct settling *settling)
+{
+    return clock_wall_s() - settling->ahead_s;
+}
+
 bool settling_needs_nothing(struct settling *settling)
 {
     struct error ignored = { 0 }; /* it is read again */
-    int64_t now_s = clock_wall_s();
+    int64_t now_s = settling_now_s(settling);
 
     if (!read_owed(settling, &ignored))
         return false;
@@ -431,7 +440,7 @@ bool settling_needs_nothing(struct settling *settling)
 
 static bool prepare(struct settling *settling, struct error *error)
 {
-    int64_t now_s = clock_wall_s();
+    int64_t now_s = settling_now_s(settling);
 
     if (!read_owed(settling, error))
         return false;

@@ -540,10 +540,10 @@ bool ledger_beat(struct ledger *ledger, const uint8_t handle_sha256[32], struct 
     return store_beat(ledger->store, handle_sha256, lease, error);
 }
 
-bool ledger_claim_due(struct ledger *ledger, int64_t again_s, struct store_lease *leases,
-                      size_t max, size_t *count, struct error *error)
+bool ledger_claim_due(struct ledger *ledger, int64_t again_s, struct store_claims *claims,
+                      struct error *error)
 {
-    return store_claim_due(ledger->store, again_s, leases, max, count, error);
+    return store_claim_due(ledger->store, again_s, claims, error);
 }
 
 bool ledger_put_off(struct ledger *ledger, const char id[ID_LEN], int64_t due_s,

@@ -164,8 +164,8 @@ size_t ledger_live_lease_count(const struct ledger *ledger);
 /* What falls due: see store.h, which has the same. */
 bool ledger_beat(struct ledger *ledger, const uint8_t handle_sha256[32], struct store_lease *lease,
                  struct error *error) MUST_USE;
-bool ledger_claim_due(struct ledger *ledger, int64_t again_s, struct store_lease *leases,
-                      size_t max, size_t *count, struct error *error) MUST_USE;
+bool ledger_claim_due(struct ledger *ledger, int64_t again_s, struct store_claims *claims,
+                      struct error *error) MUST_USE;
 bool ledger_put_off(struct ledger *ledger, const char id[ID_LEN], int64_t due_s,
                     struct error *error) MUST_USE;
 size_t ledger_owed_count(const struct ledger *ledger, int64_t *oldest_ended_s);

@@ -396,11 +396,12 @@ static bool beat(struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
     return tell_lease(state_beat(folder_of(store)->state, handle, clock_wall_s(), lease), error);
 }
 
-static bool claim_due(struct store *store, int64_t again_s, struct store_lease *leases, size_t max,
-                      size_t *count, struct error *error)
+static bool claim_due(struct store *store, int64_t again_s, struct store_claims *claims,
+                      struct error *error)
 {
     (void)error; /* they are in memory */
-    *count = state_claim_due(folder_of(store)->state, clock_wall_s(), again_s, leases, max);
+    claims->count = state_claim_due(folder_of(store)->state, clock_wall_s(), again_s,
+                                    claims->leases, claims->max);
     return true;
 }
 

@@ -12,6 +12,7 @@
 /* Columns behind those of a lease. */
 #define IS_PASSED_COLUMN PG_LEASE_COLUMNS
 #define DUE_COLUMN (PG_LEASE_COLUMNS + 1)
+#define AHEAD_COLUMN (PG_LEASE_COLUMNS + 2)
 
 bool pg_beat(struct store *store, const uint8_t handle[STORE_HANDLE_LEN], struct store_lease *lease,
              struct error *error)
@@ -92,6 +93,7 @@ struct claim {
 struct claims {
     struct claim rows[CLAIMS_A_TIME];
     size_t count;
+    int64_t ahead_s;
     bool is_all; /* nothing else is due */
 };
 
@@ -113,6 +115,7 @@ static bool read_claims(const PGresult *result, struct claims *claims, struct er
         if (!pg_read_lease(result, i, &claim->lease))
             return error_set(error, ERROR_LEDGER, "stagepass.leases has a row that makes no sense");
         claim->due_s = pg_number(result, i, DUE_COLUMN);
+        claims->ahead_s = pg_number(result, i, AHEAD_COLUMN);
         claims->count++;
     }
     qsort(claims->rows, claims->count, sizeof(*claims->rows), compare_due);
@@ -141,23 +144,24 @@ static bool claim_some(struct pg_store *pg, int64_t again_s, size_t max, struct 
     return read_claims(result, claims, error);
 }
 
-bool pg_claim_due(struct store *store, int64_t again_s, struct store_lease *leases, size_t max,
-                  size_t *count, struct error *error)
+bool pg_claim_due(struct store *store, int64_t again_s, struct store_claims *all,
+                  struct error *error)
 {
     struct pg_store *pg = (struct pg_store *)store;
     struct claims *claims = calloc(1, sizeof(*claims));
     bool is_ok = claims != NULL || error_set(error, ERROR_MEMORY, "no memory for leases");
 
     is_ok = is_ok && pg_write_beats(pg, error);
-    while (is_ok && !claims->is_all && *count < max) {
-        size_t most = max - *count < CLAIMS_A_TIME ? max - *count : CLAIMS_A_TIME;
+    while (is_ok && !claims->is_all && all->count < all->max) {
+        size_t left = all->max - all->count;
 
-        is_ok = claim_some(pg, again_s, most, claims, error);
+        is_ok = claim_some(pg, again_s, left < CLAIMS_A_TIME ? left : CLAIMS_A_TIME, claims, error);
         for (size_t i = 0; is_ok && i < claims->count; i++)
-            leases[(*count)++] = claims->rows[i].lease;
+            all->leases[all->count++] = claims->rows[i].lease;
+        all->ahead_s = claims->ahead_s;
     }
     free(claims);
-    if (!is_ok && *count > 0) { /* what was claimed must not be lost */
+    if (!is_ok && all->count > 0) { /* what was claimed must not be lost */
         *error = (struct error){ 0 };
         return true;
     }

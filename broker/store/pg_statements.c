@@ -258,7 +258,8 @@ const struct pg_statement_row pg_statements[PG_STATEMENT_COUNT] = {
                        " THEN " DUE_AFTER("anew.anew_s") " ELSE $2::bigint END "
                                                          "FROM due, anew WHERE id = due_id "
                                                          "RETURNING " LEASE ", (" IS_EARLY
-                                                         " OR " IS_PAST ")::int, was_s" },
+                                                         " OR " IS_PAST ")::int, was_s, "
+                                                         "greatest(0, $1::bigint - " SERVER_S ")" },
     [PG_PUT_OFF] = { PG_LOOKUP, "put_off",
                      "UPDATE stagepass.leases SET due_s = $2::bigint "
                      "WHERE id = $1::text AND due_s IS NOT NULL" },

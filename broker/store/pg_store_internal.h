@@ -155,8 +155,8 @@ bool pg_beat(struct store *store, const uint8_t handle[STORE_HANDLE_LEN], struct
 bool pg_write_beats(struct pg_store *pg, struct error *error);
 
 /** As store_claim_due(), store_put_off() and store_owed_count(). */
-bool pg_claim_due(struct store *store, int64_t again_s, struct store_lease *leases, size_t max,
-                  size_t *count, struct error *error) MUST_USE;
+bool pg_claim_due(struct store *store, int64_t again_s, struct store_claims *claims,
+                  struct error *error) MUST_USE;
 bool pg_put_off(struct store *store, const char id[ID_LEN], int64_t due_s, struct error *error)
     MUST_USE;
 size_t pg_owed_count(const struct store *store, int64_t *oldest_ended_s);

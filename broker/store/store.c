@@ -480,12 +480,13 @@ bool store_beat(struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
     return store->backend->beat(store, handle, lease, error);
 }
 
-bool store_claim_due(struct store *store, int64_t again_s, struct store_lease *leases, size_t max,
-                     size_t *count, struct error *error)
+bool store_claim_due(struct store *store, int64_t again_s, struct store_claims *claims,
+                     struct error *error)
 {
-    *count = 0;
-    return max == 0 ||
-           store->backend->claim_due(store, again_s < 1 ? 1 : again_s, leases, max, count, error);
+    claims->count = 0;
+    claims->ahead_s = 0;
+    return claims->max == 0 ||
+           store->backend->claim_due(store, again_s < 1 ? 1 : again_s, claims, error);
 }
 
 bool store_put_off(struct store *store, const char id[ID_LEN], int64_t due_s, struct error *error)

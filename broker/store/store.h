@@ -470,15 +470,24 @@ bool store_approvals(const struct store *store, struct store_approval *approvals
 bool store_beat(struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
                 struct store_lease *lease, struct error *error) MUST_USE;
 
+/** Leases that are due. */
+struct store_claims {
+    struct store_lease *leases; /* the caller's: at most `max` */
+    size_t max;
+    size_t count;
+    int64_t ahead_s; /* so far this broker's clock is ahead of the database's; 0: not */
+};
+
 /**
- * Claim leases that are due: at most `max`, those that wait longest first. None is claimed twice,
- * by this broker or another one of the database, before `again_s` seconds are over.
+ * Claim leases that are due, those that wait longest first. None is claimed twice, by this broker
+ * or another one of the database, before `again_s` seconds are over. What lapsed by this broker's
+ * clock alone is left to others, or until the clocks agree.
  *
  * Errors:  ERROR_LEDGER (the database cannot be asked)
  * Threads: any, not an HTTP thread
  */
-bool store_claim_due(struct store *store, int64_t again_s, struct store_lease *leases, size_t max,
-                     size_t *count, struct error *error) MUST_USE;
+bool store_claim_due(struct store *store, int64_t again_s, struct store_claims *claims,
+                     struct error *error) MUST_USE;
 
 /** When a lease that falls due does so, instead. Errors: ERROR_LEDGER (it cannot be asked) */
 bool store_put_off(struct store *store, const char id[ID_LEN], int64_t due_s, struct error *error)

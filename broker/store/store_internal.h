@@ -61,8 +61,8 @@ struct store_backend {
                       size_t *count, struct error *error);
     bool (*beat)(struct store *store, const uint8_t handle[STORE_HANDLE_LEN],
                  struct store_lease *lease, struct error *error);
-    bool (*claim_due)(struct store *store, int64_t again_s, struct store_lease *leases, size_t max,
-                      size_t *count, struct error *error);
+    bool (*claim_due)(struct store *store, int64_t again_s, struct store_claims *claims,
+                      struct error *error);
     bool (*put_off)(struct store *store, const char id[ID_LEN], int64_t due_s, struct error *error);
     size_t (*owed_count)(const struct store *store, int64_t *oldest_ended_s);
     bool (*live_of_stage)(const struct store *store, const struct store_leases_query *query,

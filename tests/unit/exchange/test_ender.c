@@ -252,6 +252,24 @@ static void wait_for(struct ender *ender, const size_t *what, size_t wanted, int
         fail_msg("waited for %zu, got %zu", wanted, got);
 }
 
+/* ---- a store whose clock is behind ours ---- */
+
+static int64_t ahead_s;
+
+bool __real_ledger_claim_due(struct ledger *ledger, int64_t again_s, struct store_claims *claims,
+                             struct error *error);
+bool __wrap_ledger_claim_due(struct ledger *ledger, int64_t again_s, struct store_claims *claims,
+                             struct error *error);
+
+bool __wrap_ledger_claim_due(struct ledger *ledger, int64_t again_s, struct store_claims *claims,
+                             struct error *error)
+{
+    bool is_claimed = __real_ledger_claim_due(ledger, again_s, claims, error);
+
+    claims->ahead_s = ahead_s;
+    return is_claimed;
+}
+
 /* ---- a broker without the rest ---- */
 
 struct world {
@@ -336,6 +354,7 @@ static int make(void **state)
 
     call_count = ended_count = revoked_count = not_revoked_count = failed_count = 0;
     orphan_count = existing_count = sweep_count = 0;
+    ahead_s = 0;
     targets[3].removes_orphans = false;
     memset(fakes, 0, sizeof(fakes));
     last_cause[0] = '\0';
@@ -654,6 +673,23 @@ static void what_is_gone_by_itself_is_not_asked_for(void **state)
     entry = json_array_get(json_object_get(entry, "credentials"), 0);
     assert_string_equal(text_of(entry, "ended"), "expired");
     assert_int_equal(look_up(world, 1).debt, DEBT_NONE);
+}
+
+/* By the store's clock it lives still. */
+static void by_a_clock_that_is_ahead_nothing_is_gone(void **state)
+{
+    struct world *world = *state;
+    json_t *entry;
+
+    ahead_s = LIFE_S + 1;
+    (void)append_lease(world, ENTRY_CREDENTIAL_ISSUED, 1, "passing");
+    clock_test_advance(ahead_s);
+    ender_nudge(world->ender);
+    wait_for(world->ender, &revoked_count, 1, 0);
+    assert_int_equal(call_count, 1);
+    entry = entry_at(world, look_up(world, 1).latest_index);
+    entry = json_array_get(json_object_get(entry, "credentials"), 0);
+    assert_string_equal(text_of(entry, "ended"), "revoked");
 }
 
 static void it_is_asked_for_before_that(void **state)
@@ -1254,6 +1290,7 @@ int main(void)
         WITH(silence_ends_a_lease),
         WITH(what_an_expired_lease_owes_is_ended),
         WITH(what_is_gone_by_itself_is_not_asked_for),
+        WITH(by_a_clock_that_is_ahead_nothing_is_gone),
         WITH(it_is_asked_for_before_that),
         WITH(what_lapses_takes_no_entry),
         WITH(what_is_released_before_it_lapses_does),

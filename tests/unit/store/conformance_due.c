@@ -27,15 +27,15 @@ static const char *claim(struct store *store, size_t max)
 {
     static char text[256];
     struct store_lease leases[16];
+    struct store_claims claims = { .leases = leases, .max = max };
     struct error error = { 0 };
-    size_t count = 0;
     size_t len = 0;
 
     assert_true(max <= COUNT(leases));
-    if (!store_claim_due(store, AGAIN_S, leases, max, &count, &error))
+    if (!store_claim_due(store, AGAIN_S, &claims, &error))
         fail_msg("store_claim_due: %s", error.cause);
     text[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < claims.count; i++) {
         unsigned number = 0;
 
         assert_int_equal(sscanf(leases[i].id, "%u", &number), 1); /* NOLINT(cert-err34-c) */
@@ -377,20 +377,19 @@ static void *claim_all(void *context)
 {
     struct claimers *claimers = context;
     struct store_lease leases[7];
-    size_t count = 0;
+    struct store_claims claims = { .leases = leases, .max = COUNT(leases) };
 
     do {
-        if (!store_claim_due(claimers->store, AGAIN_S, leases, COUNT(leases), &count,
-                             &(struct error){ 0 }))
+        if (!store_claim_due(claimers->store, AGAIN_S, &claims, &(struct error){ 0 }))
             return NULL;
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < claims.count; i++) {
             unsigned number = MANY;
 
             /* NOLINTNEXTLINE(cert-err34-c) */
             if (sscanf(leases[i].id, "%u", &number) == 1 && number < MANY)
                 atomic_fetch_add(&claimers->claimed[number], 1);
         }
-    } while (count > 0);
+    } while (claims.count > 0);
     return NULL;
 }
 
@@ -448,10 +447,11 @@ static void *be_claimed(void *context)
 
     key_of(STORE_KEY_STAGE, 1, key);
     while (!atomic_load(&bustle->is_over)) {
+        struct store_claims claims = { .leases = leases, .max = COUNT(leases) };
         struct error error = { 0 };
 
-        assert_true(store_claim_due(bustle->store, AGAIN_S, leases, COUNT(leases), &count, &error));
-        atomic_fetch_add(&bustle->claimed, (unsigned)count);
+        assert_true(store_claim_due(bustle->store, AGAIN_S, &claims, &error));
+        atomic_fetch_add(&bustle->claimed, (unsigned)claims.count);
         assert_true(store_leases_under(bustle->store, STORE_KEY_STAGE, key, leases, COUNT(leases),
                                        &count, &error));
         assert_true(store_approvals(bustle->store, approvals, COUNT(approvals), &count, &error));

@@ -137,19 +137,18 @@ static void *claim_all(void *context)
     struct claimers *claimers = context;
     struct store *store = claimers->stores[atomic_fetch_add(&claimers->next, 1) % 2];
     struct store_lease leases[7];
-    size_t count = 0;
+    struct store_claims claims = { .leases = leases, .max = COUNT(leases) };
 
     do {
-        assert_true(
-            store_claim_due(store, AGAIN_S, leases, COUNT(leases), &count, &(struct error){ 0 }));
-        for (size_t i = 0; i < count; i++) {
+        assert_true(store_claim_due(store, AGAIN_S, &claims, &(struct error){ 0 }));
+        for (size_t i = 0; i < claims.count; i++) {
             unsigned number = MANY;
 
             /* NOLINTNEXTLINE(cert-err34-c) */
             if (sscanf(leases[i].id, "%u", &number) == 1 && number < MANY)
                 atomic_fetch_add(&claimers->claimed[number], 1);
         }
-    } while (count > 0);
+    } while (claims.count > 0);
     return NULL;
 }
 
@@ -184,11 +183,10 @@ static void what_is_due_is_claimed_by_one_of_two_stores(void **state)
 static size_t count_due(struct store *store)
 {
     struct store_lease leases[4];
-    size_t count = 0;
+    struct store_claims claims = { .leases = leases, .max = COUNT(leases) };
 
-    assert_true(
-        store_claim_due(store, AGAIN_S, leases, COUNT(leases), &count, &(struct error){ 0 }));
-    return count;
+    assert_true(store_claim_due(store, AGAIN_S, &claims, &(struct error){ 0 }));
+    return claims.count;
 }
 
 static void beat(struct store *store, unsigned number)
@@ -227,19 +225,48 @@ static void what_one_store_hears_others_know(void **state)
     in_a_child(hear_at_one, *state);
 }
 
+static int64_t ahead_s(struct store *store)
+{
+    struct store_lease lease;
+    struct store_claims claims = { .leases = &lease, .max = 1 };
+
+    assert_true(store_claim_due(store, AGAIN_S, &claims, &(struct error){ 0 }));
+    assert_int_equal(claims.count, 1);
+    return claims.ahead_s;
+}
+
+static void compare_clocks(const struct place *place)
+{
+    struct store *store = open_place(place);
+
+    assert_true(append_now(store, "lease 1 4 4102444800 debt=2"));
+    assert_in_range(ahead_s(store), 0, 1); /* where a second begins between the two */
+    clock_test_advance(5000);
+    assert_in_range(ahead_s(store), 4999, 5001);
+    clock_test_step(-6000); /* a lease that a broker claimed whose clock is behind */
+    server_sql("stagepass", "UPDATE stagepass.leases SET due_s = 0");
+    assert_int_equal(ahead_s(store), 0);
+    store_close(store);
+}
+
+static void a_claim_says_how_far_the_clock_is_ahead_of_the_server(void **state)
+{
+    in_a_child(compare_clocks, *state);
+}
+
 static void lose_the_table(const struct place *place)
 {
     struct store *store = open_place(place);
     struct store_lease lease;
+    struct store_claims claims = { .leases = &lease, .max = 1 };
     struct error error = { 0 };
-    size_t count = 0;
 
     assert_true(append_now(store, "lease 1 2 4102444800 beat=1000"));
     clock_test_advance(2900);
     beat(store, 1);
     clock_test_advance(200);
     server_sql("stagepass", "ALTER TABLE stagepass.leases RENAME TO hidden");
-    assert_false(store_claim_due(store, AGAIN_S, &lease, 1, &count, &error));
+    assert_false(store_claim_due(store, AGAIN_S, &claims, &error));
     assert_int_equal(error.code, ERROR_LEDGER);
     server_sql("stagepass", "ALTER TABLE stagepass.hidden RENAME TO leases");
     assert_int_equal(count_due(store), 0); /* what was heard is not lost */
@@ -382,6 +409,7 @@ int main(void)
         PG_TEST(what_is_due_is_claimed_by_one_of_two_stores),
 #ifdef STAGEPASS_TEST_CLOCK
         PG_TEST(what_one_store_hears_others_know),
+        PG_TEST(a_claim_says_how_far_the_clock_is_ahead_of_the_server),
         PG_TEST(what_could_not_be_written_waits),
 #endif
         PG_TEST(an_older_schema_is_brought_up_to_date_with_all_rows),
