@@ -96,12 +96,18 @@ static bool is_list_whole(const json_t *entry)
     return list && json_integer_value(count) == (json_int_t)json_array_size(list);
 }
 
+/* There was none before, so that its entry has nothing that it widened. */
+static bool is_first(const json_t *entry)
+{
+    return !json_object_get(entry, "previous");
+}
+
 static bool is_concerned(const struct history *history, const json_t *entry)
 {
     const json_t *list = json_object_get(entry, "widened");
 
-    if (!json_object_get(entry, "previous"))
-        return false; /* there was none before */
+    if (is_first(entry))
+        return history->has_world;
     if (!is_list_whole(entry) || history->values->wants_all)
         return true;
     for (size_t i = 0; i < json_array_size(list); i++)
@@ -172,6 +178,37 @@ static bool put_diff(const struct history *history, const struct policy_diff *di
                 return false;
     }
     return true;
+}
+
+/* What the ledger's first policy let in, it let in at once. */
+static bool put_first(const struct history *history, const struct policy *policy, json_t *changes)
+{
+    for (size_t i = 0; i < policy_stage_count(policy); i++) {
+        const struct policy_change change = {
+            .way = POLICY_WAY_WIDER,
+            .subject = "stage",
+            .text = STR("the ledger's first policy has it"),
+        };
+        struct str stage = policy_stage_at(policy, i)->id;
+
+        if (is_of_pipeline(history, stage) && !put_change(history, stage, &change, changes))
+            return false;
+    }
+    return true;
+}
+
+static bool list_first(struct history *history, const json_t *entry, json_t *changes,
+                       const char **why, struct error *error)
+{
+    const struct kept_policy *kept;
+
+    *why = NULL;
+    if (!kept_policies_find(&history->policies, json_str(json_object_get(entry, "policy")), &kept,
+                            error))
+        return false;
+    if (!kept->policy)
+        *why = kept->why;
+    return !kept->policy || put_first(history, kept->policy, changes) || no_memory(error);
 }
 
 /* Why two policies cannot be compared is a text, and no failure. */
@@ -248,11 +285,13 @@ static bool add(struct history *history, const struct ledger_found *found, struc
         return no_memory(error);
     }
     json_decref(object); /* the list has it */
-    if (history->has_world && !compare(history, found->entry, changes, &why, error))
+    if (history->has_world && !(is_first(found->entry) ? list_first : compare)(
+                                  history, found->entry, changes, &why, error))
         return false;
     if (why && (!put_words(history, found->entry, changes) ||
                 !json_put(object, "not_compared", json_string(why)) ||
-                !json_put(object, "is_cut", json_boolean(!is_list_whole(found->entry)))))
+                !json_put(object, "is_cut",
+                          json_boolean(is_first(found->entry) || !is_list_whole(found->entry)))))
         return no_memory(error);
     return true;
 }
@@ -341,6 +380,11 @@ static int print_text(const struct history *history, struct str proof)
                  history->values->wants_all ? "changed it" : "widened it");
     for (size_t i = 0; i < json_array_size(history->list); i++)
         print_activation(json_array_get(history->list, i));
+    if (!history->has_world)
+        (void)puts("what the ledger's first policy let in is told with --config or --catalog");
+    else if (json_array_size(history->list) == 0 && !history->values->since &&
+             !history->values->until)
+        (void)puts("no policy of this ledger has a pipeline of that name");
     (void)putchar('\n');
     print_clean(stdout, proof);
     (void)putchar('\n');

@@ -93,7 +93,7 @@ static bool read_kept(struct verification *verification, struct against *against
 
         item->name = kept->items[i];
         if (!file_read(verification->arena, item->name, AGAINST_BYTES_MAX, &item->text, error))
-            return error_wrap(error, "%s", item->name);
+            return false;
     }
     *against = (struct against){ .items = verification->items, .count = kept->count };
     return true;

@@ -1,6 +1,7 @@
 #include "clients/ledger_filter.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -67,9 +68,12 @@ static bool add(struct ledger_query *query, const char *name, const char *value,
                 struct error *error)
 {
     struct error why = { 0 };
+    const char *fault;
 
-    return query_add(query, str_from(name), str_from(value), now_ms, &why) ||
-           error_set(error, ERROR_USAGE, "--%s: %s", name, why.cause);
+    if (query_add(query, str_from(name), str_from(value), now_ms, &why))
+        return true;
+    fault = strstr(why.cause, "': "); /* behind the word, which is the option's */
+    return error_set(error, ERROR_USAGE, "--%s: %s", name, fault ? fault + 3 : why.cause);
 }
 
 bool ledger_filter_read(const struct ledger_filter_options *options, int64_t now_ms,

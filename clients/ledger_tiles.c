@@ -322,6 +322,21 @@ static bool check_leaves(struct tiles *tiles, uint64_t number, unsigned width, s
     return true;
 }
 
+static bool read_bundle_file(struct tiles *tiles, struct tile_path path, struct error *error)
+{
+    struct error why = { 0 };
+
+    if (read_tile_file(tiles, path, BUNDLE_MAX, &why))
+        return true;
+    if (why.code == ERROR_NOT_FOUND)
+        return error_set(error, ERROR_NOT_FOUND,
+                         "%s does not have it: a mirror has entries where it is made with "
+                         "--entries",
+                         tiles->source->facts.name);
+    *error = why;
+    return false;
+}
+
 static bool load_bundle(struct tiles *tiles, uint64_t number, struct error *error)
 {
     uint64_t size = tiles->edge.size;
@@ -332,7 +347,7 @@ static bool load_bundle(struct tiles *tiles, uint64_t number, struct error *erro
         return true;
     tiles->has_bundle = false;
     buf_clear(&tiles->bundle);
-    if (!read_tile_file(tiles, path, BUNDLE_MAX, error))
+    if (!read_bundle_file(tiles, path, error))
         return false;
     buf_add(&tiles->bundle, buf_str(&tiles->files.file));
     if (!buf_is_ok(&tiles->bundle))

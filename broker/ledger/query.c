@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/network.h"
 #include "base/time_text.h"
+#include "ledger/block.h"
 
 #define DIGEST_PREFIX STR("sd:")
 #define PATH_MAX_LEN 64
@@ -392,6 +393,16 @@ static bool add_text(struct ledger_query *query, struct str value, struct error 
     return true;
 }
 
+/* An abbreviated commit fits nothing, which looks as if nothing had happened. */
+static bool check_form(enum ledger_field field, struct str value, struct error *error)
+{
+    struct network none;
+    struct error why = { 0 };
+
+    return field != LEDGER_FIELD_COMMIT || block_check(BLOCK_COMMIT, value, &none, &why) ||
+           error_set(error, ERROR_REQUEST, "'commit': %s", why.cause);
+}
+
 static bool add_value(struct query_values *values, struct str name, struct str value,
                       struct error *error)
 {
@@ -422,7 +433,7 @@ bool query_add(struct ledger_query *query, struct str name, struct str value, in
         return add_time(query, name, value, now_ms, error);
     if (is_text)
         return add_text(query, value, error);
-    return add_value(&query->fields[field], name, value, error);
+    return check_form(field, value, error) && add_value(&query->fields[field], name, value, error);
 }
 
 bool query_is_open(const struct ledger_query *query)

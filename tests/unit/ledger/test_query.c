@@ -17,7 +17,7 @@
     "payments\","                                                                                  \
     "\"token\":{\"kid\":\"k1\"},\"facts\":{\"address\":\"sd:AA\",\"jkt\":\"T1\"},"                 \
     "\"ci\":{\"run\":\"8123\",\"repository\":\"acme/payments\",\"repository_id\":4242,"            \
-    "\"commit\":\"abc\",\"actor\":\"sd:BB\"},"                                                     \
+    "\"commit\":\"abcdefabcdefabcdefabcdefabcdefabcdefabcd\",\"actor\":\"sd:BB\"},"                \
     "\"claims\":{\"workflow\":\"Deploy To Paris\",\"deep\":[{\"er\":\"x\"}]},"                     \
     "\"pipeline\":\"acme/payments\",\"stage\":\"acme/payments:deploy\",\"tenant\":\"payments\","   \
     "\"owner\":\"payments@acme.example\",\"environment\":\"production\",\"policy\":\"sha256:p\","  \
@@ -31,7 +31,8 @@
 #define ACTIVATED                                                                                  \
     "{\"type\":\"policy.activated\",\"time\":\"2026-11-22T10:00:00.123Z\",\"broker\":\"a\","       \
     "\"policy\":\"sha256:new\",\"previous\":\"sha256:old\","                                       \
-    "\"source\":{\"repository\":\"acme/policies\",\"commit\":\"def\"},"                            \
+    "\"source\":{\"repository\":\"acme/"                                                           \
+    "policies\",\"commit\":\"defdefdefdefdefdefdefdefdefdefdefdefdefd\"},"                         \
     "\"exceptions\":[{\"from\":\"g\",\"pipeline\":\"acme/legacy\",\"stage\":\"s\"}],"              \
     "\"widened\":[{\"stage\":\"acme/web:deploy\",\"what\":[\"x\"]},{\"guardrail\":\"g\"}]}"
 
@@ -109,7 +110,7 @@ static void an_entry_is_found_by_each_of_its_values(void **state)
         { "repository", "acme/payments" },
         { "repository", "4242" },
         { "run", "8123" },
-        { "commit", "abc" },
+        { "commit", "abcdefabcdefabcdefabcdefabcdefabcdefabcd" },
         { "actor", "octocat" },
         { "address", "10.1.2.3" },
         { "address", "10.1.0.0/16" },
@@ -167,7 +168,7 @@ static void a_policy_is_found_by_what_it_widens_and_where_it_came_from(void **st
     static const char *const rows[][2] = {
         { "pipeline", "acme/web" },        { "stage", "acme/web:deploy" },
         { "pipeline", "acme/legacy" },     { "policy", "sha256:old" },
-        { "repository", "acme/policies" }, { "commit", "def" },
+        { "repository", "acme/policies" }, { "commit", "defdefdefdefdefdefdefdefdefdefdefdefdefd" },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++)
@@ -243,14 +244,26 @@ static void limits_hold(void **state)
     assert_false(add(&query, "run", "1"));
 
     memset(long_value, 'a', QUERY_VALUE_MAX);
-    assert_true(add(&query, "commit", long_value));
+    assert_true(add(&query, "subject", long_value));
     long_value[QUERY_VALUE_MAX] = 'a';
-    assert_false(add(&query, "commit", long_value));
+    assert_false(add(&query, "subject", long_value));
     long_value[QUERY_TEXT_MAX + 1] = '\0';
     assert_false(add(&query, "text", long_value));
     long_value[QUERY_TEXT_MAX] = '\0';
     assert_true(add(&query, "text", long_value));
     assert_false(add(&query, "text", "again"));
+}
+
+static void an_abbreviated_commit_is_refused(void **state)
+{
+    struct ledger_query query = { 0 };
+    (void)state;
+
+    assert_false(add(&query, "commit", "abcdefa"));
+    assert_false(add(&query, "commit", "abcdefabcdefabcdefabcdefabcdefabcdefabc"));
+    assert_true(add(&query, "commit", "abcdefabcdefabcdefabcdefabcdefabcdefabcd"));
+    assert_true(add(&query, "commit", "8123"));
+    assert_true(add(&query, "run", "abcdefa"));
 }
 
 static void a_time_is_given_once_and_not_backwards(void **state)
@@ -338,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_duration_counts_back_from_now),
         cmocka_unit_test(what_is_no_query_is_refused),
         cmocka_unit_test(limits_hold),
+        cmocka_unit_test(an_abbreviated_commit_is_refused),
         cmocka_unit_test(a_time_is_given_once_and_not_backwards),
         cmocka_unit_test(values_are_told_until_the_visitor_has_enough),
         cmocka_unit_test(a_quick_look_rules_most_entries_out),
