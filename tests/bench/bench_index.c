@@ -1,12 +1,14 @@
 /*
  * What the ledger's index costs and gives, as the log grows: CPU an entry to fill it, with large
  * batches (behind, or made anew) and small ones (as they come); a page of a search by each field;
- * the rows of an inventory. Searches are for values of entries drawn at random, in pages and with
- * limits as the API has them, and read what they find from the log. Their times are CPU of the
- * thread, which is all that they need where log and index are in memory: what else a machine does
- * meanwhile does not count.
+ * the rows of an inventory; a receipt with its proof; a start, of the log without a broker around
+ * it. Searches are for values of entries drawn at random, alone, two of different entries, and a
+ * text that is nowhere, in pages and with limits as the API has them, and read what they find from
+ * the log. Times are CPU of the thread (of a start: of the process), which is all that they need
+ * where log and index are in memory: what else a machine does meanwhile does not count.
  *
  * usage: bench_index FOLDER [ENTRIES...]
+ *        bench_index --start FOLDER-OF-BEFORE
  */
 
 #include <inttypes.h>
@@ -23,7 +25,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "keys/keys.h"
 #include "ledger/entry.h"
+#include "ledger/ledger.h"
+#include "ledger/ledger_internal.h"
 #include "ledger/projection.h"
 #include "ledger/sample.h"
 #include "ledger/search.h"
@@ -40,7 +45,10 @@
 #define TRICKLE_BATCH 250 /* what a thousand a second are between two steps of the indexer */
 
 struct bench {
-    struct store *store;
+    const char *folder;
+    struct key *key;
+    struct ledger *ledger; /* without an index: that is filled apart */
+    struct store *store;   /* of the ledger */
     struct store_reader *reader;
     struct store_index *writer;
     struct store_index *index;
@@ -63,17 +71,6 @@ static int64_t cpu_ns(void)
 }
 
 /* ---- the log ---- */
-
-static bool no_fold(struct str entry, uint64_t index, struct store_change *changes,
-                    size_t *change_count, struct error *error)
-{
-    (void)entry;
-    (void)index;
-    (void)changes;
-    (void)error;
-    *change_count = 0;
-    return true;
-}
 
 /* Entries of one proposal, with their memory. */
 struct slot {
@@ -131,6 +128,12 @@ static void append(struct bench *bench, uint64_t from, uint64_t to)
             for (size_t part = 0; part < 2; part++)
                 buf_release(&slots[i].texts[k][part]);
     }
+}
+
+static void wait_until_published(const struct bench *bench)
+{
+    while (ledger_published_size(bench->ledger) < store_size(bench->store))
+        (void)usleep(20000);
 }
 
 /* ---- filling ---- */
@@ -209,12 +212,10 @@ static bool count_hit(const struct search_hit *hit, void *context, struct error 
 }
 
 /* As the API does it: a moment of the index, a page of at most so many. */
-static int64_t search_once(struct bench *bench, enum ledger_field field, const char *value,
-                           size_t *found)
+static int64_t search_once(struct bench *bench, const struct ledger_query *query, size_t *found)
 {
-    struct ledger_query query = { 0 };
     struct ledger_search search = {
-        .query = &query,
+        .query = query,
         .reader = bench->reader,
         .index = bench->index,
         .limit = PAGE,
@@ -228,8 +229,6 @@ static int64_t search_once(struct bench *bench, enum ledger_field field, const c
     struct error error = { 0 };
     int64_t start_ns = cpu_ns();
 
-    query.fields[field].values[0] = str_from(value);
-    query.fields[field].count = 1;
     if (!store_index_begin(bench->index, &state, &error))
         give_up("begin", &error);
     search.indexed = state.size;
@@ -247,38 +246,112 @@ static int compare(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
+/* What so many pages took. */
+struct sample {
+    int64_t spent_ns[RUNS];
+    size_t runs;
+    size_t found;
+};
+
+static void want(struct ledger_query *query, enum ledger_field field, const char *value)
+{
+    query->fields[field].values[0] = str_from(value);
+    query->fields[field].count = 1;
+}
+
+static void run_search(struct bench *bench, const struct ledger_query *query, struct sample *sample)
+{
+    sample->spent_ns[sample->runs++] = search_once(bench, query, &sample->found);
+}
+
+static int64_t tell_search(struct sample *sample, uint64_t size, const char *what)
+{
+    int64_t p99_ns;
+
+    if (sample->runs == 0)
+        return 0;
+    qsort(sample->spent_ns, sample->runs, sizeof(*sample->spent_ns), compare);
+    p99_ns = sample->spent_ns[sample->runs * 99 / 100];
+    printf("search entries=%" PRIu64 " %s runs=%zu found=%.1f cpu_p50_us=%" PRId64
+           " cpu_p99_us=%" PRId64 " cpu_max_us=%" PRId64 "\n",
+           size, what, sample->runs, (double)sample->found / (double)sample->runs,
+           sample->spent_ns[sample->runs / 2] / 1000, p99_ns / 1000,
+           sample->spent_ns[sample->runs - 1] / 1000);
+    return p99_ns;
+}
+
 static int64_t measure_field(struct bench *bench, uint64_t size, enum ledger_field field)
 {
-    static int64_t spent_ns[RUNS];
     static struct drawn drawn;
-    size_t found = 0;
-    size_t runs = 0;
+    struct sample sample = { .runs = 0 };
+    char what[64];
 
-    for (size_t i = 0; i < 10 * (size_t)RUNS && runs < RUNS; i++) {
+    for (size_t i = 0; i < 10 * (size_t)RUNS && sample.runs < RUNS; i++) {
+        struct ledger_query query = { 0 };
+
         draw(bench, size, &drawn);
         if (drawn.values[field][0] == '\0')
             continue;
-        spent_ns[runs++] = search_once(bench, field, drawn.values[field], &found);
+        want(&query, field, drawn.values[field]);
+        run_search(bench, &query, &sample);
     }
-    if (runs == 0)
-        return 0;
-    qsort(spent_ns, runs, sizeof(*spent_ns), compare);
-    printf("search entries=%" PRIu64 " field=%s runs=%zu found=%.1f cpu_p50_us=%" PRId64
-           " cpu_p99_us=%" PRId64 " cpu_max_us=%" PRId64 "\n",
-           size, query_field(field)->name, runs, (double)found / (double)runs,
-           spent_ns[runs / 2] / 1000, spent_ns[runs * 99 / 100] / 1000, spent_ns[runs - 1] / 1000);
-    return spent_ns[runs * 99 / 100];
+    (void)snprintf(what, sizeof(what), "field=%s", query_field(field)->name);
+    return tell_search(&sample, size, what);
+}
+
+/* Values of two entries, which few have both, or none: what is common is walked for nothing. */
+static int64_t measure_two(struct bench *bench, uint64_t size, enum ledger_field one,
+                           enum ledger_field other)
+{
+    static struct drawn drawn[2];
+    struct sample sample = { .runs = 0 };
+    char what[64];
+
+    for (size_t i = 0; i < 10 * (size_t)RUNS && sample.runs < RUNS; i++) {
+        struct ledger_query query = { 0 };
+
+        draw(bench, size, &drawn[0]);
+        draw(bench, size, &drawn[1]);
+        if (drawn[0].values[one][0] == '\0' || drawn[1].values[other][0] == '\0')
+            continue;
+        want(&query, one, drawn[0].values[one]);
+        want(&query, other, drawn[1].values[other]);
+        run_search(bench, &query, &sample);
+    }
+    (void)snprintf(what, sizeof(what), "fields=%s,%s", query_field(one)->name,
+                   query_field(other)->name);
+    return tell_search(&sample, size, what);
+}
+
+/* A text that no entry has: a page ends where it has read as many as one may. */
+static int64_t measure_text(struct bench *bench, uint64_t size)
+{
+    const struct ledger_query query = { .text = STR("no such words") };
+    struct sample sample = { .runs = 0 };
+
+    for (size_t i = 0; i < RUNS / 10; i++)
+        run_search(bench, &query, &sample);
+    return tell_search(&sample, size, "text");
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 static void measure_searches(struct bench *bench, uint64_t size)
 {
     int64_t worst_ns = 0;
 
-    for (size_t i = 0; i < LEDGER_FIELD_COUNT; i++) {
-        int64_t p99_ns = measure_field(bench, size, (enum ledger_field)i);
-
-        worst_ns = p99_ns > worst_ns ? p99_ns : worst_ns;
-    }
+    for (size_t i = 0; i < LEDGER_FIELD_COUNT; i++)
+        worst_ns = larger(worst_ns, measure_field(bench, size, (enum ledger_field)i));
+    worst_ns =
+        larger(worst_ns, measure_two(bench, size, LEDGER_FIELD_PIPELINE, LEDGER_FIELD_STAGE));
+    worst_ns = larger(worst_ns, measure_two(bench, size, LEDGER_FIELD_KID, LEDGER_FIELD_STAGE));
+    worst_ns = larger(worst_ns, measure_two(bench, size, LEDGER_FIELD_KID, LEDGER_FIELD_LEASE));
+    worst_ns =
+        larger(worst_ns, measure_two(bench, size, LEDGER_FIELD_PIPELINE, LEDGER_FIELD_ADDRESS));
+    worst_ns = larger(worst_ns, measure_text(bench, size));
     printf("searches entries=%" PRIu64 " worst_cpu_p99_ms=%.2f\n", size, (double)worst_ns / 1e6);
 }
 
@@ -300,15 +373,15 @@ static void measure_lookups(struct bench *bench, uint64_t size)
         };
         int64_t start_ns;
 
-        sample_id("decision", (uint64_t)random() % size, id);
+        sample_id("decision", ((uint64_t)random() << 20 ^ (uint64_t)random()) % size, id);
         key = projection_key(str_from(id));
-        start_ns = clock_monotonic_ns();
+        start_ns = cpu_ns();
         if (!store_index_search(bench->index, &search, &error))
             give_up("look-up", &error);
-        spent_ns += clock_monotonic_ns() - start_ns;
+        spent_ns += cpu_ns() - start_ns;
     }
     store_index_end(bench->index);
-    printf("lookup entries=%" PRIu64 " ns_per_op=%" PRId64 "\n", size, spent_ns / (10 * RUNS));
+    printf("lookup entries=%" PRIu64 " cpu_ns_per_op=%" PRId64 "\n", size, spent_ns / (10 * RUNS));
 }
 
 /* ---- inventory ---- */
@@ -338,15 +411,83 @@ static void measure_inventory(struct bench *bench, uint64_t size)
     struct counted counted = { .bench = bench };
     struct index_state state;
     struct error error = { 0 };
-    int64_t start_ns = clock_monotonic_ns();
+    int64_t start_ns = cpu_ns();
 
     if (!store_index_begin(bench->index, &state, &error) ||
         !projection_each_use(bench->index, NULL, count_use, &counted, &error) ||
         !projection_each_seen(bench->index, (struct str){ 0 }, count_seen, &counted, &error))
         give_up("inventory", &error);
     store_index_end(bench->index);
-    printf("inventory entries=%" PRIu64 " uses=%zu identities=%zu ms=%.1f\n", size, counted.uses,
-           counted.seen, (double)(clock_monotonic_ns() - start_ns) / 1e6);
+    printf("inventory entries=%" PRIu64 " uses=%zu identities=%zu cpu_ms=%.1f\n", size,
+           counted.uses, counted.seen, (double)(cpu_ns() - start_ns) / 1e6);
+}
+
+/* ---- proofs ---- */
+
+static void wake_nobody(void *context)
+{
+    (void)context;
+}
+
+static void measure_proofs(struct bench *bench, uint64_t size)
+{
+    struct sample sample = { .runs = 0 };
+
+    while (sample.runs < RUNS) {
+        uint64_t index = ((uint64_t)random() << 20 ^ (uint64_t)random()) % size;
+        struct arena *arena = arena_new(ARENA_REQUEST_MAX);
+        struct error error = { 0 };
+        struct str entry;
+        struct str proof;
+        int64_t start_ns = cpu_ns();
+
+        if (!arena || ledger_receipt(bench->ledger, index, (struct waker){ wake_nobody, NULL },
+                                     arena, &entry, &proof, &error) != PROGRESS_DONE)
+            give_up("receipt", &error);
+        sample.spent_ns[sample.runs++] = cpu_ns() - start_ns;
+        arena_free(arena);
+    }
+    qsort(sample.spent_ns, sample.runs, sizeof(*sample.spent_ns), compare);
+    printf("proof entries=%" PRIu64 " cpu_p50_us=%" PRId64 " cpu_p99_us=%" PRId64
+           " cpu_max_us=%" PRId64 "\n",
+           size, sample.spent_ns[RUNS / 2] / 1000, sample.spent_ns[RUNS * 99 / 100] / 1000,
+           sample.spent_ns[RUNS - 1] / 1000);
+}
+
+/* ---- a start ---- */
+
+static int64_t process_cpu_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void open_ledger(struct bench *bench, const struct ledger_options *more)
+{
+    struct ledger_options options = *more;
+    struct error error = { 0 };
+
+    options.origin = STR("bench.example/log");
+    options.broker = STR("a");
+    options.store = bench->folder;
+    options.key = bench->key;
+    if (!ledger_open(&options, &bench->ledger, &error))
+        give_up("open", &error);
+    bench->store = ledger_store(bench->ledger);
+}
+
+static void measure_start(struct bench *bench)
+{
+    int64_t start_cpu_ns = process_cpu_ns();
+    int64_t start_ns = clock_monotonic_ns();
+
+    open_ledger(bench, &(struct ledger_options){ .has_no_index = false });
+    printf("start entries=%" PRIu64 " cpu_ms=%.1f wall_ms=%.1f\n", store_size(bench->store),
+           (double)(process_cpu_ns() - start_cpu_ns) / 1e6,
+           (double)(clock_monotonic_ns() - start_ns) / 1e6);
+    ledger_close(bench->ledger);
 }
 
 /* ---- sizes ---- */
@@ -359,6 +500,7 @@ static void measure(struct bench *bench, uint64_t from, uint64_t size)
     double small_us;
 
     append(bench, from, size);
+    wait_until_published(bench);
     if (!store_reader_refresh(bench->reader, &error))
         give_up("refresh", &error);
     large_us = fill(bench, from, trickle, PROJECTION_BATCH_MAX);
@@ -370,46 +512,83 @@ static void measure(struct bench *bench, uint64_t from, uint64_t size)
     measure_lookups(bench, size);
     measure_searches(bench, size);
     measure_inventory(bench, size);
+    measure_proofs(bench, size);
     (void)fflush(stdout);
+}
+
+static void open_key(struct bench *bench, struct keys **keys)
+{
+    struct keys_options options = { .issuer_algorithm = KEY_ES256, .rotate_every_s = 2592000 };
+    struct error error = { 0 };
+    char path[4096];
+
+    (void)snprintf(path, sizeof(path), "%s.keys", bench->folder);
+    options.directory = path;
+    if (!keys_open(&options, clock_wall_s(), keys, &error) ||
+        !keys_named(*keys, STR("ledger"), KEY_ED25519, &bench->key, &error))
+        give_up("keys", &error);
+}
+
+static void open_bench(struct bench *bench)
+{
+    struct error error = { 0 };
+
+    (void)snprintf(bench->path, sizeof(bench->path), "%s/" STORE_INDEX_NAME, bench->folder);
+    open_ledger(bench, &(struct ledger_options){ .has_no_index = true });
+    if (!store_reader_new(bench->store, &bench->reader, &error) ||
+        !store_index_open(bench->path, PROJECTION_VERSION, &bench->writer, &error) ||
+        !store_index_open_to_read(bench->path, PROJECTION_VERSION, &bench->index, &error) ||
+        !projection_new(bench->writer, &bench->projection, &error))
+        give_up("open", &error);
+    if (store_size(bench->store) > 0)
+        give_up("the folder has a store already", NULL);
+}
+
+static void close_bench(struct bench *bench)
+{
+    projection_free(bench->projection);
+    store_index_close(bench->index);
+    store_index_close(bench->writer);
+    store_reader_close(bench->reader);
+    ledger_close(bench->ledger);
+}
+
+static void measure_all(struct bench *bench, const char *const *sizes, int count)
+{
+    uint64_t from = 0;
+
+    open_bench(bench);
+    for (int i = 0; i < count; i++) {
+        int64_t size = 0;
+
+        if (!str_to_int64(str_from(sizes[i]), &size) || (uint64_t)size <= from)
+            give_up("sizes are numbers that grow", NULL);
+        measure(bench, from, (uint64_t)size);
+        from = (uint64_t)size;
+    }
+    close_bench(bench);
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const sizes[] = { "10000", "100000", "1000000" };
-    struct store_options options = { .fold = { no_fold } };
+    static const char *const usual[] = { "10000", "100000", "1000000" };
+    bool only_starts = argc == 3 && strcmp(argv[1], "--start") == 0;
     struct bench bench = { 0 };
-    struct error error = { 0 };
-    uint64_t from = 0;
-    int count = argc > 2 ? argc - 2 : (int)COUNT(sizes);
+    struct keys *keys = NULL;
 
-    if (argc < 2) {
-        (void)fprintf(stderr, "usage: bench_index FOLDER [ENTRIES...]\n");
+    if (argc < 2 || (argv[1][0] == '-' && !only_starts)) {
+        (void)fprintf(stderr, "usage: bench_index FOLDER [ENTRIES...]\n"
+                              "       bench_index --start FOLDER-OF-BEFORE\n");
         return 2;
     }
-    options.location = argv[1];
-    (void)snprintf(bench.path, sizeof(bench.path), "%s/" STORE_INDEX_NAME, argv[1]);
+    bench.folder = argv[only_starts ? 2 : 1];
     srandom(1);
-    if (!store_open(&options, &bench.store, &error) ||
-        !store_reader_new(bench.store, &bench.reader, &error) ||
-        !store_index_open(bench.path, PROJECTION_VERSION, &bench.writer, &error) ||
-        !store_index_open_to_read(bench.path, PROJECTION_VERSION, &bench.index, &error) ||
-        !projection_new(bench.writer, &bench.projection, &error))
-        give_up("open", &error);
-    if (store_size(bench.store) > 0)
-        give_up("the folder has a store already", NULL);
-    for (int i = 0; i < count; i++) {
-        int64_t size = 0;
-
-        if (!str_to_int64(str_from(argc > 2 ? argv[2 + i] : sizes[i]), &size) ||
-            (uint64_t)size <= from)
-            give_up("sizes are numbers that grow", NULL);
-        measure(&bench, from, (uint64_t)size);
-        from = (uint64_t)size;
-    }
-    projection_free(bench.projection);
-    store_index_close(bench.index);
-    store_index_close(bench.writer);
-    store_reader_close(bench.reader);
-    store_close(bench.store);
+    open_key(&bench, &keys);
+    if (!only_starts && argc > 2)
+        measure_all(&bench, (const char *const *)argv + 2, argc - 2);
+    else if (!only_starts)
+        measure_all(&bench, usual, (int)COUNT(usual));
+    measure_start(&bench);
+    keys_close(keys);
     return 0;
 }
