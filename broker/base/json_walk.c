@@ -1,66 +1,160 @@
+/*
+ * A text is looked at by blocks of 64 bytes, once each: whether all of them are plain, and where
+ * quotes stand. A string then ends at the next quote, which is found without looking at its bytes.
+ */
 #include "base/json_walk.h"
 
 #include <endian.h>
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #define LEVELS_MAX 16
 #define DIGITS_MAX 18
+#define BLOCK 64
 
-struct walker {
-    const char *at;
-    const char *end;
-};
+/* Kept in registers: all that changes it is part of one function. */
+#define INLINE static inline __attribute__((always_inline))
 
-static bool is_plain(char byte)
-{
-    return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
-}
-
-/* Bytes at once. */
-#define STEP 8
+/* ---- blocks ---- */
 
 /* The byte in each of eight places. */
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (uint64_t)(byte))
 
-/* The high bit of each of eight bytes that is zero; of more only the lowest is right. */
+/* The high bit of each of eight bytes that is zero. */
 static uint64_t zeros(uint64_t eight)
 {
-    return (eight - EACH(1)) & ~eight & EACH(0x80);
+    return ~(((eight & EACH(0x7f)) + EACH(0x7f)) | eight) & EACH(0x80);
 }
 
-/* How many of eight bytes are plain before the first that is not. */
-static unsigned plain_count(const char *at)
+/* The high bits of eight bytes, as the lowest eight bits. */
+static uint64_t high_bits(uint64_t eight)
 {
-    uint64_t eight;
-    uint64_t marks;
-
-    memcpy(&eight, at, sizeof(eight));
-    eight = le64toh(eight);
-    marks = (eight & EACH(0x80)) | zeros(eight ^ EACH('"')) | zeros(eight ^ EACH('\\')) |
-            zeros(eight ^ EACH(0x7f)) | ((eight - EACH(0x20)) & ~eight & EACH(0x80));
-    return marks == 0 ? STEP : (unsigned)__builtin_ctzll(marks) / 8;
+    return ((eight >> 7) * UINT64_C(0x0102040810204080)) >> 56;
 }
 
-/* The text of a string, without its quotes. */
-static bool take_string(struct walker *walker, struct str *text)
+/* Where quotes stand, the first byte's in the lowest bit; false where bytes are not plain. */
+static bool look_at_words(const char *bytes, uint64_t *quotes)
 {
-    const char *at = walker->at;
-    unsigned count = STEP;
+    uint64_t bad = 0;
 
-    if (at == walker->end || *at != '"')
-        return false;
-    text->data = ++at;
-    while (count == STEP && walker->end - at >= STEP) {
-        count = plain_count(at);
-        at += count;
+    *quotes = 0;
+    for (unsigned i = 0; i < BLOCK; i += 8) {
+        uint64_t eight;
+
+        memcpy(&eight, bytes + i, sizeof(eight));
+        eight = le64toh(eight);
+        bad |= (eight & EACH(0x80)) | zeros(eight ^ EACH('\\')) | zeros(eight ^ EACH(0x7f)) |
+               (~((eight | EACH(0x80)) - EACH(0x20)) & EACH(0x80));
+        *quotes |= high_bits(zeros(eight ^ EACH('"'))) << i;
     }
-    while (count == STEP && at < walker->end && is_plain(*at))
-        at++;
-    if (at == walker->end || *at != '"')
+    return bad == 0;
+}
+
+#if defined(__SSE2__)
+
+/* The same of sixteen: what is not plain is marked in `bad`. */
+INLINE uint64_t look_at_sixteen(const char *bytes, __m128i *bad)
+{
+    __m128i some = _mm_loadu_si128((const __m128i *)(const void *)bytes);
+    __m128i quotes = _mm_cmpeq_epi8(some, _mm_set1_epi8('"'));
+    /* One more than plain bytes is above 0x20, and positive. */
+    __m128i more = _mm_add_epi8(some, _mm_set1_epi8(1));
+
+    *bad = _mm_or_si128(*bad, _mm_cmpgt_epi8(_mm_set1_epi8(0x21), more));
+    *bad = _mm_or_si128(*bad, _mm_cmpeq_epi8(some, _mm_set1_epi8('\\')));
+    return (uint64_t)(unsigned)_mm_movemask_epi8(quotes);
+}
+
+INLINE bool look_at_vectors(const char *bytes, uint64_t *quotes)
+{
+    __m128i bad = _mm_setzero_si128();
+
+    *quotes = look_at_sixteen(bytes, &bad) | look_at_sixteen(bytes + 16, &bad) << 16 |
+              look_at_sixteen(bytes + 32, &bad) << 32 | look_at_sixteen(bytes + 48, &bad) << 48;
+    return _mm_movemask_epi8(bad) == 0;
+}
+
+#else
+
+INLINE bool look_at_vectors(const char *bytes, uint64_t *quotes)
+{
+    return look_at_words(bytes, quotes);
+}
+
+#endif
+
+/* A block that is not whole, or not to be looked at by vectors. */
+static bool look_at_slowly(const char *bytes, size_t len, bool is_portable, uint64_t *quotes)
+{
+    char block[BLOCK];
+
+    memset(block, ' ', sizeof(block));
+    memcpy(block, bytes, len < BLOCK ? len : BLOCK);
+    return is_portable ? look_at_words(block, quotes) : look_at_vectors(block, quotes);
+}
+
+/* ---- what a text is made of ---- */
+
+struct walker {
+    const char *at;
+    const char *end;
+    const char *block; /* that was looked at last */
+    uint64_t quotes;   /* of it, those that were not taken yet */
+    bool is_portable;
+};
+
+INLINE bool take_byte(struct walker *walker, char byte)
+{
+    if (walker->at == walker->end || *walker->at != byte)
         return false;
-    text->len = (size_t)(at - text->data);
-    walker->at = at + 1;
+    walker->at++;
+    return true;
+}
+
+INLINE bool enter_block(struct walker *walker, const char *block)
+{
+    size_t left = (size_t)(walker->end - block);
+    uint64_t quotes = 0;
+
+    walker->block = block;
+    if (left >= BLOCK && !walker->is_portable)
+        return look_at_vectors(block, &walker->quotes);
+    if (!look_at_slowly(block, left, walker->is_portable, &quotes))
+        return false;
+    walker->quotes = quotes;
+    return true;
+}
+
+/* NULL: there is none, or something that is not plain before it. */
+INLINE const char *next_quote(struct walker *walker)
+{
+    const char *quote;
+
+    while (walker->quotes == 0)
+        if (walker->end - walker->block <= BLOCK || !enter_block(walker, walker->block + BLOCK))
+            return NULL;
+    quote = walker->block + __builtin_ctzll(walker->quotes);
+    walker->quotes &= walker->quotes - 1;
+    return quote;
+}
+
+/* The text of a string, without its quotes. All quotes are of strings, so none is passed over. */
+INLINE bool take_string(struct walker *walker, struct str *text)
+{
+    const char *start = next_quote(walker);
+    const char *end;
+
+    if (start != walker->at)
+        return false;
+    end = next_quote(walker);
+    if (end == NULL)
+        return false;
+    *text = (struct str){ start + 1, (size_t)(end - start - 1) };
+    walker->at = end + 1;
     return true;
 }
 
@@ -69,115 +163,149 @@ static bool is_digit(char byte)
     return byte >= '0' && byte <= '9';
 }
 
-/* A fraction or an exponent behind it is met as something that cannot stand there. */
-static bool skip_integer(struct walker *walker)
+/* A fraction or an exponent behind it is met as something that cannot stand there. NULL: none. */
+static const char *skip_integer(const char *at, const char *end)
 {
-    const char *start = NULL;
+    bool is_negative = *at == '-';
+    const char *start = is_negative ? at + 1 : at;
 
-    if (*walker->at == '-')
-        walker->at++;
-    start = walker->at;
-    while (walker->at < walker->end && is_digit(*walker->at))
-        walker->at++;
-    if (walker->at == start || walker->at - start > DIGITS_MAX)
-        return false;
-    return *start != '0' || (walker->at - start == 1 && (start[-1] != '-'));
+    at = start;
+    while (at < end && is_digit(*at))
+        at++;
+    if (at == start || at - start > DIGITS_MAX)
+        return NULL;
+    return *start != '0' || (at - start == 1 && !is_negative) ? at : NULL;
 }
 
-static bool skip_word(struct walker *walker, struct str word)
+/* What has neither quotes nor brackets. */
+static const char *skip_scalar(const char *at, const char *end)
 {
-    if ((size_t)(walker->end - walker->at) < word.len ||
-        memcmp(walker->at, word.data, word.len) != 0)
-        return false;
-    walker->at += word.len;
-    return true;
+    static const struct str words[] = { STR_INIT("true"), STR_INIT("false"), STR_INIT("null") };
+
+    if (*at <= '9')
+        return skip_integer(at, end);
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (str_starts_with((struct str){ at, (size_t)(end - at) }, words[i]))
+            return at + words[i].len;
+    return NULL;
 }
 
-static bool skip_value(struct walker *walker, unsigned level);
+/* ---- the walk ---- */
 
-static bool take_byte(struct walker *walker, char byte)
+/* An object or a list that it is in. */
+struct level {
+    struct str name; /* an object's latest; NULL: there was none */
+    uint64_t head;   /* str_head() of it */
+    bool is_list;
+};
+
+enum step {
+    STEP_FAILED,
+    STEP_MEMBER, /* a name, of an object */
+    STEP_VALUE,
+    STEP_BEHIND, /* what follows a value */
+};
+
+struct levels {
+    struct level at[LEVELS_MAX + 1];
+    unsigned depth;
+};
+
+/* Names ascend; most differ in their first eight bytes already. */
+INLINE enum step take_name(struct walker *walker, struct level *level)
 {
-    if (walker->at == walker->end || *walker->at != byte)
-        return false;
+    struct str name;
+    uint64_t head;
+
+    if (!take_string(walker, &name) || !take_byte(walker, ':'))
+        return STEP_FAILED;
+    head = str_head(name, walker->end);
+    if (level->name.data != NULL &&
+        (level->head > head || (level->head == head && str_compare(level->name, name) >= 0)))
+        return STEP_FAILED;
+    level->name.data = name.data;
+    level->name.len = name.len;
+    level->head = head;
+    return STEP_VALUE;
+}
+
+INLINE enum step enter(struct walker *walker, struct levels *levels, bool is_list)
+{
     walker->at++;
-    return true;
+    levels->depth++;
+    levels->at[levels->depth] = (struct level){ .is_list = is_list };
+    if (walker->at < walker->end && *walker->at == (is_list ? ']' : '}')) {
+        walker->at++;
+        levels->depth--;
+        return STEP_BEHIND;
+    }
+    return is_list ? STEP_VALUE : STEP_MEMBER;
 }
 
-static bool skip_array(struct walker *walker, unsigned level)
-{
-    walker->at++;
-    if (take_byte(walker, ']'))
-        return true;
-    do {
-        if (!skip_value(walker, level))
-            return false;
-    } while (take_byte(walker, ','));
-    return take_byte(walker, ']');
-}
-
-/* Most names differ in their first byte already. */
-static bool is_behind(struct str name, struct str last)
-{
-    if (last.data == NULL)
-        return true;
-    if (last.len > 0 && name.len > 0 && last.data[0] != name.data[0])
-        return last.data[0] < name.data[0];
-    return str_compare(last, name) < 0;
-}
-
-static bool walk_object(struct walker *walker, unsigned level, json_walk_member each, void *context)
-{
-    struct str last = { NULL, 0 };
-
-    if (!take_byte(walker, '{'))
-        return false;
-    if (take_byte(walker, '}'))
-        return true;
-    do {
-        struct str name;
-        struct str value;
-
-        if (!take_string(walker, &name) || !take_byte(walker, ':') || !is_behind(name, last))
-            return false;
-        value.data = walker->at;
-        if (!skip_value(walker, level))
-            return false;
-        value.len = (size_t)(walker->at - value.data);
-        if (each != NULL && !each(context, name, value))
-            return false;
-        last = name;
-    } while (take_byte(walker, ','));
-    return take_byte(walker, '}');
-}
-
-/* The depth is bounded by `level`. */
-static bool skip_value(struct walker *walker, unsigned level)
+INLINE enum step take_value(struct walker *walker, struct levels *levels)
 {
     struct str ignored;
 
-    if (walker->at == walker->end || level == LEVELS_MAX)
+    if (walker->at == walker->end || levels->depth == LEVELS_MAX)
+        return STEP_FAILED;
+    if (*walker->at == '"')
+        return take_string(walker, &ignored) ? STEP_BEHIND : STEP_FAILED;
+    if (*walker->at == '{' || *walker->at == '[')
+        return enter(walker, levels, *walker->at == '[');
+    walker->at = skip_scalar(walker->at, walker->end);
+    return walker->at != NULL ? STEP_BEHIND : STEP_FAILED;
+}
+
+/* A comma, or the end of what it is in. */
+INLINE enum step go_on(struct walker *walker, struct levels *levels)
+{
+    bool is_list = levels->at[levels->depth].is_list;
+
+    if (take_byte(walker, ','))
+        return is_list ? STEP_VALUE : STEP_MEMBER;
+    if (!take_byte(walker, is_list ? ']' : '}'))
+        return STEP_FAILED;
+    levels->depth--;
+    return STEP_BEHIND;
+}
+
+static bool walk(struct walker walker, json_walk_member each, void *context)
+{
+    struct levels levels = { .depth = 0 };
+    const char *value = NULL; /* of a member of the text's own object */
+    enum step step;
+
+    if (walker.at == walker.end || *walker.at != '{' || !enter_block(&walker, walker.at))
         return false;
-    switch (*walker->at) {
-    case '"':
-        return take_string(walker, &ignored);
-    case '{':
-        return walk_object(walker, level + 1, NULL, NULL);
-    case '[':
-        return skip_array(walker, level + 1);
-    case 't':
-        return skip_word(walker, STR("true"));
-    case 'f':
-        return skip_word(walker, STR("false"));
-    case 'n':
-        return skip_word(walker, STR("null"));
-    default:
-        return skip_integer(walker);
+    step = enter(&walker, &levels, false);
+    while (levels.depth > 0) {
+        bool is_own = levels.depth == 1;
+
+        if (step == STEP_MEMBER) {
+            step = take_name(&walker, &levels.at[levels.depth]);
+            value = is_own ? walker.at : value;
+        } else if (step == STEP_VALUE) {
+            step = take_value(&walker, &levels);
+        } else if (step == STEP_BEHIND) {
+            if (is_own && !each(context, levels.at[1].name,
+                                (struct str){ value, (size_t)(walker.at - value) }))
+                return false;
+            step = go_on(&walker, &levels);
+        } else {
+            return false;
+        }
     }
+    return walker.at == walker.end;
 }
 
 bool json_walk(struct str text, json_walk_member each, void *context)
 {
-    struct walker walker = { text.data, text.data + text.len };
+    return walk((struct walker){ .at = text.data, .end = text.data + text.len }, each, context);
+}
 
-    return text.len > 0 && walk_object(&walker, 1, each, context) && walker.at == walker.end;
+bool json_walk_portable(struct str text, json_walk_member each, void *context)
+{
+    return walk(
+        (struct walker){ .at = text.data, .end = text.data + text.len, .is_portable = true }, each,
+        context);
 }

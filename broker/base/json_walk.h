@@ -17,3 +17,6 @@ typedef bool (*json_walk_member)(void *context, struct str name, struct str valu
  * text is looked at, so a walk that gives true has seen one whole object and nothing else.
  */
 bool json_walk(struct str text, json_walk_member each, void *context) MUST_USE;
+
+/** The same without the processor's vectors, for those that have none. */
+bool json_walk_portable(struct str text, json_walk_member each, void *context) MUST_USE;

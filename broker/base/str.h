@@ -1,8 +1,10 @@
 #pragma once
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/macros.h"
 
@@ -35,6 +37,25 @@ bool str_eq_ignore_case(struct str a, struct str b);
 
 /** Order by bytes, a shorter prefix first: < 0, 0 or > 0, as qsort wants it. */
 int str_compare(struct str a, struct str b);
+
+/**
+ * Its first eight bytes, the first one highest, and zeros where it is shorter: where two strings'
+ * differ, that is their order; where they do not, these say nothing. Bytes behind it may be read up
+ * to `end`.
+ */
+static inline uint64_t str_head(struct str string, const char *end)
+{
+    uint64_t head = 0;
+
+    if ((size_t)(end - string.data) < sizeof(head)) {
+        for (size_t i = 0; i < string.len; i++)
+            head |= (uint64_t)(uint8_t)string.data[i] << (56 - 8 * i);
+        return head;
+    }
+    memcpy(&head, string.data, sizeof(head));
+    return string.len < sizeof(head) ? be64toh(head) & ~(UINT64_MAX >> 8 * string.len)
+                                     : be64toh(head);
+}
 
 bool str_starts_with(struct str string, struct str prefix);
 bool str_ends_with(struct str string, struct str suffix);

@@ -328,7 +328,9 @@ const struct type_row *entry_type_row(enum entry_type type)
 bool entry_type_from(struct str name, enum entry_type *type)
 {
     for (size_t i = 0; i < ENTRY_TYPE_COUNT; i++) {
-        if (str_eq(name, str_from(types[i].name))) {
+        /* Most differ in their first byte already. */
+        if (name.len > 0 && name.data[0] == types[i].name[0] &&
+            str_eq(name, str_from(types[i].name))) {
             *type = (enum entry_type)i;
             return true;
         }

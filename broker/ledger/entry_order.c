@@ -1,5 +1,7 @@
 #include "ledger/entry_order.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "base/json.h"
 #include "base/time_text.h"
@@ -10,11 +12,16 @@ static bool check_time(struct entry_order *order, struct str time, struct error 
 {
     int64_t time_ms = 0;
 
+    /* Those of one batch have the same. */
+    if (time.len == sizeof(order->time) && memcmp(time.data, order->time, time.len) == 0)
+        return true;
     if (!time_text_parse(time, &time_ms))
         return error_set(error, ERROR_INVALID, "its time is malformed");
     if (time_ms < order->time_ms)
         return error_set(error, ERROR_INVALID, "its time is before that of the entry before it");
     order->time_ms = time_ms;
+    if (time.len == sizeof(order->time))
+        memcpy(order->time, time.data, time.len);
     return true;
 }
 

@@ -5,13 +5,15 @@
 
 #include "base/macros.h"
 #include "base/str.h"
+#include "base/time_text.h"
 
 struct error;
 
 /** What a walk over a log's entries, in their order, has seen. All-zero is the beginning. */
 struct entry_order {
-    int64_t time_ms;       /* of the last one */
-    uint64_t pruned_count; /* of the first ones, of which only hashes are left */
+    int64_t time_ms;             /* of the last one */
+    char time[TIME_TEXT_MS_LEN]; /* the same as it stands there, where it has that length */
+    uint64_t pruned_count;       /* of the first ones, of which only hashes are left */
 };
 
 /**

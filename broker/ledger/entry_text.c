@@ -10,6 +10,7 @@
 /* The members by their names, as they follow each other in an entry. */
 struct sorted_member {
     struct str name;
+    uint64_t head; /* str_head() of it */
     entry_text_form fits;
     uint64_t bit;
 };
@@ -29,9 +30,12 @@ static int compare(const void *left, const void *right)
 static void sort_members(void)
 {
     sorted_count = entry_member_count();
-    for (size_t i = 0; i < sorted_count && i < MEMBERS_MAX; i++)
-        sorted[i] = (struct sorted_member){ str_from(entry_member_name(i)), entry_member_form(i),
-                                            UINT64_C(1) << i };
+    for (size_t i = 0; i < sorted_count && i < MEMBERS_MAX; i++) {
+        struct str name = str_from(entry_member_name(i));
+
+        sorted[i] = (struct sorted_member){ name, str_head(name, name.data + name.len),
+                                            entry_member_form(i), UINT64_C(1) << i };
+    }
     qsort(sorted, sorted_count, sizeof(*sorted), compare);
 }
 
@@ -88,19 +92,33 @@ bool entry_text_is_entry_time(struct str value)
     return inside(value, &text) && text.len == TIME_TEXT_MS_LEN;
 }
 
-/* All of it is looked at, which is quicker than to stop early. */
+/* The byte in each of eight places. */
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (uint64_t)(byte))
+
+/* The high bit of each of eight ASCII bytes that is a digit of lower-case hex. */
+static uint64_t hex_digits(uint64_t eight)
+{
+    uint64_t is_number = (eight + EACH(0x80 - '0')) & ~(eight + EACH(0x7f - '9'));
+    uint64_t is_letter = (eight + EACH(0x80 - 'a')) & ~(eight + EACH(0x7f - 'f'));
+
+    return is_number | is_letter;
+}
+
+/* By eight bytes, the last of which overlap; all are looked at, which is quicker than to stop. */
 bool entry_is_hex(struct str text, size_t len)
 {
-    unsigned bad = 0;
+    uint64_t good = EACH(0x80);
 
-    if (text.len != len)
+    if (text.len != len || len < sizeof(good))
         return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned byte = (uint8_t)text.data[i];
+    for (size_t i = 0; i < len; i += sizeof(good)) {
+        uint64_t eight;
 
-        bad |= (unsigned)(byte - '0' > 9) & (unsigned)(byte - 'a' > 5);
+        memcpy(&eight, text.data + (len - i < sizeof(good) ? len - sizeof(good) : i),
+               sizeof(eight));
+        good &= hex_digits(eight & EACH(0x7f)) & ~eight;
     }
-    return bad == 0;
+    return (good & EACH(0x80)) == EACH(0x80);
 }
 
 bool entry_text_is_flag(struct str value)
@@ -174,29 +192,42 @@ struct reading {
     struct str time;
 };
 
-static bool take_member(void *context, struct str name, struct str value)
+/* Most names differ in their first eight bytes already; what is no longer is the same then. */
+static int compare_names(const struct sorted_member *member, struct str name, uint64_t head)
 {
-    struct reading *reading = context;
+    if (member->head != head)
+        return member->head < head ? -1 : 1;
+    if (member->name.len == name.len && name.len <= sizeof(head))
+        return 0;
+    return str_compare(member->name, name);
+}
+
+/* NULL: there is none of this name. `value` is behind the name. */
+static const struct sorted_member *find_member(struct reading *reading, struct str name,
+                                               struct str value)
+{
+    uint64_t head = str_head(name, value.data + value.len);
     int order = 1;
 
     for (; reading->next < sorted_count; reading->next++) {
-        struct str known = sorted[reading->next].name;
-
-        /* Most differ in their first byte already. */
-        if (name.len > 0 && known.data[0] < name.data[0])
-            continue;
-        order = str_compare(known, name);
+        order = compare_names(&sorted[reading->next], name, head);
         if (order >= 0)
             break;
     }
-    if (order != 0 || sorted[reading->next].fits == NULL || !sorted[reading->next].fits(value))
+    return order == 0 ? &sorted[reading->next] : NULL;
+}
+
+static bool take_member(void *context, struct str name, struct str value)
+{
+    struct reading *reading = context;
+    const struct sorted_member *member = find_member(reading, name, value);
+
+    if (member == NULL || member->fits == NULL || !member->fits(value))
         return false;
-    reading->seen |= sorted[reading->next].bit;
-    if (str_eq(name, STR("type")))
-        return inside(value, &reading->type);
-    if (str_eq(name, STR("time")))
+    reading->seen |= member->bit;
+    if (member->fits == entry_text_is_entry_time)
         return inside(value, &reading->time);
-    return true;
+    return !str_eq(name, STR("type")) || inside(value, &reading->type);
 }
 
 bool entry_text_check(struct str entry, struct str *time)

@@ -154,6 +154,7 @@ static size_t try_both(struct str text)
     JSON_OWNED json_t *parsed = NULL;
     struct error error = { 0 };
 
+    assert_int_equal(json_walk(text, take_all, NULL), json_walk_portable(text, take_all, NULL));
     if (!json_walk(text, take_all, NULL))
         return 0;
     if (!json_parse_object(text, (struct json_limits){ text.len, 32, 100 }, &parsed, &error))
@@ -177,6 +178,36 @@ static void what_is_walked_is_json(void **state)
     assert_true(walked > sizeof(good));
 }
 
+/* Wherever in a text it stands, which is looked at piece by piece. */
+static void it_does_not_matter_where_something_stands(void **state)
+{
+    static const char changes[] = "\"\\\x1f\x7f\x80}1";
+    static const char tail[] = "\",\"b\":[1,{\"c\":123456789012345678}],\"d\":\"\"}";
+    size_t walked = 0;
+
+    (void)state;
+    for (size_t len = 0; len < 2 * 64 + 2; len++) {
+        char text[256];
+        size_t all = (size_t)snprintf(text, sizeof(text), "{\"a\":\"%.*s%s", (int)len,
+                                      "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab"
+                                      "cdef0123456789abcdef0123456789abcdef0123456789abcdef01234567"
+                                      "89abcdef0123456789abcdef",
+                                      tail);
+
+        assert_int_equal(try_both((struct str){ text, all }), 1);
+        for (size_t i = 0; i < all * (sizeof(changes) - 1); i++) {
+            char *bytes = malloc(all); /* of just that size, so that no byte behind it is read */
+
+            assert_non_null(bytes);
+            memcpy(bytes, text, all);
+            bytes[i / (sizeof(changes) - 1)] = changes[i % (sizeof(changes) - 1)];
+            walked += try_both((struct str){ bytes, all });
+            free(bytes);
+        }
+    }
+    assert_true(walked > 2 * 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +216,7 @@ int main(void)
         cmocka_unit_test(the_caller_may_end_it),
         cmocka_unit_test(it_goes_16_levels_deep_and_no_deeper),
         cmocka_unit_test(what_is_walked_is_json),
+        cmocka_unit_test(it_does_not_matter_where_something_stands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
