@@ -84,10 +84,22 @@ static bool add(struct showing *showing, uint64_t index, struct error *error)
                        &shown->joined, error);
 }
 
+/* A token of the lease that was revoked alone stands in an entry that is not the lease's. */
+static bool names_token_of(const json_t *entry, struct str lease)
+{
+    const json_t *credentials = json_object_get(entry, "credentials");
+
+    for (size_t i = 0; i < json_array_size(credentials); i++)
+        if (str_eq(json_str(json_object_get(json_array_get(credentials, i), "lease")), lease))
+            return true;
+    return false;
+}
+
 static bool is_of(const struct ledger_found *found, struct str id)
 {
     return str_eq(json_str(json_object_get(found->entry, "lease")), id) ||
-           str_eq(json_str(json_object_get(found->entry, "decision")), id);
+           str_eq(json_str(json_object_get(found->entry, "decision")), id) ||
+           names_token_of(found->entry, id);
 }
 
 static bool look_at(const struct ledger_found *found, void *context, struct error *error)

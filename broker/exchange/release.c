@@ -88,9 +88,13 @@ static bool put_mark(struct release *release, const json_t *claims, json_t *entr
            json_put(token, "exp", json_incref(json_object_get(claims, "exp")));
 }
 
-/* What is told of the token: lists follow from its status. */
+/*
+ * What is told of the token: lists follow from its status. The lease stands beside it, not as the
+ * entry's own, which would say how that went on: it lives as before.
+ */
 static json_t *record_of(const struct release *release, const json_t *claims)
 {
+    json_t *lease = json_object_get(claims, "lease");
     struct token_status status;
     char expires[TIME_TEXT_S_LEN + 1];
     JSON_OWNED json_t *record = json_object();
@@ -98,6 +102,7 @@ static json_t *record_of(const struct release *release, const json_t *claims)
     time_text_s(json_integer_value(json_object_get(claims, "exp")), expires);
     if (!json_put(record, "type", json_string("jwt")) ||
         !json_put(record, "id", json_incref(json_object_get(claims, "jti"))) ||
+        (lease && !json_put(record, "lease", json_incref(lease))) ||
         !json_put(record, "expires_at", json_string(expires)))
         return NULL;
     if (token_status_of_claims(claims, release->service->tools.issuer, &status) &&

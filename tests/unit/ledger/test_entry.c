@@ -455,6 +455,18 @@ static void a_lease_owes_what_can_be_ended_until_nothing_is_pending(void **state
     }
 }
 
+/* Its lease stands beside the token, not as the entry's. */
+static void a_token_that_was_revoked_alone_is_not_its_lease(void **state)
+{
+    struct store_change changes[STORE_ENTRY_CHANGES_MAX];
+
+    (void)state;
+    assert_int_equal(fold("{\"credentials\":[{\"id\":\"J1\",\"lease\":\"" ID
+                          "\",\"type\":\"jwt\"}],\"type\":\"credential.revoked\"}",
+                          changes),
+                     0);
+}
+
 static void a_lease_that_has_ended_is_not_brought_back_by_what_comes_late(void **state)
 {
     static const struct {
@@ -918,6 +930,7 @@ int main(void)
         cmocka_unit_test(a_renewal_whose_proof_is_malformed_makes_no_sense),
         cmocka_unit_test(each_type_has_its_effect),
         cmocka_unit_test(a_lease_owes_what_can_be_ended_until_nothing_is_pending),
+        cmocka_unit_test(a_token_that_was_revoked_alone_is_not_its_lease),
         cmocka_unit_test(a_lease_that_has_ended_is_not_brought_back_by_what_comes_late),
         cmocka_unit_test(a_renewal_moves_a_lease_on_where_it_is),
         cmocka_unit_test(how_a_lease_went_is_its_jobs_word),

@@ -129,6 +129,16 @@ static void an_entry_is_found_by_each_of_its_values(void **state)
             fail_msg("%s=%s is not found", rows[i][0], rows[i][1]);
 }
 
+static void a_token_that_was_revoked_alone_is_found_by_its_lease(void **state)
+{
+    static const char revoked[] =
+        "{\"credentials\":[{\"id\":\"J1\",\"lease\":\"L1\"}],\"type\":\"credential.revoked\"}";
+
+    (void)state;
+    assert_true(finds_in(revoked, NULL, "lease", "L1"));
+    assert_false(finds_in(revoked, NULL, "lease", "L2"));
+}
+
 static void a_value_of_another_field_or_a_part_of_one_is_not_found(void **state)
 {
     static const char *const rows[][2] = {
@@ -343,6 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_has_a_name_of_its_own),
         cmocka_unit_test(an_entry_is_found_by_each_of_its_values),
+        cmocka_unit_test(a_token_that_was_revoked_alone_is_found_by_its_lease),
         cmocka_unit_test(a_value_of_another_field_or_a_part_of_one_is_not_found),
         cmocka_unit_test(a_person_is_found_only_with_the_private_part),
         cmocka_unit_test(a_policy_is_found_by_what_it_widens_and_where_it_came_from),
