@@ -212,6 +212,20 @@ static bool wants_keys(const struct session *session, struct wanted_keys *wanted
            is_more;
 }
 
+/* Whoever runs the broker finds more by the decision. */
+static bool busy(const struct refusal *refusal, struct error *error)
+{
+    struct str why =
+        refusal->description.len > 0 ? refusal->description : STR("nothing was released");
+
+    if (refusal->decision.len == 0)
+        return error_set(error, ERROR_LATER, "the broker answers %d: " STR_FMT ", try again later",
+                         refusal->status, STR_ARG(why));
+    return error_set(error, ERROR_LATER,
+                     "the broker answers %d: " STR_FMT ", try again later; decision " STR_FMT,
+                     refusal->status, STR_ARG(why), STR_ARG(refusal->decision));
+}
+
 static bool refused(const struct session *session, struct error *error)
 {
     int status = session->refusal.status;
@@ -220,10 +234,7 @@ static bool refused(const struct session *session, struct error *error)
         return error_set(error, ERROR_LATER,
                          "as many leases of the stage live as may: try again once one has ended");
     if (is_busy(status))
-        return error_set(error, ERROR_LATER,
-                         "the broker answers %d: nothing was released, try "
-                         "again later",
-                         status);
+        return busy(&session->refusal, error);
     if (session->refusal.code.len > 0 && status >= 400 && status < 500)
         return error_set(error, ERROR_REFUSED, "refused");
     return error_set(error, ERROR_IO,
