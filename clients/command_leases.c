@@ -41,6 +41,8 @@ static bool list(const struct values *values, json_t *leases, struct error *erro
         .context = leases,
     };
 
+    if (!lease_words_check(&values->words, error))
+        return false;
     buf_init(&path, PATH_MAX_LEN);
     buf_init(&query, PATH_MAX_LEN);
     lease_words_add(&values->words, &query);

@@ -2,8 +2,10 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "clients/ledger_filter.h"
 #include "clients/operator.h"
 #include "clients/report.h"
 
@@ -42,6 +44,18 @@ _Static_assert(COUNT(lease_word_rows) == LEASE_WORD_COUNT, "as many as LEASE_WOR
 static const char *word_of(enum lease_word word)
 {
     return word == LEASE_WORD_PROOF_KEY ? "proof-key" : lease_word_rows[word].name;
+}
+
+bool lease_words_check(const struct lease_words *words, struct error *error)
+{
+    struct ledger_query query = { 0 };
+    int64_t now_ms = clock_wall_ms();
+
+    for (int i = 0; i < LEASE_WORD_COUNT; i++)
+        if (words->values[i] && !ledger_filter_add(&query, word_of((enum lease_word)i),
+                                                   words->values[i], now_ms, error))
+            return false;
+    return true;
 }
 
 void lease_words_add(const struct lease_words *words, struct buf *form)
@@ -102,6 +116,8 @@ bool lease_revocation_run(struct lease_revocation *revocation, struct error *err
         .context = revocation,
     };
 
+    if (!lease_words_check(&revocation->words, error))
+        return false;
     revocation->leases = json_array();
     if (!revocation->leases)
         return error_set(error, ERROR_MEMORY, "no memory");

@@ -64,8 +64,8 @@ _Static_assert(COUNT(ledger_filter_option_rows) == LEDGER_FILTER_OPTION_COUNT,
 
 /* ---- reading ---- */
 
-static bool add(struct ledger_query *query, const char *name, const char *value, int64_t now_ms,
-                struct error *error)
+bool ledger_filter_add(struct ledger_query *query, const char *name, const char *value,
+                       int64_t now_ms, struct error *error)
 {
     struct error why = { 0 };
     const char *fault;
@@ -80,14 +80,14 @@ bool ledger_filter_read(const struct ledger_filter_options *options, int64_t now
                         struct ledger_query *query, struct error *error)
 {
     *query = (struct ledger_query){ 0 };
-    if ((options->since && !add(query, "since", options->since, now_ms, error)) ||
-        (options->until && !add(query, "until", options->until, now_ms, error)) ||
-        (options->text && !add(query, "text", options->text, now_ms, error)))
+    if ((options->since && !ledger_filter_add(query, "since", options->since, now_ms, error)) ||
+        (options->until && !ledger_filter_add(query, "until", options->until, now_ms, error)) ||
+        (options->text && !ledger_filter_add(query, "text", options->text, now_ms, error)))
         return false;
     for (size_t i = 0; i < LEDGER_FIELD_COUNT; i++)
         for (size_t k = 0; k < options->fields[i].count; k++)
-            if (!add(query, query_field((enum ledger_field)i)->name, options->fields[i].items[k],
-                     now_ms, error))
+            if (!ledger_filter_add(query, query_field((enum ledger_field)i)->name,
+                                   options->fields[i].items[k], now_ms, error))
                 return false;
     return true;
 }

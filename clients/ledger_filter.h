@@ -22,6 +22,11 @@ struct ledger_filter_options {
 #define LEDGER_FILTER_OPTION_COUNT (LEDGER_FIELD_COUNT + 3)
 extern const struct option_row ledger_filter_option_rows[LEDGER_FILTER_OPTION_COUNT];
 
+/** Add one to a query; the failure names the option. Errors: ERROR_USAGE. Owns: it borrows `value`
+ */
+bool ledger_filter_add(struct ledger_query *query, const char *name, const char *value,
+                       int64_t now_ms, struct error *error) MUST_USE;
+
 /** Make a query of them. Errors: ERROR_USAGE. Owns: it borrows the options' texts */
 bool ledger_filter_read(const struct ledger_filter_options *options, int64_t now_ms,
                         struct ledger_query *query, struct error *error) MUST_USE;
