@@ -259,10 +259,8 @@ static bool take_bundle(struct mirror *mirror, uint64_t number, unsigned width,
 static bool has_bundle(const struct mirror *mirror, uint64_t number, unsigned width)
 {
     const struct tile_path path = { TILE_ENTRIES, number, width };
-    char name[TILE_PATH_MAX];
 
-    tile_path_write(&path, name);
-    return faccessat(mirror->tiles, name, F_OK, 0) == 0;
+    return tile_writer_has(&mirror->writer, &path);
 }
 
 /* Bundles of what the mirror has already, where it was made without them. */

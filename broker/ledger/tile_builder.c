@@ -1,21 +1,26 @@
 #include "ledger/tile_builder.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/error.h"
 #include "ledger/entry.h"
 #include "store/store.h"
 
 #define ENTRY_HEAD_LEN 2
-#define BUNDLE_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + ENTRY_HEAD_LEN))
+#define BUNDLE_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + TILE_WRITER_ALIGNMENT))
+
+_Static_assert(ENTRY_HEAD_LEN <= TILE_WRITER_ALIGNMENT, "entries with their heads fit a bundle");
 
 void tile_builder_init(struct tile_builder *builder, struct store_reader *reader, int tiles)
 {
     *builder = (struct tile_builder){ .reader = reader, .writer = { .root = tiles } };
-    buf_init(&builder->bundle, BUNDLE_MAX);
 }
 
 void tile_builder_release(struct tile_builder *builder)
 {
-    buf_release(&builder->bundle);
+    free(builder->bundle);
+    builder->bundle = NULL;
 }
 
 /* Where the hashes of completed tiles go: to files, or nowhere when only the root is asked for. */
@@ -57,11 +62,25 @@ static bool put_partial_tiles(struct tile_builder *builder, const struct tile_ed
     return true;
 }
 
-static void add_to_bundle(struct buf *bundle, struct str entry)
+static bool clear_bundle(struct tile_builder *builder, struct error *error)
 {
-    buf_add_byte(bundle, (uint8_t)(entry.len >> 8));
-    buf_add_byte(bundle, (uint8_t)entry.len);
-    buf_add(bundle, entry);
+    builder->bundle_len = 0;
+    if (builder->bundle == NULL)
+        builder->bundle = aligned_alloc(TILE_WRITER_ALIGNMENT, BUNDLE_MAX);
+    return builder->bundle != NULL || error_set(error, ERROR_MEMORY, "no memory for a bundle");
+}
+
+static bool add_to_bundle(struct tile_builder *builder, struct str entry, struct error *error)
+{
+    char *at = builder->bundle + builder->bundle_len;
+
+    if (entry.len > STORE_ENTRY_MAX)
+        return error_set(error, ERROR_INVALID, "an entry is longer than it may be");
+    at[0] = (char)(entry.len >> 8);
+    at[1] = (char)entry.len;
+    memcpy(at + ENTRY_HEAD_LEN, entry.data, entry.len);
+    builder->bundle_len += ENTRY_HEAD_LEN + entry.len;
+    return true;
 }
 
 /* Entries [start, end), which are of one bundle: its file, and their leaves into the edge. */
@@ -71,19 +90,19 @@ static bool extend_bundle(struct extension *extension, uint64_t start, uint64_t 
     const struct tile_path path = { TILE_ENTRIES, start / TILE_WIDTH, (unsigned)(end - start) };
     struct merkle_hash leaves[TILE_WIDTH];
 
-    buf_clear(&builder->bundle);
+    if (!clear_bundle(builder, extension->error))
+        return false;
     for (uint64_t i = start; i < end; i++) {
         struct str entry = { 0 };
 
-        if (!store_reader_get(builder->reader, i, &entry, NULL, extension->error))
+        if (!store_reader_get(builder->reader, i, &entry, NULL, extension->error) ||
+            !add_to_bundle(builder, entry, extension->error))
             return false;
-        add_to_bundle(&builder->bundle, entry);
         leaves[i - start] = entry_leaf(entry);
     }
-    if (!buf_is_ok(&builder->bundle))
-        return error_set(extension->error, ERROR_MEMORY, "no memory for a bundle");
     if (extension->is_written &&
-        !tile_writer_put(&builder->writer, &path, buf_str(&builder->bundle), extension->error))
+        !tile_writer_put(&builder->writer, &path,
+                         (struct str){ builder->bundle, builder->bundle_len }, extension->error))
         return false;
     for (uint64_t i = extension->edge->size; i < end; i++) {
         if (!tile_edge_add(extension->edge, &leaves[i - start], put_full_tile, extension))

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "base/macros.h"
 #include "ledger/tile.h"
 #include "ledger/tile_writer.h"
@@ -19,7 +19,8 @@ struct store_reader;
 struct tile_builder {
     struct store_reader *reader; /* borrowed */
     struct tile_writer writer;
-    struct buf bundle;
+    char *bundle; /* BUNDLE_MAX, aligned; made when it is first needed */
+    size_t bundle_len;
 };
 
 /** `tiles` is the folder "tile", borrowed like the reader. */

@@ -6,11 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/error.h"
 
-#define TEMPORARY_NAME "new"
+/* A file before it gets its name: "new" and its number. */
+#define TEMPORARY_LEN 8
+
+/* What is shorter is copied as quickly. */
+#define DIRECT_LEN_MIN ((size_t)64 * 1024)
+
+/* Of the system, which the C library hides outside of _GNU_SOURCE. */
+#define OPEN_DIRECT __O_DIRECT
+#define SYNC_BEGINS 2 /* SYNC_FILE_RANGE_WRITE */
 
 /* Open a folder's folder `name`, which is made where it is missing. */
 static int enter_folder(int parent, const char *name, mode_t mode)
@@ -42,6 +51,60 @@ static int open_path(int root, const char *path, mode_t mode)
         folder = inner;
     }
     return folder;
+}
+
+static void temporary_name(const struct tile_writer *writer, const struct tile_writer_file *file,
+                           char name[TEMPORARY_LEN])
+{
+    (void)snprintf(name, TEMPORARY_LEN, "new%u", (unsigned)(file - writer->files));
+}
+
+/* All of them begin to be written before the first is waited for. */
+static void begin_syncs(const struct tile_writer *writer)
+{
+    for (size_t i = 0; i < writer->file_count; i++)
+        (void)syscall(SYS_sync_file_range, writer->files[i].file, (off_t)0, (off_t)0,
+                      SYNC_BEGINS); /* a hint: what counts is the sync that follows */
+}
+
+static bool settle_file(const struct tile_writer *writer, const struct tile_writer_file *file)
+{
+    char name[TEMPORARY_LEN];
+
+    temporary_name(writer, file, name);
+    return fdatasync(file->file) == 0 &&
+           renameat(file->slot->folder, name, file->slot->folder, file->name) == 0;
+}
+
+/* Drop files from `first` on, those without a name. */
+static void drop_files(struct tile_writer *writer, size_t first)
+{
+    for (size_t i = first; i < writer->file_count; i++) {
+        char name[TEMPORARY_LEN];
+
+        temporary_name(writer, &writer->files[i], name);
+        (void)unlinkat(writer->files[i].slot->folder, name, 0); /* it harms nobody */
+        (void)close(writer->files[i].file);                     /* the writing failed before */
+    }
+    writer->file_count = 0;
+}
+
+/* Make all files durable, and give them their names. */
+static bool settle_files(struct tile_writer *writer, struct error *error)
+{
+    begin_syncs(writer);
+    for (size_t i = 0; i < writer->file_count; i++) {
+        const struct tile_writer_file *file = &writer->files[i];
+
+        if (!settle_file(writer, file)) {
+            (void)error_set_errno(error, "tile %s: cannot write", file->name);
+            drop_files(writer, i);
+            return false;
+        }
+        (void)close(file->file); /* synced */
+    }
+    writer->file_count = 0;
+    return true;
 }
 
 static bool close_folder(struct tile_writer_folder *slot, struct error *error)
@@ -79,7 +142,7 @@ static struct tile_writer_folder *use_folder(struct tile_writer *writer, const c
     if (slot == NULL) {
         slot = &writer->folders[writer->next];
         writer->next = (writer->next + 1) % TILE_WRITER_FOLDERS;
-        if (!close_folder(slot, error))
+        if (!settle_files(writer, error) || !close_folder(slot, error))
             return NULL;
     }
     if (slot->folder > 0)
@@ -94,7 +157,7 @@ static struct tile_writer_folder *use_folder(struct tile_writer *writer, const c
     return slot;
 }
 
-static bool write_file(int file, struct str content)
+static bool write_copied(int file, struct str content)
 {
     while (content.len > 0) {
         ssize_t count = write(file, content.data, content.len);
@@ -105,22 +168,53 @@ static bool write_file(int file, struct str content)
             return false;
         content = str_slice(content, (size_t)count, content.len);
     }
-    return fdatasync(file) == 0;
+    return true;
 }
 
-static bool put_in_folder(int folder, const char *name, struct str content, mode_t mode,
-                          struct error *error)
+/* How much of the content was written past the page cache; where that cannot be, nothing. */
+static size_t write_direct(int file, struct str content)
 {
-    int file =
-        openat(folder, TEMPORARY_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
-    bool is_put = file >= 0 && write_file(file, content) &&
-                  renameat(folder, TEMPORARY_NAME, folder, name) == 0;
+    size_t len = content.len / TILE_WRITER_ALIGNMENT * TILE_WRITER_ALIGNMENT;
+    int flags = fcntl(file, F_GETFL);
+    size_t done = 0;
 
-    if (!is_put)
-        (void)error_set_errno(error, "tile %s: cannot write", name);
-    if (file >= 0)
-        (void)close(file); /* synced, or the error is set */
-    return is_put;
+    if (content.len < DIRECT_LEN_MIN || (uintptr_t)content.data % TILE_WRITER_ALIGNMENT != 0 ||
+        flags < 0 || fcntl(file, F_SETFL, flags | OPEN_DIRECT) != 0)
+        return 0;
+    while (done < len && done % TILE_WRITER_ALIGNMENT == 0) {
+        ssize_t count = write(file, content.data + done, len - done);
+
+        if (count <= 0)
+            break;
+        done += (size_t)count;
+    }
+    return fcntl(file, F_SETFL, flags) == 0 ? done : 0;
+}
+
+/* What could not be written past the page cache, and the rest of a block, goes through it. */
+static bool write_file(int file, struct str content)
+{
+    size_t done = write_direct(file, content);
+
+    return lseek(file, (off_t)done, SEEK_SET) == (off_t)done &&
+           write_copied(file, str_slice(content, done, content.len));
+}
+
+static bool put_in_folder(struct tile_writer *writer, struct tile_writer_folder *slot,
+                          const char *name, struct str content, mode_t mode)
+{
+    struct tile_writer_file *file = &writer->files[writer->file_count];
+    char temporary[TEMPORARY_LEN];
+
+    temporary_name(writer, file, temporary);
+    file->slot = slot;
+    file->file = openat(slot->folder, temporary,
+                        O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (file->file < 0)
+        return false;
+    (void)snprintf(file->name, sizeof(file->name), "%s", name);
+    writer->file_count++;
+    return write_file(file->file, content);
 }
 
 /* Cut a path into its folder and the name in it. */
@@ -142,12 +236,38 @@ bool tile_writer_put(struct tile_writer *writer, const struct tile_path *path, s
 
     tile_path_write(path, text);
     split_path(text, &name);
+    if (writer->file_count == TILE_WRITER_FILES && !settle_files(writer, error))
+        return false;
     slot = use_folder(writer, text, error);
-    return slot != NULL && put_in_folder(slot->folder, name, content, mode, error);
+    if (slot == NULL)
+        return false;
+    if (put_in_folder(writer, slot, name, content, mode))
+        return true;
+    (void)error_set_errno(error, "tile %s: cannot write", name);
+    drop_files(writer, 0);
+    return false;
+}
+
+bool tile_writer_has(const struct tile_writer *writer, const struct tile_path *path)
+{
+    char text[TILE_PATH_MAX];
+    const char *name = NULL;
+
+    tile_path_write(path, text);
+    if (faccessat(writer->root, text, F_OK, 0) == 0)
+        return true;
+    split_path(text, &name);
+    for (size_t i = 0; i < writer->file_count; i++)
+        if (strcmp(writer->files[i].slot->path, text) == 0 &&
+            strcmp(writer->files[i].name, name) == 0)
+            return true;
+    return false;
 }
 
 bool tile_writer_sync(struct tile_writer *writer, struct error *error)
 {
+    if (!settle_files(writer, error))
+        return false;
     for (size_t i = 0; i < TILE_WRITER_FOLDERS; i++) {
         if (writer->folders[i].folder > 0 && !close_folder(&writer->folders[i], error))
             return false;
@@ -157,6 +277,7 @@ bool tile_writer_sync(struct tile_writer *writer, struct error *error)
 
 void tile_writer_release(struct tile_writer *writer)
 {
+    drop_files(writer, 0);
     for (size_t i = 0; i < TILE_WRITER_FOLDERS; i++) {
         if (writer->folders[i].folder > 0)
             (void)close(writer->folders[i].folder); /* the writing failed before */

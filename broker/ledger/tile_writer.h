@@ -10,6 +10,10 @@
 struct error;
 
 #define TILE_WRITER_FOLDERS 16
+#define TILE_WRITER_FILES 32
+
+/** What is written past the page cache begins at a multiple of this. */
+#define TILE_WRITER_ALIGNMENT 4096
 
 /** A folder that files were put into since it was last synced. */
 struct tile_writer_folder {
@@ -17,10 +21,17 @@ struct tile_writer_folder {
     int folder; /* 0: the slot is free */
 };
 
+/** A file that is written, but neither durable nor under its name. */
+struct tile_writer_file {
+    struct tile_writer_folder *slot;
+    char name[TILE_PATH_MAX]; /* in the slot's folder */
+    int file;
+};
+
 /**
  * Writes tiles and bundles so that they are whole under their name or not there, and durable once
- * tile_writer_sync() has said so: temporary file, sync, rename, and a sync of the folder, once for
- * many files.
+ * tile_writer_sync() has said so: temporary files, syncs, renames, and a sync of the folder, each
+ * for many files at once, since a file system's journal is then committed once for them.
  *
  * Threads: confined
  */
@@ -29,16 +40,28 @@ struct tile_writer {
     bool is_public; /* files are readable by all, but bundles; else by nobody but their owner */
     struct tile_writer_folder folders[TILE_WRITER_FOLDERS];
     size_t next; /* the slot to be given up when all are taken */
+    struct tile_writer_file files[TILE_WRITER_FILES];
+    size_t file_count;
 };
 
-/** Errors: ERROR_IO */
+/**
+ * Write a file; it gets its name at the latest with tile_writer_sync(). What is large and aligned
+ * (TILE_WRITER_ALIGNMENT) is written past the page cache: who reads bundles of a log reads its
+ * store, and copying them would cost more than all else of publishing.
+ *
+ * Errors: ERROR_IO
+ */
 bool tile_writer_put(struct tile_writer *writer, const struct tile_path *path, struct str content,
                      struct error *error) MUST_USE;
 
-/** Make the names durable and close the folders. */
+/** Whether a file is there, or will be once tile_writer_sync() was called. */
+bool tile_writer_has(const struct tile_writer *writer, const struct tile_path *path);
+
+/** Make files and names durable and close the folders. */
 bool tile_writer_sync(struct tile_writer *writer, struct error *error) MUST_USE;
 
-/** Close the folders without waiting for anything; does nothing after tile_writer_sync(). */
+/** Close files and folders without waiting for anything, and drop what has no name yet; does
+ * nothing after tile_writer_sync(). */
 void tile_writer_release(struct tile_writer *writer);
 
 /** Remove one partial tile, or all of its number when `path->width` is TILE_WIDTH. */
