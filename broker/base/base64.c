@@ -146,30 +146,29 @@ void buf_add_base64(struct buf *buf, struct str bytes)
         *end++ = '=';
 }
 
-static bool hex_value(char digit, uint8_t *value)
-{
-    if (digit >= '0' && digit <= '9')
-        *value = (uint8_t)(digit - '0');
-    else if (digit >= 'a' && digit <= 'f')
-        *value = (uint8_t)(digit - 'a' + 10);
-    else if (digit >= 'A' && digit <= 'F')
-        *value = (uint8_t)(digit - 'A' + 10);
-    else
-        return false;
-    return true;
-}
+/* The value of a digit, and DIGIT; 0 where the byte is none. */
+/* clang-format off */
+static const uint8_t hex_values[256] = {
+    ['0'] = DIGIT | 0, ['1'] = DIGIT | 1, ['2'] = DIGIT | 2, ['3'] = DIGIT | 3, ['4'] = DIGIT | 4,
+    ['5'] = DIGIT | 5, ['6'] = DIGIT | 6, ['7'] = DIGIT | 7, ['8'] = DIGIT | 8, ['9'] = DIGIT | 9,
+    ['a'] = DIGIT | 10, ['b'] = DIGIT | 11, ['c'] = DIGIT | 12, ['d'] = DIGIT | 13, ['e'] = DIGIT | 14,
+    ['f'] = DIGIT | 15, ['A'] = DIGIT | 10, ['B'] = DIGIT | 11, ['C'] = DIGIT | 12, ['D'] = DIGIT | 13,
+    ['E'] = DIGIT | 14, ['F'] = DIGIT | 15,
+};
+/* clang-format on */
 
 bool hex_decode(struct str text, uint8_t *out)
 {
+    uint8_t all = DIGIT;
+
     if (text.len % 2 != 0)
         return false;
     for (size_t i = 0; i < text.len; i += 2) {
-        uint8_t high;
-        uint8_t low;
+        uint8_t high = hex_values[(uint8_t)text.data[i]];
+        uint8_t low = hex_values[(uint8_t)text.data[i + 1]];
 
-        if (!hex_value(text.data[i], &high) || !hex_value(text.data[i + 1], &low))
-            return false;
-        out[i / 2] = (uint8_t)(high << 4 | low);
+        all &= high & low;
+        out[i / 2] = (uint8_t)(high << 4 | (low & 15));
     }
-    return true;
+    return (all & DIGIT) != 0;
 }

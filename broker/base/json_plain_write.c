@@ -54,37 +54,53 @@ static bool put_str(const struct writer *writer, struct str bytes)
     return out != NULL;
 }
 
-/* What is shorter than a word. */
+#define SPACES UINT64_C(0x2020202020202020)
+
+/* What is shorter than a word, by its two halves, which may overlap; spaces fill the word. */
 static bool copy_short(char *out, struct str text)
 {
-    bool is_plain = true;
+    uint32_t low = 0;
+    uint32_t high = 0;
+    uint16_t first = 0;
+    uint16_t last = 0;
 
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t byte = (uint8_t)text.data[i];
-
-        is_plain = is_plain && byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-        out[i] = (char)byte;
+    if (text.len >= sizeof(low)) {
+        memcpy(&low, text.data, sizeof(low));
+        memcpy(&high, text.data + text.len - sizeof(high), sizeof(high));
+        memcpy(out, &low, sizeof(low));
+        memcpy(out + text.len - sizeof(high), &high, sizeof(high));
+        return !json_plain_has_other((uint64_t)high << 32 | low);
     }
-    return is_plain;
+    if (text.len >= sizeof(first)) {
+        memcpy(&first, text.data, sizeof(first));
+        memcpy(&last, text.data + text.len - sizeof(last), sizeof(last));
+        memcpy(out, &first, sizeof(first));
+        memcpy(out + text.len - sizeof(last), &last, sizeof(last));
+        return !json_plain_has_other(SPACES << 32 | (uint64_t)last << 16 | first);
+    }
+    if (text.len == 0)
+        return true;
+    *out = *text.data;
+    return !json_plain_has_other(SPACES << 8 | (uint8_t)*text.data);
 }
 
 /* Copy a text, and tell whether it is plain. The last word may overlap the one before it. */
 static bool copy_plain(char *out, struct str text)
 {
+    bool has_other = false;
     uint64_t word;
     size_t at = 0;
 
     if (text.len < sizeof(word))
         return copy_short(out, text);
-    for (; text.len - at >= sizeof(word); at += sizeof(word)) {
+    for (; text.len - at > sizeof(word); at += sizeof(word)) {
         memcpy(&word, text.data + at, sizeof(word));
-        if (json_plain_has_other(word))
-            return false;
         memcpy(out + at, &word, sizeof(word));
+        has_other |= json_plain_has_other(word);
     }
     memcpy(&word, text.data + text.len - sizeof(word), sizeof(word));
     memcpy(out + text.len - sizeof(word), &word, sizeof(word));
-    return !json_plain_has_other(word);
+    return !has_other && !json_plain_has_other(word);
 }
 
 /* A quoted string. */
@@ -97,6 +113,20 @@ static bool write_text(const struct writer *writer, struct str text)
     out[0] = '"';
     out[text.len + 1] = '"';
     return copy_plain(out + 1, text);
+}
+
+/* A name, between what ends the member before it and its colon. */
+static bool write_name(const struct writer *writer, char before, struct str name)
+{
+    char *out = extend(writer, name.len + 4);
+
+    if (out == NULL)
+        return false;
+    out[0] = before;
+    out[1] = '"';
+    out[name.len + 2] = '"';
+    out[name.len + 3] = ':';
+    return copy_plain(out + 2, name);
 }
 
 static bool write_integer(const struct writer *writer, json_int_t value)
@@ -114,8 +144,11 @@ static bool write_integer(const struct writer *writer, json_int_t value)
     return put_str(writer, (struct str){ digits + at, sizeof(digits) - at });
 }
 
+/* What a group begins with is written with it, its end is not. */
 static bool write_array(struct writer *writer, const json_t *json)
 {
+    if (!put(writer, '['))
+        return false;
     for (size_t i = 0; i < json_array_size(json); i++)
         if ((i > 0 && !put(writer, ',')) || !write_value(writer, json_array_get(json, i)))
             return false;
@@ -130,9 +163,9 @@ static uint64_t head_of(struct str name)
         memcpy(&head, name.data, sizeof(head));
         return be64toh(head);
     }
-    for (size_t i = 0; i < sizeof(head); i++)
-        head = head << 8 | (i < name.len ? (uint8_t)name.data[i] : 0);
-    return head;
+    for (size_t i = 0; i < name.len; i++)
+        head = head << 8 | (uint8_t)name.data[i];
+    return name.len == 0 ? 0 : head << 8 * (sizeof(head) - name.len);
 }
 
 /* By bytes, as jansson sorts: names have no NUL in them. */
@@ -154,7 +187,7 @@ static size_t sort_members(const json_t *json, struct member members[MEMBERS_MAX
         size_t place = count++;
 
         member.name.data = json_object_iter_key(at);
-        member.name.len = strlen(member.name.data);
+        member.name.len = json_object_iter_key_len(at);
         member.head = head_of(member.name);
         for (; place > 0 && comes_before(&member, &members[place - 1]); place--)
             members[place] = members[place - 1];
@@ -172,9 +205,11 @@ static bool write_object(struct writer *writer, const json_t *json)
     if (json_object_size(json) > MEMBERS_MAX)
         return false;
     count = sort_members(json, members);
+    if (count == 0)
+        return put(writer, '{');
     for (size_t i = 0; i < count; i++)
-        if ((i > 0 && !put(writer, ',')) || !write_text(writer, members[i].name) ||
-            !put(writer, ':') || !write_value(writer, members[i].value))
+        if (!write_name(writer, i == 0 ? '{' : ',', members[i].name) ||
+            !write_value(writer, members[i].value))
             return false;
     return true;
 }
@@ -187,8 +222,7 @@ static bool write_group(struct writer *writer, const json_t *json)
     if (writer->depth_left == 0)
         return false;
     writer->depth_left--;
-    is_written = put(writer, is_object ? '{' : '[') &&
-                 (is_object ? write_object(writer, json) : write_array(writer, json)) &&
+    is_written = (is_object ? write_object(writer, json) : write_array(writer, json)) &&
                  put(writer, is_object ? '}' : ']');
     writer->depth_left++;
     return is_written;

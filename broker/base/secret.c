@@ -93,7 +93,7 @@ bool secret_random(uint8_t *out, size_t len, struct error *error)
 
 void secret_wipe(void *data, size_t len)
 {
-    OPENSSL_cleanse(data, len);
+    explicit_bzero(data, len);
 }
 
 static void wipe_and_free(void *memory)

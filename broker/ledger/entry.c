@@ -1,5 +1,6 @@
 #include "ledger/entry.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -94,69 +95,6 @@ static bool is_token(const json_t *value)
            (holder == NULL || (json_is_string(holder) &&
                                entry_is_hex(json_str(holder), (size_t)2 * STORE_HOLDER_LEN)));
 }
-
-enum member {
-    MEMBER_TYPE,
-    MEMBER_TIME,
-    MEMBER_BROKER,
-    MEMBER_ACTOR,
-    MEMBER_ADDED,
-    MEMBER_ADDRESS,
-    MEMBER_APPROVAL,
-    MEMBER_BLOCK,
-    MEMBER_BLOCKED,
-    MEMBER_BREAK_GLASS,
-    MEMBER_CI,
-    MEMBER_CLAIMS,
-    MEMBER_CLAIMS_DROPPED,
-    MEMBER_CODE,
-    MEMBER_COUNT_,
-    MEMBER_COUNTS,
-    MEMBER_CREDENTIALS,
-    MEMBER_DECISION,
-    MEMBER_DETAIL,
-    MEMBER_DIGEST,
-    MEMBER_ENTRIES,
-    MEMBER_ENVIRONMENT,
-    MEMBER_EXCEPTIONS,
-    MEMBER_FACTS,
-    MEMBER_FAILED,
-    MEMBER_FIRST,
-    MEMBER_HANDLE,
-    MEMBER_HEARTBEAT_S,
-    MEMBER_INSTANCE,
-    MEMBER_ISSUER,
-    MEMBER_KEPT_UNTIL,
-    MEMBER_KEYS,
-    MEMBER_KIND,
-    MEMBER_LEASE,
-    MEMBER_LEASE_EXPIRES,
-    MEMBER_LEFT,
-    MEMBER_OUTCOME,
-    MEMBER_OWNER,
-    MEMBER_PENDING,
-    MEMBER_PERSON,
-    MEMBER_PIPELINE,
-    MEMBER_POLICY,
-    MEMBER_PREVIOUS,
-    MEMBER_REASON,
-    MEMBER_REMOVED,
-    MEMBER_RENEWAL,
-    MEMBER_RENEWS,
-    MEMBER_REQUEST,
-    MEMBER_REVIEW,
-    MEMBER_RULE,
-    MEMBER_SHADOW,
-    MEMBER_SOURCE,
-    MEMBER_STAGE,
-    MEMBER_SUBJECT,
-    MEMBER_TARGET,
-    MEMBER_TENANT,
-    MEMBER_TOKEN,
-    MEMBER_UNTIL,
-    MEMBER_WIDENED,
-    MEMBER_END
-};
 
 struct member_row {
     const char *name;
@@ -350,20 +288,75 @@ json_t *entry_new(enum entry_type type, struct str broker)
     return NULL;
 }
 
-static enum member member_from(const char *name)
+/* Each member's name at a place that its length and three of its letters choose. */
+#define PLACES 256
+
+static pthread_once_t places_once = PTHREAD_ONCE_INIT;
+static uint8_t places[PLACES]; /* a member and one, or 0; set under places_once */
+static size_t name_lens[MEMBER_END];
+
+static size_t place_of(const char *name, size_t len)
+{
+    size_t mixed = (uint8_t)name[0] * 7U + (uint8_t)name[len / 2] * 31U +
+                   (uint8_t)name[len - 1] * 3U + len * 17U;
+
+    return mixed % PLACES;
+}
+
+static void fill_places(void)
 {
     for (size_t i = 0; i < MEMBER_END; i++) {
-        if (members[i].name[0] == name[0] && strcmp(members[i].name, name) == 0)
-            return (enum member)i;
+        size_t place;
+
+        name_lens[i] = strlen(members[i].name);
+        place = place_of(members[i].name, name_lens[i]);
+        while (places[place] != 0)
+            place = (place + 1) % PLACES;
+        places[place] = (uint8_t)(i + 1);
+    }
+}
+
+static enum member member_from(const char *name, size_t len)
+{
+    if (len == 0 || pthread_once(&places_once, fill_places) != 0)
+        return MEMBER_END;
+    for (size_t i = place_of(name, len); places[i] != 0; i = (i + 1) % PLACES) {
+        enum member member = (enum member)(places[i] - 1);
+
+        if (name_lens[member] == len && memcmp(members[member].name, name, len) == 0)
+            return member;
     }
     return MEMBER_END;
 }
 
 bool entry_member_fits(const char *name, const json_t *value)
 {
-    enum member member = member_from(name);
+    enum member member = member_from(name, strlen(name));
 
     return member != MEMBER_END && value && members[member].fits(value);
+}
+
+bool entry_view_fits(const struct entry_view *view, enum member member)
+{
+    return view->is_checked || members[member].fits(view->values[member]);
+}
+
+bool entry_view_read(const json_t *entry, struct entry_view *view, struct error *error)
+{
+    if (!entry_type_find(entry, &view->type, error))
+        return false;
+    view->row = &types[view->type];
+    /* jansson's iterators take what they do not change without const. */
+    for (void *at = json_object_iter(json_iterable(entry)); at != NULL;
+         at = json_object_iter_next(json_iterable(entry), at)) {
+        enum member member = member_from(json_object_iter_key(at), json_object_iter_key_len(at));
+
+        if (member == MEMBER_END)
+            view->foreign = json_object_iter_key(at);
+        else
+            view->values[member] = json_object_iter_value(at);
+    }
+    return true;
 }
 
 bool entry_type_find(const json_t *entry, enum entry_type *type, struct error *error)
@@ -421,42 +414,41 @@ bool entry_type_takes(enum entry_type type, uint64_t present)
     return (row->mandatory & ~present) == 0 && (present & ~(row->mandatory | row->allowed)) == 0;
 }
 
-/* One member; its bit is put into `*seen`. */
-static bool check_member(const struct type_row *row, const char *name, const json_t *value,
-                         uint64_t *seen, struct error *error)
+/* One member, whether it is there or not. */
+static bool check_member(const struct entry_view *view, enum member member, struct error *error)
 {
-    enum member member = member_from(name);
-    uint64_t bit = member == MEMBER_END ? 0 : UINT64_C(1) << member;
+    const struct type_row *row = view->row;
+    uint64_t bit = UINT64_C(1) << member;
 
+    if (view->values[member] == NULL)
+        return (row->mandatory & bit) == 0 ||
+               error_set(error, ERROR_INVALID, "%s: member \"%s\" is missing", row->name,
+                         members[member].name);
     if (((row->mandatory | row->allowed) & bit) == 0)
+        return error_set(error, ERROR_INVALID, "%s: member \"%s\" is not one of its own", row->name,
+                         members[member].name);
+    return members[member].fits(view->values[member]) ||
+           error_set(error, ERROR_INVALID, "%s: member \"%s\" is malformed", row->name,
+                     members[member].name);
+}
+
+bool entry_view_check(struct entry_view *view, struct error *error)
+{
+    if (view->foreign != NULL)
         return error_set(error, ERROR_INVALID, "%s: member \"%.40s\" is not one of its own",
-                         row->name, name);
-    if (!members[member].fits(value))
-        return error_set(error, ERROR_INVALID, "%s: member \"%s\" is malformed", row->name, name);
-    *seen |= bit;
+                         view->row->name, view->foreign);
+    for (size_t i = 0; i < MEMBER_END; i++)
+        if (!check_member(view, (enum member)i, error))
+            return false;
+    view->is_checked = true;
     return true;
 }
 
 bool entry_check(const json_t *entry, struct error *error)
 {
-    enum entry_type type = ENTRY_BROKER_STARTED;
-    uint64_t seen = 0;
-    uint64_t missing = 0;
+    struct entry_view view = { 0 };
 
-    if (!entry_type_find(entry, &type, error))
-        return false;
-    /* jansson's iterators take what they do not change without const. */
-    for (void *at = json_object_iter(json_iterable(entry)); at != NULL;
-         at = json_object_iter_next(json_iterable(entry), at)) {
-        if (!check_member(&types[type], json_object_iter_key(at), json_object_iter_value(at), &seen,
-                          error))
-            return false;
-    }
-    missing = types[type].mandatory & ~seen;
-    if (missing != 0)
-        return error_set(error, ERROR_INVALID, "%s: member \"%s\" is missing", types[type].name,
-                         members[__builtin_ctzll(missing)].name);
-    return true;
+    return entry_view_read(entry, &view, error) && entry_view_check(&view, error);
 }
 
 /* Whether the quote at `at` is escaped: by an odd number of backslashes. */
@@ -527,9 +519,11 @@ bool entry_encode(const json_t *entry, struct arena *arena, struct store_entry *
                   struct error *error)
 {
     OWNED(buf_release) struct buf text = { 0 };
+    struct entry_view view = { 0 };
     struct error cause = { 0 };
 
-    if (!entry_check(entry, &cause))
+    if (!entry_view_read(entry, &view, &cause) || !entry_view_check(&view, &cause) ||
+        !entry_fold_view(&view, encoded->changes, &encoded->change_count, &cause))
         return error_set(error, ERROR_LEDGER, "%s", cause.cause);
     buf_init(&text, STORE_ENTRY_MAX);
     buf_expect(&text, ENTRY_USUAL);

@@ -149,7 +149,8 @@ bool entry_fold_json(const json_t *entry, struct store_change *changes, size_t *
                      struct error *error) MUST_USE;
 
 /**
- * The canonical bytes of an entry, checked, and where its time stands in them.
+ * The canonical bytes of an entry, checked, where its time stands in them, and what follows from
+ * it, as entry_fold() says.
  *
  * Errors: ERROR_LEDGER (members, or larger than STORE_ENTRY_MAX), ERROR_MEMORY
  * Owns:   `*bytes` is in `arena`

@@ -8,8 +8,17 @@
 #include "ledger/entry_internal.h"
 #include "ledger/lease_key.h"
 
+static bool get_str(const struct entry_view *entry, enum member member, struct str *text)
+{
+    if (!json_is_string(entry->values[member]))
+        return false;
+    *text = json_str(entry->values[member]);
+    return true;
+}
+
 /* A change of one mark; the lease is what tells an exchange's two entries from two exchanges. */
-static bool read_mark(const json_t *object, const json_t *entry, struct store_change *change)
+static bool read_mark(const json_t *object, const struct entry_view *entry,
+                      struct store_change *change)
 {
     struct str mark = { 0 };
     struct str holder = { 0 };
@@ -21,92 +30,94 @@ static bool read_mark(const json_t *object, const json_t *entry, struct store_ch
         return false;
     if (json_get_str(object, "holder", &holder) && !hex_decode(holder, change->holder))
         return false;
-    if (json_get_str(entry, "lease", &lease) && id_is_valid(lease))
+    if (entry != NULL && get_str(entry, MEMBER_LEASE, &lease) && id_is_valid(lease))
         memcpy(change->lease.id, lease.data, ID_LEN);
     change->expires_s = exp > INT64_MAX - ENTRY_MARK_KEPT_S ? INT64_MAX : exp + ENTRY_MARK_KEPT_S;
     return true;
 }
 
 /* Of a renewal, whose lease was opened long ago: the proof is used, and used first, by this. */
-static bool fold_proof(const json_t *entry, const struct type_row *row,
-                       struct store_change *changes, size_t *change_count, struct error *error)
+static bool fold_proof(const struct entry_view *entry, struct store_change *changes,
+                       size_t *change_count, struct error *error)
 {
-    const json_t *token = json_object_get(entry, "token");
+    const json_t *token = entry->values[MEMBER_TOKEN];
     const json_t *proof = json_object_get(token, "proof");
     struct store_change *change = &changes[*change_count];
 
     if (proof == NULL)
         return true;
-    if (!entry_member_fits("token", token) || !read_mark(proof, NULL, change))
-        return error_set(error, ERROR_INVALID, "%s: no mark of a proof", row->name);
+    if (!entry_view_fits(entry, MEMBER_TOKEN) || !read_mark(proof, NULL, change))
+        return error_set(error, ERROR_INVALID, "%s: no mark of a proof", entry->row->name);
     change->kind = STORE_SET_MARK;
     (*change_count)++;
     return true;
 }
 
 /* The token's mark, and that of the proof it came with, which is used up however it ends. */
-static bool fold_marks(const json_t *entry, const struct type_row *row,
-                       struct store_change *changes, size_t *change_count, struct error *error)
+static bool fold_marks(const struct entry_view *entry, struct store_change *changes,
+                       size_t *change_count, struct error *error)
 {
-    const json_t *token = json_object_get(entry, "token");
+    const json_t *token = entry->values[MEMBER_TOKEN];
     const json_t *proof = json_object_get(token, "proof");
     struct store_change *change = &changes[*change_count];
 
-    if (row->mark == MARK_OF_PROOF_IS_SET)
-        return fold_proof(entry, row, changes, change_count, error);
-    if (row->mark == MARK_IS_SET_ALONE &&
-        (token == NULL || json_object_get(entry, "lease") != NULL))
+    if (entry->row->mark == MARK_OF_PROOF_IS_SET)
+        return fold_proof(entry, changes, change_count, error);
+    if (entry->row->mark == MARK_IS_SET_ALONE &&
+        (token == NULL || entry->values[MEMBER_LEASE] != NULL))
         return true;
-    if (row->mark == MARK_IS_SET_BESIDE && token == NULL)
+    if (entry->row->mark == MARK_IS_SET_BESIDE && token == NULL)
         return true;
-    if (row->mark == MARK_STAYS || row->mark == BLOCK_IS_PUT || row->mark == BLOCK_IS_REMOVED ||
-        (row->mark == MARK_IS_FREED && token == NULL))
+    if (entry->row->mark == MARK_STAYS || entry->row->mark == BLOCK_IS_PUT ||
+        entry->row->mark == BLOCK_IS_REMOVED ||
+        (entry->row->mark == MARK_IS_FREED && token == NULL))
         return true;
-    if (token == NULL || !entry_member_fits("token", token) ||
-        !read_mark(token, row->mark == MARK_IS_SET_BESIDE ? NULL : entry, change))
-        return error_set(error, ERROR_INVALID, "%s: no mark", row->name);
-    change->kind = row->mark == MARK_IS_FREED ? STORE_FREE_MARK : STORE_SET_MARK;
+    if (token == NULL || !entry_view_fits(entry, MEMBER_TOKEN) ||
+        !read_mark(token, entry->row->mark == MARK_IS_SET_BESIDE ? NULL : entry, change))
+        return error_set(error, ERROR_INVALID, "%s: no mark", entry->row->name);
+    change->kind = entry->row->mark == MARK_IS_FREED ? STORE_FREE_MARK : STORE_SET_MARK;
     if (json_is_true(json_object_get(token, "asked")))
         memset(change, 0, sizeof(*change)); /* who asked for the approval has set it */
     else
         (*change_count)++;
-    if (proof == NULL || row->mark != MARK_IS_SET)
+    if (proof == NULL || entry->row->mark != MARK_IS_SET)
         return true;
     change = &changes[*change_count];
     if (!read_mark(proof, entry, change))
-        return error_set(error, ERROR_INVALID, "%s: no mark of a proof", row->name);
+        return error_set(error, ERROR_INVALID, "%s: no mark of a proof", entry->row->name);
     change->kind = STORE_SET_MARK;
     (*change_count)++;
     return true;
 }
 
-static bool read_handle(const json_t *entry, uint8_t handle_sha256[32])
+static bool read_handle(const struct entry_view *entry, uint8_t handle_sha256[32])
 {
-    const json_t *handle = json_object_get(entry, "handle");
+    const json_t *handle = entry->values[MEMBER_HANDLE];
     struct str text = { 0 };
 
     if (handle == NULL)
         return true;
-    if (!entry_member_fits("handle", handle))
+    if (!entry_view_fits(entry, MEMBER_HANDLE))
         return false;
     text = json_str(handle);
     return hex_decode(str_slice(text, sizeof(SHA256_PREFIX) - 1, text.len), handle_sha256);
 }
 
-static bool fold_block(const json_t *entry, const struct type_row *row,
-                       struct store_change *changes, size_t *change_count, struct error *error)
+static bool fold_block(const struct entry_view *entry, struct store_change *changes,
+                       size_t *change_count, struct error *error)
 {
     struct store_change *change = &changes[*change_count];
-    bool is_put = row->mark == BLOCK_IS_PUT;
+    bool is_put = entry->row->mark == BLOCK_IS_PUT;
     struct str until = { 0 };
     struct str id = { 0 };
     int64_t until_ms = 0;
 
-    if (!is_put && row->mark != BLOCK_IS_REMOVED)
+    if (!is_put && entry->row->mark != BLOCK_IS_REMOVED)
         return true;
-    if (!json_get_str(entry, "block", &id) || !id_is_valid(id) ||
-        (is_put && (!json_get_str(entry, "until", &until) || !time_text_parse(until, &until_ms))))
-        return error_set(error, ERROR_INVALID, "%s: block or its end is malformed", row->name);
+    if (!get_str(entry, MEMBER_BLOCK, &id) || !id_is_valid(id) ||
+        (is_put && (!get_str(entry, MEMBER_UNTIL, &until) || !time_text_parse(until, &until_ms))))
+        return error_set(error, ERROR_INVALID, "%s: block or its end is malformed",
+                         entry->row->name);
     change->kind = is_put ? STORE_PUT_BLOCK : STORE_REMOVE_BLOCK;
     change->expires_s = until_ms / 1000;
     memcpy(change->block, id.data, ID_LEN);
@@ -115,58 +126,56 @@ static bool fold_block(const json_t *entry, const struct type_row *row,
 }
 
 /* The texts of small numbers; what does not fit is malformed. */
-static bool read_u16(const json_t *entry, const char *name, uint16_t *out)
+static bool read_u16(const struct entry_view *entry, enum member member, uint16_t *out)
 {
-    const json_t *value = json_object_get(entry, name);
+    const json_t *value = entry->values[member];
 
     if (value == NULL)
         return true;
-    if (!entry_member_fits(name, value) || json_integer_value(value) > UINT16_MAX)
+    if (!entry_view_fits(entry, member) || json_integer_value(value) > UINT16_MAX)
         return false;
     *out = (uint16_t)json_integer_value(value);
     return true;
 }
 
 /* A time in whole seconds; 0 where it is not there. */
-static bool read_time(const json_t *entry, const char *name, int64_t *wall_s)
+static bool read_time(const struct entry_view *entry, enum member member, int64_t *wall_s)
 {
     struct str text = { 0 };
     int64_t wall_ms = 0;
 
-    if (json_object_get(entry, name) == NULL)
+    if (entry->values[member] == NULL)
         return true;
-    if (!json_get_str(entry, name, &text) || !time_text_parse(text, &wall_ms))
+    if (!get_str(entry, member, &text) || !time_text_parse(text, &wall_ms))
         return false;
     *wall_s = wall_ms / 1000;
     return true;
 }
 
-static bool read_ms(const json_t *object, const char *name, int64_t *wall_ms)
+static bool read_ms(const json_t *value, int64_t *wall_ms)
 {
-    struct str text = { 0 };
-
-    return json_get_str(object, name, &text) && time_text_parse(text, wall_ms);
+    return json_is_string(value) && time_text_parse(json_str(value), wall_ms);
 }
 
 /*
  * Whether nothing of a credential is left once its lease has expired: what is ended by a list, or
  * by a name, is refused until it expires, and then it is of no use any more.
  */
-static bool lapses_with(const json_t *credential, const json_t *entry)
+static bool lapses_with(const json_t *credential, const struct entry_view *entry)
 {
     struct str revoke = json_str(json_object_get(credential, "revoke"));
     int64_t lease_ms = 0;
     int64_t own_ms = 0;
 
     return (str_eq(revoke, STR("list")) || str_eq(revoke, STR("name"))) &&
-           read_ms(entry, "lease_expires", &lease_ms) &&
-           read_ms(credential, "expires_at", &own_ms) && own_ms <= lease_ms;
+           read_ms(entry->values[MEMBER_LEASE_EXPIRES], &lease_ms) &&
+           read_ms(json_object_get(credential, "expires_at"), &own_ms) && own_ms <= lease_ms;
 }
 
 /* What is owed for the credentials that an entry names. */
-static enum store_debt debt_for(const json_t *entry)
+static enum store_debt debt_for(const struct entry_view *entry)
 {
-    const json_t *credentials = json_object_get(entry, "credentials");
+    const json_t *credentials = entry->values[MEMBER_CREDENTIALS];
     enum store_debt debt = DEBT_NONE;
 
     for (size_t i = 0; i < json_array_size(credentials); i++) {
@@ -182,75 +191,73 @@ static enum store_debt debt_for(const json_t *entry)
 }
 
 /* What opens a lease, or says how that came out, says all; a renewal adds to what there was. */
-static enum store_debt read_debt(const json_t *entry, const struct type_row *row)
+static enum store_debt read_debt(const struct entry_view *entry)
 {
     enum store_debt debt = debt_for(entry);
 
-    if (row == entry_type_row(ENTRY_CREDENTIAL_REVOKED))
-        return json_array_size(json_object_get(entry, "pending")) > 0 ? DEBT_STAYS : DEBT_NONE;
+    if (entry->type == ENTRY_CREDENTIAL_REVOKED)
+        return json_array_size(entry->values[MEMBER_PENDING]) > 0 ? DEBT_STAYS : DEBT_NONE;
     if (debt != DEBT_NONE)
         return debt;
-    return row->lease == LEASE_REQUESTED || row->lease == LEASE_ISSUED ||
-                   row->lease == LEASE_FAILED || row->lease == LEASE_UNKNOWN
+    return entry->row->lease == LEASE_REQUESTED || entry->row->lease == LEASE_ISSUED ||
+                   entry->row->lease == LEASE_FAILED || entry->row->lease == LEASE_UNKNOWN
                ? DEBT_NONE
                : DEBT_STAYS;
 }
 
 /* What came of a mint whose lease had ended meanwhile is told of it, and does not bring it back. */
-static bool moves_state(const json_t *entry, const struct type_row *row)
+static bool moves_state(const struct entry_view *entry)
 {
-    return row->lease > 0 &&
-           !(row == entry_type_row(ENTRY_CREDENTIAL_UNKNOWN) &&
-             str_eq(json_str(json_object_get(entry, "reason")), STR(ENTRY_REASON_LEASE_ENDED)));
+    return entry->row->lease > 0 &&
+           !(entry->type == ENTRY_CREDENTIAL_UNKNOWN &&
+             str_eq(json_str(entry->values[MEMBER_REASON]), STR(ENTRY_REASON_LEASE_ENDED)));
 }
 
-static enum store_outcome read_outcome(const json_t *entry)
+static enum store_outcome read_outcome(const struct entry_view *entry)
 {
     struct str outcome = { 0 };
 
-    if (!json_get_str(entry, "outcome", &outcome))
+    if (!get_str(entry, MEMBER_OUTCOME, &outcome))
         return OUTCOME_UNSAID;
     return str_eq(outcome, STR("success")) ? OUTCOME_SUCCESS : OUTCOME_FAILURE;
 }
 
-static void read_keys(const json_t *entry, struct store_lease *lease)
+static void read_keys(const struct entry_view *entry, struct store_lease *lease)
 {
     struct lease_key_parts parts = {
-        .stage = json_str(json_object_get(entry, "stage")),
-        .instance = json_str(json_object_get(entry, "instance")),
-        .issuer = json_str(json_object_get(entry, "issuer")),
-        .ci = json_object_get(entry, "ci"),
+        .stage = json_str(entry->values[MEMBER_STAGE]),
+        .instance = json_str(entry->values[MEMBER_INSTANCE]),
+        .issuer = json_str(entry->values[MEMBER_ISSUER]),
+        .ci = entry->values[MEMBER_CI],
     };
 
-    for (int kind = 0; kind < STORE_KEY_COUNT; kind++)
-        (void)lease_key(&parts, (enum store_lease_key)kind, lease->keys[kind]);
-    lease->attempt = lease_attempt(parts.ci);
+    lease->attempt = lease_keys(&parts, lease->keys);
 }
 
-static bool fold_lease(const json_t *entry, const struct type_row *row,
-                       struct store_change *changes, size_t *change_count, struct error *error)
+static bool fold_lease(const struct entry_view *entry, struct store_change *changes,
+                       size_t *change_count, struct error *error)
 {
     struct store_change *change = &changes[*change_count];
     struct store_lease *lease = &change->lease;
     uint8_t handle[32] = { 0 };
     struct str id = { 0 };
 
-    if (row->lease == LEASE_STAYS || json_object_get(entry, "lease") == NULL)
+    if (entry->row->lease == LEASE_STAYS || entry->values[MEMBER_LEASE] == NULL)
         return true;
-    if (!json_get_str(entry, "lease", &id) || !id_is_valid(id) || !read_handle(entry, handle) ||
-        !read_time(entry, "lease_expires", &lease->expires_s) ||
-        !read_time(entry, "kept_until", &lease->kept_until_s) ||
-        !read_u16(entry, "heartbeat_s", &lease->heartbeat_s) ||
-        !read_u16(entry, "renewal", &lease->renewal))
+    if (!get_str(entry, MEMBER_LEASE, &id) || !id_is_valid(id) || !read_handle(entry, handle) ||
+        !read_time(entry, MEMBER_LEASE_EXPIRES, &lease->expires_s) ||
+        !read_time(entry, MEMBER_KEPT_UNTIL, &lease->kept_until_s) ||
+        !read_u16(entry, MEMBER_HEARTBEAT_S, &lease->heartbeat_s) ||
+        !read_u16(entry, MEMBER_RENEWAL, &lease->renewal))
         return error_set(error, ERROR_INVALID, "%s: lease, handle, expiry or a number is malformed",
-                         row->name);
+                         entry->row->name);
     change->kind = STORE_PUT_LEASE;
-    lease->state = moves_state(entry, row) ? (enum store_lease_state)row->lease : 0;
-    lease->debt = read_debt(entry, row);
+    lease->state = moves_state(entry) ? (enum store_lease_state)entry->row->lease : 0;
+    lease->debt = read_debt(entry);
     lease->outcome = read_outcome(entry);
-    lease->has_credentials = row != entry_type_row(ENTRY_CREDENTIAL_REVOKED) &&
-                             json_array_size(json_object_get(entry, "credentials")) > 0;
-    if (row->mark == MARK_IS_SET)
+    lease->has_credentials = entry->type != ENTRY_CREDENTIAL_REVOKED &&
+                             json_array_size(entry->values[MEMBER_CREDENTIALS]) > 0;
+    if (entry->row->mark == MARK_IS_SET)
         read_keys(entry, lease);
     memcpy(lease->id, id.data, ID_LEN);
     memcpy(lease->handle, handle, STORE_HANDLE_LEN);
@@ -258,75 +265,82 @@ static bool fold_lease(const json_t *entry, const struct type_row *row,
     return true;
 }
 
-static enum store_approval_state approval_state(const json_t *entry, const struct type_row *row)
+static enum store_approval_state approval_state(const struct entry_view *entry)
 {
-    if (row->approval == APPROVAL_IS_GIVEN_BACK)
+    if (entry->row->approval == APPROVAL_IS_GIVEN_BACK)
         return APPROVAL_GRANTED;
-    if (row->approval != APPROVAL_IS_GRANTED_OR_WAITS)
-        return (enum store_approval_state)row->approval;
-    return json_integer_value(json_object_get(entry, "left")) == 0 ? APPROVAL_GRANTED
-                                                                   : APPROVAL_PENDING;
+    if (entry->row->approval != APPROVAL_IS_GRANTED_OR_WAITS)
+        return (enum store_approval_state)entry->row->approval;
+    return json_integer_value(entry->values[MEMBER_LEFT]) == 0 ? APPROVAL_GRANTED
+                                                               : APPROVAL_PENDING;
 }
 
-static bool read_person(const json_t *entry, uint8_t person[STORE_PERSON_LEN])
+static bool read_person(const struct entry_view *entry, uint8_t person[STORE_PERSON_LEN])
 {
-    const json_t *value = json_object_get(entry, "person");
+    const json_t *value = entry->values[MEMBER_PERSON];
 
     return value == NULL ||
-           (entry_member_fits("person", value) && hex_decode(json_str(value), person));
+           (entry_view_fits(entry, MEMBER_PERSON) && hex_decode(json_str(value), person));
 }
 
-static bool read_digest(const json_t *entry, uint8_t digest[32])
+static bool read_digest(const struct entry_view *entry, uint8_t digest[32])
 {
-    const json_t *value = json_object_get(entry, "digest");
+    const json_t *value = entry->values[MEMBER_DIGEST];
     struct str text = { 0 };
 
     if (value == NULL)
         return true;
-    if (!entry_member_fits("digest", value))
+    if (!entry_view_fits(entry, MEMBER_DIGEST))
         return false;
     text = json_str(value);
     return hex_decode(str_slice(text, sizeof(SHA256_PREFIX) - 1, text.len), digest);
 }
 
 /* An exchange's entries use an approval; only approval.* say how long it lasts, and what it is. */
-static bool fold_approval(const json_t *entry, const struct type_row *row,
-                          struct store_change *changes, size_t *change_count, struct error *error)
+static bool fold_approval(const struct entry_view *entry, struct store_change *changes,
+                          size_t *change_count, struct error *error)
 {
     struct store_change *change = &changes[*change_count];
     struct store_approval *approval = &change->approval;
-    bool is_about_it = row->lease == LEASE_STAYS;
+    bool is_about_it = entry->row->lease == LEASE_STAYS;
     struct str id = { 0 };
 
-    if (row->approval == APPROVAL_STAYS || json_object_get(entry, "approval") == NULL)
+    if (entry->row->approval == APPROVAL_STAYS || entry->values[MEMBER_APPROVAL] == NULL)
         return true;
-    if (!json_get_str(entry, "approval", &id) || !id_is_valid(id) ||
+    if (!get_str(entry, MEMBER_APPROVAL, &id) || !id_is_valid(id) ||
         (is_about_it &&
          (!read_handle(entry, approval->code_sha256) || !read_digest(entry, approval->digest) ||
           !read_person(entry, approval->people[0]) ||
-          !read_time(entry, "until", &approval->expires_s))))
+          !read_time(entry, MEMBER_UNTIL, &approval->expires_s))))
         return error_set(error, ERROR_INVALID, "%s: approval, digest or until is malformed",
-                         row->name);
+                         entry->row->name);
     change->kind = STORE_PUT_APPROVAL;
-    approval->state = approval_state(entry, row);
-    approval->is_break_glass = is_about_it && json_object_get(entry, "break_glass") != NULL;
+    approval->state = approval_state(entry);
+    approval->is_break_glass = is_about_it && entry->values[MEMBER_BREAK_GLASS] != NULL;
     memcpy(approval->id, id.data, ID_LEN);
     (*change_count)++;
     return true;
 }
 
+bool entry_fold_view(const struct entry_view *entry, struct store_change *changes,
+                     size_t *change_count, struct error *error)
+{
+    *change_count = 0;
+    memset(changes, 0, sizeof(*changes) * STORE_ENTRY_CHANGES_MAX);
+    return fold_marks(entry, changes, change_count, error) &&
+           fold_block(entry, changes, change_count, error) &&
+           fold_approval(entry, changes, change_count, error) &&
+           fold_lease(entry, changes, change_count, error);
+}
+
 bool entry_fold_json(const json_t *entry, struct store_change *changes, size_t *change_count,
                      struct error *error)
 {
-    enum entry_type type = ENTRY_BROKER_STARTED;
+    struct entry_view view = { 0 };
 
     *change_count = 0;
-    memset(changes, 0, sizeof(*changes) * STORE_ENTRY_CHANGES_MAX);
-    return entry_type_find(entry, &type, error) &&
-           fold_marks(entry, entry_type_row(type), changes, change_count, error) &&
-           fold_block(entry, entry_type_row(type), changes, change_count, error) &&
-           fold_approval(entry, entry_type_row(type), changes, change_count, error) &&
-           fold_lease(entry, entry_type_row(type), changes, change_count, error);
+    return entry_view_read(entry, &view, error) &&
+           entry_fold_view(&view, changes, change_count, error);
 }
 
 bool entry_fold(struct str entry, uint64_t index, struct store_change *changes,

@@ -41,6 +41,92 @@ struct type_row {
     int approval; /* an enum store_approval_state, or as above */
 };
 
+/** What entries may have, a bit each in a type's row: names and forms are in entry.c. */
+enum member {
+    MEMBER_TYPE,
+    MEMBER_TIME,
+    MEMBER_BROKER,
+    MEMBER_ACTOR,
+    MEMBER_ADDED,
+    MEMBER_ADDRESS,
+    MEMBER_APPROVAL,
+    MEMBER_BLOCK,
+    MEMBER_BLOCKED,
+    MEMBER_BREAK_GLASS,
+    MEMBER_CI,
+    MEMBER_CLAIMS,
+    MEMBER_CLAIMS_DROPPED,
+    MEMBER_CODE,
+    MEMBER_COUNT_,
+    MEMBER_COUNTS,
+    MEMBER_CREDENTIALS,
+    MEMBER_DECISION,
+    MEMBER_DETAIL,
+    MEMBER_DIGEST,
+    MEMBER_ENTRIES,
+    MEMBER_ENVIRONMENT,
+    MEMBER_EXCEPTIONS,
+    MEMBER_FACTS,
+    MEMBER_FAILED,
+    MEMBER_FIRST,
+    MEMBER_HANDLE,
+    MEMBER_HEARTBEAT_S,
+    MEMBER_INSTANCE,
+    MEMBER_ISSUER,
+    MEMBER_KEPT_UNTIL,
+    MEMBER_KEYS,
+    MEMBER_KIND,
+    MEMBER_LEASE,
+    MEMBER_LEASE_EXPIRES,
+    MEMBER_LEFT,
+    MEMBER_OUTCOME,
+    MEMBER_OWNER,
+    MEMBER_PENDING,
+    MEMBER_PERSON,
+    MEMBER_PIPELINE,
+    MEMBER_POLICY,
+    MEMBER_PREVIOUS,
+    MEMBER_REASON,
+    MEMBER_REMOVED,
+    MEMBER_RENEWAL,
+    MEMBER_RENEWS,
+    MEMBER_REQUEST,
+    MEMBER_REVIEW,
+    MEMBER_RULE,
+    MEMBER_SHADOW,
+    MEMBER_SOURCE,
+    MEMBER_STAGE,
+    MEMBER_SUBJECT,
+    MEMBER_TARGET,
+    MEMBER_TENANT,
+    MEMBER_TOKEN,
+    MEMBER_UNTIL,
+    MEMBER_WIDENED,
+    MEMBER_END
+};
+
+/** An entry's members, found at once. */
+struct entry_view {
+    enum entry_type type;
+    const struct type_row *row;
+    const json_t *values[MEMBER_END]; /* borrowed; NULL: it has none */
+    const char *foreign;              /* a name that is no member's, or NULL */
+    bool is_checked;                  /* all of it has the forms of its type's row */
+};
+
+/** `*view` is all zero before. Errors: ERROR_INVALID (no type that we know) */
+bool entry_view_read(const json_t *entry, struct entry_view *view, struct error *error) MUST_USE;
+
+/** What entry_check() says. */
+bool entry_view_check(struct entry_view *view, struct error *error) MUST_USE;
+
+/** Whether a member that is there has its form. */
+bool entry_view_fits(const struct entry_view *view, enum member member);
+
+/** The one fold: what entry_fold() says. */
+bool entry_fold_view(const struct entry_view *view, struct store_change *changes,
+                     size_t *change_count, struct error *error) MUST_USE;
+
 #define SHA256_HEX_LEN 64
 #define SHA256_PREFIX "sha256:"
 

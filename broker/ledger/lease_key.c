@@ -10,20 +10,43 @@
 #define TEXT_MAX ((size_t)16 * 1024)
 #define TEXT_USUAL ((size_t)500)
 
-#define FACTS_MAX 4
+/* The facts that keys are made of. */
+enum fact {
+    FACT_REPOSITORY_ID,
+    FACT_REPOSITORY,
+    FACT_RUN,
+    FACT_ATTEMPT,
+    FACT_JOB,
+    FACT_COMMIT,
+    FACT_COUNT
+};
+
+static const struct str fact_names[FACT_COUNT] = {
+    [FACT_REPOSITORY_ID] = { "repository_id", 13 },
+    [FACT_REPOSITORY] = { "repository", 10 },
+    [FACT_RUN] = { "run", 3 },
+    [FACT_ATTEMPT] = { "attempt", 7 },
+    [FACT_JOB] = { "job", 3 },
+    [FACT_COMMIT] = { "commit", 6 },
+};
+
+/* Their texts; empty where one is not known. */
+struct facts {
+    struct str of[FACT_COUNT];
+};
 
 /* What a key is made of besides stage and instance. The facts stand in the order of the table. */
 static const struct {
-    const char *name;
+    struct str name;
     bool is_of_issuer;     /* numbers of runs are an issuer's own, a commit is the same anywhere */
     bool is_of_repository; /* but a fork has the commits of what it was made of */
-    const char *facts[FACTS_MAX];
-    const char *mandatory; /* the fact without which there is no such key */
+    size_t fact_count;
+    enum fact facts[3]; /* without the first there is no such key */
 } rows[STORE_KEY_COUNT] = {
-    [STORE_KEY_STAGE] = { "stage", false, false, { NULL }, NULL },
-    [STORE_KEY_JOB] = { "job", true, true, { "run", "attempt", "job", NULL }, "run" },
-    [STORE_KEY_RUN] = { "run", true, true, { "run", NULL }, "run" },
-    [STORE_KEY_COMMIT] = { "commit", false, true, { "commit", NULL }, "commit" },
+    [STORE_KEY_STAGE] = { { "stage", 5 }, false, false, 0, { FACT_COUNT } },
+    [STORE_KEY_JOB] = { { "job", 3 }, true, true, 3, { FACT_RUN, FACT_ATTEMPT, FACT_JOB } },
+    [STORE_KEY_RUN] = { { "run", 3 }, true, true, 1, { FACT_RUN } },
+    [STORE_KEY_COMMIT] = { { "commit", 6 }, false, true, 1, { FACT_COMMIT } },
 };
 
 #define LENGTH_MAX 21 /* of 64 bits in digits, and a colon */
@@ -44,54 +67,90 @@ static void add_text(struct buf *text, struct str part)
     buf_add(text, part);
 }
 
-static struct str fact(const json_t *ci, const char *name)
+static struct facts read_facts(const json_t *ci)
 {
-    struct str value = { 0 };
+    struct facts facts = { 0 };
 
-    return json_get_str(ci, name, &value) && value.len <= LEASE_FACT_MAX ? value : STR("");
+    for (size_t i = 0; i < FACT_COUNT; i++) {
+        const json_t *value = json_object_getn(ci, fact_names[i].data, fact_names[i].len);
+
+        if (json_is_string(value) && json_string_length(value) <= LEASE_FACT_MAX)
+            facts.of[i] = json_str(value);
+    }
+    return facts;
 }
 
 /* Numbers of runs and jobs may be a repository's own. */
-static void add_repository(struct buf *text, const json_t *ci)
+static void add_repository(struct buf *text, const struct facts *facts)
 {
-    struct str id = fact(ci, "repository_id");
+    struct str id = facts->of[FACT_REPOSITORY_ID];
 
     add_text(text, id);
-    add_text(text, id.len > 0 ? STR("") : fact(ci, "repository"));
+    add_text(text, id.len > 0 ? STR("") : facts->of[FACT_REPOSITORY]);
+}
+
+/* `text` is made empty, and filled. */
+static bool make_key(const struct lease_key_parts *parts, const struct facts *facts,
+                     enum store_lease_key kind, struct buf *text, uint8_t key[STORE_KEY_LEN])
+{
+    uint8_t digest[SHA256_LEN];
+
+    memset(key, 0, STORE_KEY_LEN);
+    if (rows[kind].fact_count > 0 && facts->of[rows[kind].facts[0]].len == 0)
+        return false;
+    buf_clear(text);
+    add_text(text, rows[kind].name);
+    add_text(text, parts->stage);
+    add_text(text, parts->instance);
+    if (rows[kind].is_of_issuer)
+        add_text(text, parts->issuer);
+    if (rows[kind].is_of_repository)
+        add_repository(text, facts);
+    for (size_t i = 0; i < rows[kind].fact_count; i++)
+        add_text(text, facts->of[rows[kind].facts[i]]);
+    if (!buf_is_ok(text))
+        return false;
+    sha256(buf_str(text), digest);
+    memcpy(key, digest, STORE_KEY_LEN);
+    return true;
 }
 
 bool lease_key(const struct lease_key_parts *parts, enum store_lease_key kind,
                uint8_t key[STORE_KEY_LEN])
 {
     OWNED(buf_release) struct buf text = { 0 };
-    uint8_t digest[SHA256_LEN];
+    struct facts facts = read_facts(parts->ci);
 
-    memset(key, 0, STORE_KEY_LEN);
-    if (rows[kind].mandatory && fact(parts->ci, rows[kind].mandatory).len == 0)
-        return false;
     buf_init(&text, TEXT_MAX);
     buf_expect(&text, TEXT_USUAL);
-    add_text(&text, str_from(rows[kind].name));
-    add_text(&text, parts->stage);
-    add_text(&text, parts->instance);
-    if (rows[kind].is_of_issuer)
-        add_text(&text, parts->issuer);
-    if (rows[kind].is_of_repository)
-        add_repository(&text, parts->ci);
-    for (size_t i = 0; rows[kind].facts[i]; i++)
-        add_text(&text, fact(parts->ci, rows[kind].facts[i]));
-    if (!buf_is_ok(&text))
-        return false;
-    sha256(buf_str(&text), digest);
-    memcpy(key, digest, STORE_KEY_LEN);
-    return true;
+    return make_key(parts, &facts, kind, &text, key);
+}
+
+static uint16_t attempt_of(const struct facts *facts)
+{
+    int64_t number = 0;
+
+    return str_to_int64(facts->of[FACT_ATTEMPT], &number) && number > 0 && number <= UINT16_MAX
+               ? (uint16_t)number
+               : 0;
 }
 
 uint16_t lease_attempt(const json_t *ci)
 {
-    int64_t number = 0;
+    struct facts facts = read_facts(ci);
 
-    return str_to_int64(fact(ci, "attempt"), &number) && number > 0 && number <= UINT16_MAX
-               ? (uint16_t)number
-               : 0;
+    return attempt_of(&facts);
+}
+
+uint16_t lease_keys(const struct lease_key_parts *parts,
+                    uint8_t keys[STORE_KEY_COUNT][STORE_KEY_LEN])
+{
+    OWNED(buf_release) struct buf text = { 0 };
+    struct facts facts = read_facts(parts->ci);
+
+    buf_init(&text, TEXT_MAX);
+    buf_expect(&text, TEXT_USUAL);
+    for (int kind = 0; kind < STORE_KEY_COUNT; kind++)
+        (void)make_key(parts, &facts, (enum store_lease_key)kind, &text, keys[kind]);
+    return attempt_of(&facts);
 }

@@ -370,7 +370,6 @@ static bool encode_private(const json_t *part, struct arena *arena, struct store
 static bool encode(struct ledger_append *append, struct arena *arena, struct error *error)
 {
     struct store_proposal *proposal = append->proposal;
-    struct error cause = { 0 };
 
     for (size_t i = 0; i < append->entry_count; i++) {
         struct store_entry *entry = &proposal->entries[i];
@@ -379,8 +378,6 @@ static bool encode(struct ledger_append *append, struct arena *arena, struct err
             !encode_private(append->private_parts[i], arena, entry, error))
             return false;
         append->written[i] = (struct str){ entry->bytes, entry->len };
-        if (!entry_fold_json(append->entries[i], entry->changes, &entry->change_count, &cause))
-            return error_set(error, ERROR_LEDGER, "%s", cause.cause);
     }
     return true;
 }
