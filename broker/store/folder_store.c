@@ -77,11 +77,9 @@ static void apply_batch(struct folder_store *folder)
 
     folder->next_index += folder->batch.frame.entry_count;
     folder->store.time_ms = folder->batch.time_ms;
-    for (size_t i = 0; i < pending->count; i++) {
-        /* What is durable must be known: the rows are rebuilt by a new start. */
-        if (!state_apply(folder->state, &pending->changes[i], marks_s))
-            store_fence(&folder->store);
-    }
+    /* What is durable must be known: the rows are rebuilt by a new start. */
+    if (!state_apply_all(folder->state, pending->changes, pending->count, marks_s))
+        store_fence(&folder->store);
     atomic_store(&folder->store.blocks_version, folder->state->blocks.version);
     (void)pthread_mutex_lock(&folder->position_lock);
     folder->position = position_after(folder);

@@ -2,20 +2,32 @@
 
 #include <string.h>
 
+#include "store/bytes.h"
+
 /* Crockford's base 32, as ids are made of. */
 static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 #define DIGIT_BITS 5
 
+/* Their values with a bit besides, so that what is none is 0. */
+#define DIGIT 0x20
+/* clang-format off */
+static const uint8_t digit_values[256] = {
+    ['0'] = DIGIT | 0, ['1'] = DIGIT | 1, ['2'] = DIGIT | 2, ['3'] = DIGIT | 3, ['4'] = DIGIT | 4,
+    ['5'] = DIGIT | 5, ['6'] = DIGIT | 6, ['7'] = DIGIT | 7, ['8'] = DIGIT | 8, ['9'] = DIGIT | 9,
+    ['A'] = DIGIT | 10, ['B'] = DIGIT | 11, ['C'] = DIGIT | 12, ['D'] = DIGIT | 13, ['E'] = DIGIT | 14,
+    ['F'] = DIGIT | 15, ['G'] = DIGIT | 16, ['H'] = DIGIT | 17, ['J'] = DIGIT | 18, ['K'] = DIGIT | 19,
+    ['M'] = DIGIT | 20, ['N'] = DIGIT | 21, ['P'] = DIGIT | 22, ['Q'] = DIGIT | 23, ['R'] = DIGIT | 24,
+    ['S'] = DIGIT | 25, ['T'] = DIGIT | 26, ['V'] = DIGIT | 27, ['W'] = DIGIT | 28, ['X'] = DIGIT | 29,
+    ['Y'] = DIGIT | 30, ['Z'] = DIGIT | 31,
+};
+/* clang-format on */
+
 static const uint8_t nothing[STORE_HANDLE_LEN];
 
 uint64_t lease_number_get(const uint8_t bytes[LEASE_NUMBER_LEN])
 {
-    uint64_t number = 0;
-
-    for (size_t i = 0; i < LEASE_NUMBER_LEN; i++)
-        number = number << 8 | bytes[i];
-    return number;
+    return (uint64_t)bytes[0] << 32 | get_u32(bytes + 1);
 }
 
 void lease_number_put(uint8_t bytes[LEASE_NUMBER_LEN], int64_t number)
@@ -24,27 +36,36 @@ void lease_number_put(uint8_t bytes[LEASE_NUMBER_LEN], int64_t number)
 
     if (left > LEASE_NUMBER_MAX)
         left = LEASE_NUMBER_MAX;
-    for (size_t i = LEASE_NUMBER_LEN; i-- > 0; left >>= 8)
-        bytes[i] = (uint8_t)left;
+    bytes[0] = (uint8_t)(left >> 32);
+    put_u32(bytes + 1, (uint32_t)left);
 }
 
-/* 26 digits of 5 bits are 130: the first has three at most. */
+/* Digits as a number of so many times five bits; `*all` keeps what they have in common. */
+static uint64_t read_digits(const char *text, size_t count, uint8_t *all)
+{
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint8_t value = digit_values[(uint8_t)text[i]];
+
+        *all &= value;
+        number = number << DIGIT_BITS | (value & (DIGIT - 1));
+    }
+    return number;
+}
+
+/* 26 digits of 5 bits are 130: the first has three at most. The 14th is the one in both halves. */
 bool lease_id_pack(const char id[ID_LEN], uint8_t bytes[LEASE_ID_LEN])
 {
-    uint32_t bits = 0;
-    unsigned count = 0;
-    size_t len = 0;
+    uint8_t all = DIGIT;
+    uint64_t high = read_digits(id, 13, &all);
+    uint64_t middle = read_digits(id + 13, 1, &all);
+    uint64_t low = read_digits(id + 14, 12, &all);
 
-    for (size_t i = 0; i < ID_LEN; i++) {
-        const char *digit = id[i] == '\0' ? NULL : memchr(digits, id[i], sizeof(digits) - 1);
-
-        if (digit == NULL || (i == 0 && digit - digits > 7))
-            return false;
-        bits = bits << DIGIT_BITS | (uint32_t)(digit - digits);
-        count += i == 0 ? 3 : DIGIT_BITS;
-        if (count >= 8)
-            bytes[len++] = (uint8_t)(bits >> (count -= 8));
-    }
+    if (all != DIGIT || id[0] > '7')
+        return false;
+    put_u64(bytes, high << 1 | middle >> 4);
+    put_u64(bytes + 8, middle << 60 | low);
     return true;
 }
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/bytes.h"
+
 bool pending_init(struct pending *pending)
 {
     *pending = (struct pending){
@@ -23,6 +25,7 @@ void pending_clear(struct pending *pending)
 {
     if (pending->lease_count > 0)
         memset(pending->slots, 0, sizeof(pending->slots));
+    memset(pending->marks, 0, sizeof(pending->marks));
     pending->count = 0;
     pending->lease_count = 0;
 }
@@ -66,6 +69,26 @@ static struct pending_lease *find_or_add(struct pending *pending, const struct l
     return found;
 }
 
+/* Marks are digests: their own bytes spread them. */
+static size_t bit_of(const uint8_t mark[32])
+{
+    return get_u16(mark) % PENDING_MARK_BITS;
+}
+
+bool pending_may_change(const struct pending *pending, const uint8_t mark[32])
+{
+    size_t bit = bit_of(mark);
+
+    return (pending->marks[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+static void note_mark(struct pending *pending, const uint8_t mark[32])
+{
+    size_t bit = bit_of(mark);
+
+    pending->marks[bit / 64] |= UINT64_C(1) << bit % 64;
+}
+
 void pending_add(struct pending *pending, const struct leases *leases,
                  const struct pending_change *change)
 {
@@ -74,6 +97,8 @@ void pending_add(struct pending *pending, const struct leases *leases,
     struct pending_lease *found = NULL;
 
     pending->changes[pending->count++] = *change;
+    if (made->kind == STORE_SET_MARK || made->kind == STORE_FREE_MARK)
+        note_mark(pending, made->mark);
     if (made->kind != STORE_PUT_LEASE || !lease_id_pack(made->lease.id, id))
         return;
     found = find_or_add(pending, leases, made->lease.id);

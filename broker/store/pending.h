@@ -11,6 +11,7 @@
 
 #define PENDING_MAX ((size_t)FRAME_ENTRIES_MAX * STORE_ENTRY_CHANGES_MAX)
 #define PENDING_SLOTS 4096
+#define PENDING_MARK_BITS 4096
 
 _Static_assert(PENDING_SLOTS >= 2 * PENDING_MAX, "half of the slots stay free");
 
@@ -37,7 +38,8 @@ struct pending {
     size_t count;
     struct pending_lease *leases;
     size_t lease_count;
-    uint16_t slots[PENDING_SLOTS]; /* by id: a place among `leases` + 1 */
+    uint16_t slots[PENDING_SLOTS];          /* by id: a place among `leases` + 1 */
+    uint64_t marks[PENDING_MARK_BITS / 64]; /* a bit by the first bytes of each mark changed */
 };
 
 bool pending_init(struct pending *pending) MUST_USE;
@@ -47,6 +49,9 @@ void pending_clear(struct pending *pending);
 /** Add a change, of which there must not be PENDING_MAX yet. */
 void pending_add(struct pending *pending, const struct leases *leases,
                  const struct pending_change *change);
+
+/** Whether a mark may be among those that the batch changes; false: it is not. */
+bool pending_may_change(const struct pending *pending, const uint8_t mark[32]);
 
 /** The lease of an id that the batch changes, or NULL. */
 const struct pending_lease *pending_lease(const struct pending *pending, const char id[ID_LEN]);

@@ -12,6 +12,9 @@
 /* How many rows are looked at under the lock, so that nobody waits for it for long. */
 #define CLAIM_STEP ((size_t)512)
 
+/* How many changes are applied under it, likewise. */
+#define APPLY_STEP ((size_t)32)
+
 struct state *state_new(void)
 {
     struct state *state = calloc(1, sizeof(*state));
@@ -126,6 +129,22 @@ bool state_apply(struct state *state, const struct pending_change *change, int64
     return is_applied;
 }
 
+bool state_apply_all(struct state *state, const struct pending_change *changes, size_t count,
+                     int64_t marks_s)
+{
+    bool is_applied = true;
+
+    for (size_t i = 0; i < count;) {
+        size_t end = count - i < APPLY_STEP ? count : i + APPLY_STEP;
+
+        (void)pthread_mutex_lock(&state->lock);
+        for (; i < end; i++)
+            is_applied = apply_locked(state, &changes[i], marks_s) && is_applied;
+        (void)pthread_mutex_unlock(&state->lock);
+    }
+    return is_applied;
+}
+
 bool state_has_room(const struct state *state, size_t change_count)
 {
     return state->marks.count + change_count <= MARKS_MAX &&
@@ -181,7 +200,7 @@ static struct store_mark expected_mark(const struct state *state, const struct p
 {
     struct store_mark mark = marks_find(&state->marks, key, now_s);
 
-    for (size_t i = 0; i < pending->count; i++) {
+    for (size_t i = 0; i < pending->count && pending_may_change(pending, key); i++) {
         const struct pending_change *item = &pending->changes[i];
 
         if (is_of_mark(item->change) && memcmp(item->change->mark, key, MARK_LEN) == 0)

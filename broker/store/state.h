@@ -48,6 +48,10 @@ void state_clear(struct state *state);
 bool state_apply(struct state *state, const struct pending_change *change, int64_t marks_s)
     MUST_USE;
 
+/** Apply all of them, also where the memory for one was missing, which is told by false. */
+bool state_apply_all(struct state *state, const struct pending_change *changes, size_t count,
+                     int64_t marks_s) MUST_USE;
+
 /** Whether so many more marks and leases stay within their limits. */
 bool state_has_room(const struct state *state, size_t change_count);
 
