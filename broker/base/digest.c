@@ -185,16 +185,70 @@ static uint32_t crc_eight(uint32_t crc, const uint8_t *bytes)
 
 #define HAS_CRC_INSTRUCTION __builtin_cpu_supports("sse4.2")
 
+/*
+ * The instruction takes three cycles, but one can begin in each: three pieces of a text are read
+ * beside each other, and put together by what the first one's checksum becomes when as many zeros
+ * follow as the next one has bytes.
+ */
+#define LANE_LEN ((size_t)512)
+
+/* lane_table[k][b]: what byte k of a checksum, being b, becomes so. */
+static uint32_t lane_table[4][256]; /* set under lane_once, immutable afterwards */
+static pthread_once_t lane_once = PTHREAD_ONCE_INIT;
+
+__attribute__((target("sse4.2"))) static void lane_start(void)
+{
+    for (size_t k = 0; k < 4; k++) {
+        for (uint32_t byte = 0; byte < 256; byte++) {
+            uint64_t wide = byte << 8 * k;
+
+            for (size_t i = 0; i < LANE_LEN / sizeof(wide); i++)
+                wide = __builtin_ia32_crc32di(wide, 0);
+            lane_table[k][byte] = (uint32_t)wide;
+        }
+    }
+}
+
+static uint64_t behind_lane(uint64_t wide)
+{
+    uint32_t crc = (uint32_t)wide;
+
+    return lane_table[0][crc & 0xff] ^ lane_table[1][crc >> 8 & 0xff] ^
+           lane_table[2][crc >> 16 & 0xff] ^ lane_table[3][crc >> 24];
+}
+
+static uint64_t word_at(const uint8_t *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+__attribute__((target("sse4.2"))) static uint64_t crc_three_lanes(uint64_t wide, const uint8_t *at)
+{
+    uint64_t second = 0;
+    uint64_t third = 0;
+
+    for (size_t i = 0; i < LANE_LEN; i += sizeof(wide)) {
+        wide = __builtin_ia32_crc32di(wide, word_at(at + i));
+        second = __builtin_ia32_crc32di(second, word_at(at + LANE_LEN + i));
+        third = __builtin_ia32_crc32di(third, word_at(at + 2 * LANE_LEN + i));
+    }
+    return behind_lane(behind_lane(wide) ^ second) ^ third;
+}
+
 __attribute__((target("sse4.2"))) static uint32_t crc_by_instruction(uint32_t crc,
                                                                      const uint8_t *at, size_t left)
 {
     uint64_t wide = crc;
-    uint64_t word;
 
-    for (; left >= sizeof(word); left -= sizeof(word), at += sizeof(word)) {
-        memcpy(&word, at, sizeof(word));
-        wide = __builtin_ia32_crc32di(wide, word);
-    }
+    if (left >= 3 * LANE_LEN && pthread_once(&lane_once, lane_start) != 0)
+        give_up("pthread_once");
+    for (; left >= 3 * LANE_LEN; left -= 3 * LANE_LEN, at += 3 * LANE_LEN)
+        wide = crc_three_lanes(wide, at);
+    for (; left >= sizeof(wide); left -= sizeof(wide), at += sizeof(wide))
+        wide = __builtin_ia32_crc32di(wide, word_at(at));
     crc = (uint32_t)wide;
     for (; left > 0; left--, at++)
         crc = __builtin_ia32_crc32qi(crc, *at);

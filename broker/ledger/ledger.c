@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "ledger/inquiry.h"
 #include "ledger/ledger_internal.h"
 #include "ledger/note.h"
+#include "ledger/proposals.h"
 #include "ledger/publisher.h"
 
 /* Readers that are kept; more are opened and closed as they are needed. */
@@ -44,6 +44,7 @@ struct ledger {
     struct inquiries *inquiries;
     struct eraser *eraser;
     struct block_book *blocks;
+    struct proposals proposals;
 
     pthread_mutex_t lock;
     struct store_reader *readers[READERS_KEPT]; /* guarded by lock */
@@ -232,7 +233,8 @@ bool ledger_open(const struct ledger_options *options, struct ledger **out, stru
     ledger->origin = copy_text(options->origin);
     ledger->broker = copy_text(options->broker);
     if (ledger->log_path == NULL || ledger->index_path == NULL || ledger->origin == NULL ||
-        ledger->broker == NULL || pthread_mutex_init(&ledger->lock, NULL) != 0)
+        ledger->broker == NULL || pthread_mutex_init(&ledger->lock, NULL) != 0 ||
+        !proposals_init(&ledger->proposals))
         (void)error_set(error, ERROR_MEMORY, "no memory for the ledger");
     else if (start(ledger, options, error)) {
         *out = ledger;
@@ -276,6 +278,7 @@ void ledger_close(struct ledger *ledger)
     store_close(ledger->store);
     if (ledger->tiles >= 0)
         (void)close(ledger->tiles); /* read-only, nothing to lose */
+    proposals_release(&ledger->proposals);
     (void)pthread_mutex_destroy(&ledger->lock);
     free(ledger->keys_before);
     free(ledger->keys_now);
@@ -311,9 +314,9 @@ bool ledger_has_failed(const struct ledger *ledger)
     return store_is_fenced(ledger->store);
 }
 
-static void free_proposal(struct ledger_append *append)
+static void give_proposal_back(struct ledger_append *append)
 {
-    free(append->proposal);
+    proposals_give(&append->ledger->proposals, append->proposal);
     append->proposal = NULL;
 }
 
@@ -327,7 +330,7 @@ static void append_done(struct store_proposal *proposal, void *context)
     append->failed_guard = proposal->failed_guard;
     append->first_index = proposal->first_index;
     append->error = proposal->error;
-    free_proposal(append);
+    give_proposal_back(append);
     waker.wake(waker.context);
 }
 
@@ -382,13 +385,6 @@ static bool encode(struct ledger_append *append, struct arena *arena, struct err
     return true;
 }
 
-/* A proposal without the entries that it does not have. */
-static struct store_proposal *proposal_new(size_t entry_count)
-{
-    return calloc(1, offsetof(struct store_proposal, entries) +
-                         entry_count * sizeof(struct store_entry));
-}
-
 static bool propose(struct ledger_append *append, struct arena *arena, struct error *error)
 {
     struct store_proposal *proposal = append->proposal;
@@ -396,7 +392,6 @@ static bool propose(struct ledger_append *append, struct arena *arena, struct er
     if (!encode(append, arena, error))
         return false;
     memcpy(proposal->guards, append->guards, append->guard_count * sizeof(*append->guards));
-    proposal->entry_count = append->entry_count;
     proposal->guard_count = append->guard_count;
     proposal->is_revocation = append->is_revocation;
     proposal->done = append_done;
@@ -413,12 +408,13 @@ bool ledger_submit(struct ledger *ledger, struct ledger_append *append, struct a
     if (append->entry_count == 0 || append->entry_count > STORE_PROPOSAL_ENTRIES_MAX ||
         append->guard_count > STORE_PROPOSAL_GUARDS_MAX)
         return error_set(error, ERROR_LEDGER, "too many entries or guards, or none");
-    append->proposal = proposal_new(append->entry_count);
+    append->ledger = ledger;
+    append->proposal = proposals_take(&ledger->proposals, append->entry_count);
     if (append->proposal == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for an entry");
     if (propose(append, arena, error) && store_submit(ledger->store, append->proposal, error))
         return true;
-    free_proposal(append);
+    give_proposal_back(append);
     return false;
 }
 

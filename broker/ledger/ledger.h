@@ -107,6 +107,7 @@ struct ledger_append {
 
     /* private: only while it is under way, for it is large, and who appended may wait long */
     struct store_proposal *proposal;
+    struct ledger *ledger;
     struct str
         written[STORE_PROPOSAL_ENTRIES_MAX]; /* the entries as they are stored; the arena's */
 };

@@ -152,6 +152,8 @@ static void fill_batch(struct folder_store *folder, struct store_proposal **list
         struct store_proposal *proposal = *list;
 
         *list = proposal->next;
+        if (*list != NULL)
+            state_expect(folder->state, *list);
         if (selection == SELECT_REVOCATIONS && !proposal->is_revocation)
             batch_take_failed(batch, proposal, "no space left for the ledger");
         else {

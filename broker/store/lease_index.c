@@ -80,6 +80,14 @@ uint32_t lease_index_find(const struct lease_index *index, const struct lease_in
     return 0;
 }
 
+void lease_index_expect(const struct lease_index *index, uint32_t hash)
+{
+    const struct lease_index_shard *shard = &index->shards[hash >> 24];
+
+    if (shard->capacity > 0)
+        __builtin_prefetch(&shard->slots[home_of(shard, hash)]);
+}
+
 bool lease_index_add(struct lease_index *index, const struct lease_index_rows *rows,
                      uint32_t number)
 {

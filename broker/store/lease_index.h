@@ -42,6 +42,9 @@ void lease_index_release(struct lease_index *index);
 uint32_t lease_index_find(const struct lease_index *index, const struct lease_index_rows *rows,
                           uint32_t hash, const void *key);
 
+/** Have the memory fetched that is looked at for a hash. */
+void lease_index_expect(const struct lease_index *index, uint32_t hash);
+
 /** Add a row that has its key already; false without memory. */
 bool lease_index_add(struct lease_index *index, const struct lease_index_rows *rows,
                      uint32_t number) MUST_USE;

@@ -66,6 +66,16 @@ uint32_t leases_find_handle(const struct leases *leases, const uint8_t handle[ST
     return lease_index_find(&leases->by_handle, &rows, get_u32(handle), handle);
 }
 
+void leases_expect(const struct leases *leases, const struct store_lease *change)
+{
+    uint8_t bytes[LEASE_ID_LEN];
+
+    if (lease_id_pack(change->id, bytes))
+        lease_index_expect(&leases->by_id, hash_id(bytes));
+    if (lease_has_handle(change->handle))
+        lease_index_expect(&leases->by_handle, get_u32(change->handle));
+}
+
 static struct store_lease read_row(const struct leases *leases, uint32_t number)
 {
     struct store_lease lease = { 0 };

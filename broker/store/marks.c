@@ -187,6 +187,14 @@ struct store_mark marks_find(const struct marks *marks, const uint8_t key[MARK_L
     return slot->uses != 0 && expiry_of(slot) > now_s ? mark_read(slot) : (struct store_mark){ 0 };
 }
 
+void marks_expect(const struct marks *marks, const uint8_t key[MARK_LEN])
+{
+    const struct mark_shard *shard = &marks->shards[key[0]];
+
+    if (shard->capacity > 0)
+        __builtin_prefetch(&shard->slots[home_of(shard, key + 1)]);
+}
+
 bool marks_has(const struct marks *marks, const uint8_t key[MARK_LEN], int64_t now_s)
 {
     return marks_find(marks, key, now_s).uses != 0;

@@ -55,6 +55,9 @@ void marks_remove(struct marks *marks, const uint8_t key[MARK_LEN]);
 /** The mark as it is after `now_s`; without uses where it is not set or has expired. */
 struct store_mark marks_find(const struct marks *marks, const uint8_t key[MARK_LEN], int64_t now_s);
 
+/** Have the memory fetched that is looked at for a mark: somebody will ask for it soon. */
+void marks_expect(const struct marks *marks, const uint8_t key[MARK_LEN]);
+
 /** Whether it is set and expires after `now_s`. */
 bool marks_has(const struct marks *marks, const uint8_t key[MARK_LEN], int64_t now_s) MUST_USE;
 

@@ -100,6 +100,19 @@ static bool apply_mark(struct state *state, const struct pending_change *item, i
     return true;
 }
 
+void state_expect(const struct state *state, const struct store_proposal *proposal)
+{
+    for (size_t i = 0; i < proposal->entry_count; i++)
+        for (size_t k = 0; k < proposal->entries[i].change_count; k++) {
+            const struct store_change *change = &proposal->entries[i].changes[k];
+
+            if (change->kind == STORE_SET_MARK || change->kind == STORE_FREE_MARK)
+                marks_expect(&state->marks, change->mark);
+            else if (change->kind == STORE_PUT_LEASE)
+                leases_expect(&state->leases, &change->lease);
+        }
+}
+
 static bool apply_locked(struct state *state, const struct pending_change *item, int64_t marks_s)
 {
     const struct store_change *change = item->change;

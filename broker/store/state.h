@@ -44,6 +44,12 @@ void state_free(struct state *state);
 /** Forget all rows. */
 void state_clear(struct state *state);
 
+/**
+ * Have the memory fetched that a proposal is decided and applied with, while what comes before it
+ * is. Only on the store's thread.
+ */
+void state_expect(const struct state *state, const struct store_proposal *proposal);
+
 /** Apply one change; false without memory. Marks that have expired at `marks_s` are left out. */
 bool state_apply(struct state *state, const struct pending_change *change, int64_t marks_s)
     MUST_USE;

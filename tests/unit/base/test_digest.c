@@ -131,6 +131,24 @@ static void crc32c_is_the_same_with_and_without_the_instruction(void **state)
     assert_int_equal(crc32c_portable(0, STR("123456789")), 0xe3069283);
 }
 
+/* What is long is read in three pieces at once, of 1536 bytes together. */
+static void crc32c_of_long_texts_is_the_same_too(void **state)
+{
+    static uint8_t bytes[8 + 3 * 1536 + 9];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * i >> 3 ^ i * 151);
+    for (size_t from = 0; from < 8; from++) {
+        for (size_t len = 1536 - 9; from + len <= sizeof(bytes);
+             len += len % 1536 == 9 ? 1536 - 18 : 1) {
+            struct str part = { (const char *)bytes + from, len };
+
+            assert_int_equal(crc32c(0x12345678, part), crc32c_portable(0x12345678, part));
+        }
+    }
+}
+
 static void crc32c_goes_on_from_any_place(void **state)
 {
     char bytes[40];
@@ -170,6 +188,7 @@ int main(void)
         cmocka_unit_test(threads_do_not_disturb_each_other),
         cmocka_unit_test(crc32c_gives_the_rfcs_values),
         cmocka_unit_test(crc32c_is_the_same_with_and_without_the_instruction),
+        cmocka_unit_test(crc32c_of_long_texts_is_the_same_too),
         cmocka_unit_test(crc32c_goes_on_from_any_place),
         cmocka_unit_test(crc32c_notices_every_flipped_bit),
     };
