@@ -1,6 +1,7 @@
 /*
  * A reader finds an entry by its segment (a file's name is the index of its first entry), then by
- * the nearest earlier spot it has seen there, then by walking from head to head.
+ * the nearest earlier spot it has seen there, or by leaping to where it should be and looking for a
+ * head, then by walking from head to head.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,11 @@
 
 /* A spot is remembered every so many bytes of a segment. */
 #define SPOT_DISTANCE ((uint64_t)64 * 1024)
-#define SPOTS_MAX ((size_t)4 * 1024 * 1024)
+#define SPOTS_MAX ((size_t)16 * 1024)
+
+/* What is no farther away is walked to. */
+#define LEAP_MIN 64
+#define LEAPS_MAX 12
 
 /* Where a frame begins. */
 struct spot {
@@ -39,6 +44,9 @@ struct folder_reader {
     unsigned erasures;  /* of the store, when the last one was read */
     struct frame frame; /* the last one read; borrows from the view */
     struct spot at;     /* where it begins */
+
+    bool has_hint;
+    struct spot hint; /* the last one that was a frame */
 
     struct spot *spots; /* ascending */
     size_t spot_count;
@@ -184,6 +192,12 @@ static void remember(struct folder_reader *reader, struct spot spot)
     reader->spot_count++;
 }
 
+static void take_nearer(const struct spot *other, uint64_t index, struct spot *spot)
+{
+    if (other->segment == spot->segment && other->index <= index && other->index >= spot->index)
+        *spot = *other;
+}
+
 /* The nearest known place at or before `index`. */
 static struct spot nearest(const struct folder_reader *reader, uint64_t index)
 {
@@ -193,10 +207,103 @@ static struct spot nearest(const struct folder_reader *reader, uint64_t index)
 
     if (position > 0 && reader->spots[position - 1].segment == segment)
         spot = reader->spots[position - 1];
-    if (reader->has_frame && reader->at.segment == segment && reader->at.index <= index &&
-        reader->at.index >= spot.index)
-        spot = reader->at;
+    if (reader->has_hint)
+        take_nearer(&reader->hint, index, &spot);
+    if (reader->has_frame)
+        take_nearer(&reader->at, index, &spot);
     return spot;
+}
+
+/* What is looked for begins behind `low` and before `high_offset`, or is the frame at `low`. */
+struct stretch {
+    struct spot low;
+    uint64_t low_count;  /* entries of the frame there */
+    uint64_t high_index; /* of the first entry at `high_offset` or behind it */
+    uint64_t high_offset;
+    bool is_empty; /* nothing was found in its last part, which may be a large one */
+};
+
+/* All behind a spot: to the next one, or the segment's end. */
+static bool stretch_behind(struct folder_reader *reader, const struct spot *spot,
+                           struct stretch *stretch, struct error *error)
+{
+    size_t next = spots_until(reader, spot->index);
+    size_t segment = segment_list_find(&reader->segments, spot->segment) + 1;
+    struct frame_head head = { 0 };
+    bool is_head = false;
+
+    *stretch = (struct stretch){ .low = *spot };
+    if (!segment_view_head(&reader->view, spot->offset, spot->index, &is_head, &head, error))
+        return false;
+    stretch->low_count = head.entry_count;
+    if (next < reader->spot_count && reader->spots[next].segment == spot->segment) {
+        stretch->high_index = reader->spots[next].index;
+        stretch->high_offset = reader->spots[next].offset;
+        return true;
+    }
+    stretch->high_index = segment < reader->segments.count ? reader->segments.first_indices[segment]
+                                                           : reader->reader.size;
+    return segment_view_len(&reader->view, &stretch->high_offset, error);
+}
+
+/* Whether it is far enough to leap. */
+static bool is_far(const struct stretch *stretch, uint64_t index)
+{
+    return index - stretch->low.index >= stretch->low_count + LEAP_MIN &&
+           stretch->high_offset > stretch->low.offset + SPOT_DISTANCE &&
+           stretch->high_index > index;
+}
+
+/* Where an entry should be, and a little before: entries are not all of one length. */
+static uint64_t guess(const struct stretch *stretch, uint64_t index)
+{
+    uint64_t len = stretch->high_offset - stretch->low.offset;
+    double share =
+        (double)(index - stretch->low.index) / (double)(stretch->high_index - stretch->low.index);
+    uint64_t offset = stretch->is_empty ? len / 2 : (uint64_t)((double)len * share);
+
+    return stretch->low.offset + (offset > SPOT_DISTANCE ? offset - SPOT_DISTANCE / 2 : offset / 2);
+}
+
+/* Narrow the stretch by what stands behind `offset`; false where that led nowhere. */
+static bool narrow(struct stretch *stretch, uint64_t index, uint64_t offset,
+                   const struct frame_head *head, uint64_t at)
+{
+    stretch->is_empty = head == NULL || at >= stretch->high_offset;
+    if (stretch->is_empty || head->first_index > index) {
+        stretch->high_index = stretch->is_empty ? stretch->high_index : head->first_index;
+        stretch->high_offset = offset;
+        return true;
+    }
+    if (head->first_index <= stretch->low.index || at <= stretch->low.offset)
+        return false;
+    stretch->low = (struct spot){ head->first_index, stretch->low.segment, at };
+    stretch->low_count = head->entry_count;
+    return true;
+}
+
+/* From a spot to one that is nearer, if there is one. */
+static bool leap(struct folder_reader *reader, struct spot *spot, uint64_t index,
+                 struct error *error)
+{
+    bool goes_on = index - spot->index >= LEAP_MIN;
+    struct stretch stretch;
+
+    if (goes_on && !stretch_behind(reader, spot, &stretch, error))
+        return false;
+    for (size_t i = 0; goes_on && i < LEAPS_MAX && is_far(&stretch, index); i++) {
+        uint64_t offset = guess(&stretch, index);
+        struct frame_head head = { 0 };
+        bool is_head = false;
+        uint64_t at = 0;
+
+        if (!segment_view_near(&reader->view, offset, stretch.high_index, &is_head, &head, &at,
+                               error))
+            return false;
+        goes_on = narrow(&stretch, index, offset, is_head ? &head : NULL, at);
+        *spot = stretch.low;
+    }
+    return true;
 }
 
 /* Walk from head to head until the frame that holds `index`. */
@@ -227,7 +334,7 @@ static bool load_frame(struct folder_reader *reader, uint64_t index, struct erro
     if (!enter_segment(reader, spot.segment, error))
         return false;
     reader->has_frame = false;
-    if (!walk_to(reader, &spot, index, error) ||
+    if (!leap(reader, &spot, index, error) || !walk_to(reader, &spot, index, error) ||
         !segment_view_frame(&reader->view, spot.offset, spot.index, &status, &reader->frame, error))
         return false;
     if (status != FRAME_WHOLE)
@@ -313,8 +420,10 @@ static void hint(struct store_reader *base, const struct store_place *place)
     if (enter_segment(reader, place->segment, &ignored) &&
         segment_view_head(&reader->view, place->offset, place->first_index, &is_head, &head,
                           &ignored) &&
-        is_head)
-        remember(reader, (struct spot){ place->first_index, place->segment, place->offset });
+        is_head) {
+        reader->has_hint = true;
+        reader->hint = (struct spot){ place->first_index, place->segment, place->offset };
+    }
 }
 
 static const struct store_reader_backend folder_reader_backend = {

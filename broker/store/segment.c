@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -20,6 +21,7 @@
 
 #define WINDOW_LEN ((size_t)256 * 1024)
 #define WINDOW_LEN_ELSEWHERE ((size_t)32 * 1024)
+#define NEAR_LEN ((uint64_t)1024 * 1024)
 #define ZEROS_LEN ((size_t)256 * 1024)
 
 static const uint8_t zeros[ZEROS_LEN];
@@ -319,6 +321,41 @@ static bool has_later_head(const uint8_t *bytes, size_t len, uint64_t index)
             return true;
     }
     return false;
+}
+
+/* A frame is no longer than most are; one of zeros has no frames behind it, or pruned ones. */
+bool segment_view_near(struct segment_view *view, uint64_t offset, uint64_t last, bool *is_head,
+                       struct frame_head *head, uint64_t *at, struct error *error)
+{
+    const uint8_t *bytes = NULL;
+    size_t available = 0;
+    uint64_t end = offset + NEAR_LEN;
+
+    offset = (offset + FRAME_ALIGNMENT - 1) / FRAME_ALIGNMENT * FRAME_ALIGNMENT;
+    for (*is_head = false; offset < end; offset += WINDOW_LEN_ELSEWHERE - FRAME_HEAD_LEN) {
+        if (!view_bytes(view, offset, WINDOW_LEN_ELSEWHERE, &bytes, &available, error))
+            return false;
+        if (is_all_zero(bytes, available))
+            return true;
+        for (size_t i = 0; i + FRAME_HEAD_LEN <= available; i += FRAME_ALIGNMENT) {
+            if (bytes[i] == 0 || !frame_head_read(bytes + i, head) || head->first_index > last)
+                continue;
+            *is_head = true;
+            *at = offset + i;
+            return true;
+        }
+    }
+    return true;
+}
+
+bool segment_view_len(const struct segment_view *view, uint64_t *len, struct error *error)
+{
+    struct stat status;
+
+    if (fstat(view->file, &status) != 0)
+        return error_set_errno(error, "segment %020" PRIu64 ": cannot read", view->first_index);
+    *len = (uint64_t)status.st_size;
+    return true;
 }
 
 /* What a place is where no whole frame stands: depends on all that is behind it. */

@@ -87,6 +87,18 @@ bool segment_view_head(struct segment_view *view, uint64_t offset, uint64_t inde
                        struct frame_head *head, struct error *error) MUST_USE;
 
 /**
+ * The first head at `offset` or a little behind it, where entries up to `last` begin: for leaping
+ * into the middle of a segment. Whoever reads there finds out whether the frame is one.
+ *
+ * Errors: ERROR_IO, ERROR_MEMORY
+ */
+bool segment_view_near(struct segment_view *view, uint64_t offset, uint64_t last, bool *is_head,
+                       struct frame_head *head, uint64_t *at, struct error *error) MUST_USE;
+
+/** How long the file is. Errors: ERROR_IO */
+bool segment_view_len(const struct segment_view *view, uint64_t *len, struct error *error) MUST_USE;
+
+/**
  * `len` bytes that must be there. Borrowed until the next call.
  *
  * Errors: ERROR_IO, ERROR_MEMORY, ERROR_INVALID (the file ends before)

@@ -1,17 +1,22 @@
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/time_text.h"
+#include "store/frame.h"
 #include "store/help.h"
+#include "store/segment.h"
 #include "tests/test.h"
 
 #define FIRST_SEGMENT "segments/00000000000000000000.seg"
 #define ROLL_OFTEN ((size_t)8192)
+#define MB (1024 * 1024)
 
 static int make(void **state)
 {
@@ -57,6 +62,93 @@ static void entries_are_found_in_any_order(void **state)
     for (unsigned i = MANY; i > 0; i--)
         expect_entry(reader, i - 1);
     store_close(store);
+}
+
+/* Bytes that this process has read so far, from files and the cache of their pages alike. */
+static uint64_t read_so_far(void)
+{
+    FILE *file = fopen("/proc/self/io", "re");
+    uint64_t bytes = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "rchar: %" SCNu64, &bytes), 1);
+    (void)fclose(file);
+    return bytes;
+}
+
+static size_t write_text(uint64_t index, char text[2048])
+{
+    size_t head = (size_t)snprintf(text, 64, "entry %" PRIu64 " ", index);
+    size_t len = head + (size_t)(index * 7919 % 1900);
+
+    memset(text + head, 'x', len - head);
+    return len;
+}
+
+/* Frames of one to 200 entries of all lengths: where one stands nobody can calculate. */
+static uint64_t write_segment(const struct folder *folder, uint64_t first, uint64_t end, long zeros)
+{
+    struct frame_builder builder;
+    char name[SEGMENT_NAME_LEN + 1];
+    char path[sizeof(SEGMENT_FOLDER) + sizeof(name)];
+    FILE *file = NULL;
+    char text[2048];
+
+    segment_name(first, name);
+    (void)snprintf(path, sizeof(path), SEGMENT_FOLDER "/%s", name);
+    file = fopen(folder_path(folder, path), "we");
+    assert_non_null(file);
+    assert_true(frame_builder_init(&builder));
+    while (first < end) {
+        uint64_t count = first % 3 == 0 ? 1 : 1 + first * 31 % 200;
+        struct str frame;
+
+        frame_builder_clear(&builder, first);
+        for (uint64_t i = 0; i < count; i++, first++)
+            frame_builder_add(&builder, (struct str){ text, write_text(first, text) }, STR("p"));
+        frame = frame_builder_finish(&builder, 1);
+        assert_int_equal(fwrite(frame.data, 1, frame.len, file), frame.len);
+    }
+    assert_int_equal(fseek(file, zeros, SEEK_CUR), 0);
+    assert_int_equal(fwrite("", 1, 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+    frame_builder_release(&builder);
+    return first;
+}
+
+static void expect_near(const struct folder *folder, uint64_t index, uint64_t size)
+{
+    OWNED(store_reader_close) struct store_reader *reader = NULL;
+    struct error error = { 0 };
+    struct str private_part = { 0 };
+    struct str entry = { 0 };
+    uint64_t before = 0;
+    char text[2048];
+
+    assert_true(store_reader_open(folder->path, &reader, &error));
+    assert_int_equal(store_reader_size(reader), size);
+    before = read_so_far();
+    if (!store_reader_get(reader, index, &entry, &private_part, &error))
+        fail_msg("entry %u: %s", (unsigned)index, error.cause);
+    assert_in_range(read_so_far() - before, 1, 3 * MB);
+    assert_true(str_eq(entry, (struct str){ text, write_text(index, text) }));
+    assert_true(str_eq(private_part, STR("p")));
+}
+
+/* Whether all of it has entries, or zeros follow as in one that is written. */
+static void the_middle_of_a_segment_is_found_without_reading_what_is_before(void **state)
+{
+    static const long zeros[] = { 0, 60L * MB };
+    const struct folder *folder = *state;
+
+    assert_int_equal(mkdir(folder_path(folder, SEGMENT_FOLDER), 0700), 0);
+    for (size_t i = 0; i < COUNT(zeros); i++) {
+        uint64_t second = write_segment(folder, 0, 20000, zeros[i]);
+        uint64_t end = write_segment(folder, second, second + 10, 0);
+
+        for (uint64_t k = 0; k < 40; k++)
+            expect_near(folder, k * 104729 % end, end);
+    }
 }
 
 static void a_place_leads_there_and_a_wrong_one_does_no_harm(void **state)
@@ -224,6 +316,7 @@ int main(void)
 #define STORE_TEST(function) cmocka_unit_test_setup_teardown(function, make, clean)
     const struct CMUnitTest tests[] = {
         STORE_TEST(entries_are_found_in_any_order),
+        STORE_TEST(the_middle_of_a_segment_is_found_without_reading_what_is_before),
         STORE_TEST(a_place_leads_there_and_a_wrong_one_does_no_harm),
         STORE_TEST(a_reader_sees_what_was_durable_when_it_was_refreshed),
         STORE_TEST(where_there_is_no_store_there_is_no_reader),
