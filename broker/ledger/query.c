@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "base/error.h"
 #include "base/json.h"
 #include "base/network.h"
@@ -306,21 +310,77 @@ bool query_matches(const struct ledger_query *query, const json_t *entry,
 
 /* ---- without parsing ---- */
 
-static bool has_bytes(struct str text, struct str part)
+/* A byte that is looked for: of a letter without case both forms have the same other bits. */
+struct wanted_byte {
+    uint8_t byte;
+    uint8_t ignored; /* bits of it that do not matter */
+};
+
+static struct wanted_byte wanted_byte(char byte, bool ignores_case)
 {
-    const char *at = text.data;
-    size_t left = text.len;
+    bool is_letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+    uint8_t ignored = ignores_case && is_letter ? 0x20 : 0;
 
-    while (left >= part.len) {
-        const char *next = memchr(at, part.data[0], left - part.len + 1);
+    return (struct wanted_byte){ (uint8_t)((uint8_t)byte | ignored), ignored };
+}
 
-        if (!next)
-            return false;
-        if (memcmp(next, part.data, part.len) == 0)
-            return true;
-        left -= (size_t)(next - at) + 1;
-        at = next + 1;
+static bool is_wanted(struct wanted_byte wanted, char byte)
+{
+    return ((uint8_t)byte | wanted.ignored) == wanted.byte;
+}
+
+/* Which of sixteen bytes are wanted, the first in the lowest bit. */
+#if defined(__SSE2__)
+
+static unsigned wanted_of_sixteen(struct wanted_byte wanted, const char *bytes)
+{
+    __m128i some = _mm_loadu_si128((const __m128i *)(const void *)bytes);
+
+    some = _mm_or_si128(some, _mm_set1_epi8((char)wanted.ignored));
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(some, _mm_set1_epi8((char)wanted.byte)));
+}
+
+#else
+
+static unsigned wanted_of_sixteen(struct wanted_byte wanted, const char *bytes)
+{
+    unsigned found = 0;
+
+    for (unsigned i = 0; i < 16; i++)
+        found |= (unsigned)is_wanted(wanted, bytes[i]) << i;
+    return found;
+}
+
+#endif
+
+static bool stands_at(struct str text, size_t at, struct str part, bool ignores_case)
+{
+    struct str there = str_slice(text, at, part.len);
+
+    return ignores_case ? str_eq_ignore_case(there, part) : str_eq(there, part);
+}
+
+/* Whether a part, which is not empty, stands anywhere: its first and last byte are looked for in
+ * sixteen places at once. */
+static bool has_bytes(struct str text, struct str part, bool ignores_case)
+{
+    struct wanted_byte first = wanted_byte(part.data[0], ignores_case);
+    struct wanted_byte last = wanted_byte(part.data[part.len - 1], ignores_case);
+    size_t at = 0;
+
+    if (text.len < part.len)
+        return false;
+    for (; at + 16 + part.len - 1 <= text.len; at += 16) {
+        unsigned spots = wanted_of_sixteen(first, text.data + at) &
+                         wanted_of_sixteen(last, text.data + at + part.len - 1);
+
+        for (; spots != 0; spots &= spots - 1)
+            if (stands_at(text, at + (size_t)__builtin_ctz(spots), part, ignores_case))
+                return true;
     }
+    for (; at + part.len <= text.len; at++)
+        if (is_wanted(first, text.data[at]) && stands_at(text, at, part, ignores_case))
+            return true;
     return false;
 }
 
@@ -337,10 +397,21 @@ static bool may_have(const struct ledger_query *query, enum ledger_field field, 
     const struct query_values *wanted = &query->fields[field];
 
     for (size_t i = 0; i < wanted->count; i++)
-        if (!is_written_as_is(field, wanted->values[i]) || has_bytes(entry, wanted->values[i]) ||
-            has_bytes(private_part, wanted->values[i]))
+        if (!is_written_as_is(field, wanted->values[i]) ||
+            has_bytes(entry, wanted->values[i], false) ||
+            has_bytes(private_part, wanted->values[i], false))
             return true;
     return wanted->count == 0;
+}
+
+/* What is not ASCII, or escaped, may be written in several ways. */
+static bool may_have_text(struct str part, struct str entry, struct str private_part)
+{
+    for (size_t i = 0; i < part.len; i++)
+        if ((uint8_t)part.data[i] < 0x20 || (uint8_t)part.data[i] >= 0x7f || part.data[i] == '"' ||
+            part.data[i] == '\\')
+            return true;
+    return part.len == 0 || has_bytes(entry, part, true) || has_bytes(private_part, part, true);
 }
 
 bool query_may_match(const struct ledger_query *query, struct str entry, struct str private_part)
@@ -348,7 +419,7 @@ bool query_may_match(const struct ledger_query *query, struct str entry, struct 
     for (size_t i = 0; i < LEDGER_FIELD_COUNT; i++)
         if (!may_have(query, (enum ledger_field)i, entry, private_part))
             return false;
-    return true;
+    return may_have_text(query->text, entry, private_part);
 }
 
 /* ---- reading a query ---- */

@@ -24,6 +24,7 @@ struct page {
     struct error *error;
     size_t found;
     size_t reads;
+    size_t skips; /* entries whose bytes showed already that they do not fit */
     bool is_hinted;
     uint64_t hinted; /* the place that the reader was told last */
     uint64_t oldest; /* entries below it are too old, or not asked for */
@@ -97,12 +98,14 @@ static bool look_at(struct page *page, uint64_t index)
     OWNED(candidate_release) struct candidate candidate = { 0 };
     const struct ledger_query *query = page->search->query;
 
-    page->reads++;
     page->search->before = index;
     if (!read_entry(page, index, &candidate))
         return false;
-    if (!query_may_match(query, candidate.bytes, candidate.private_part))
+    if (!query_may_match(query, candidate.bytes, candidate.private_part)) {
+        page->skips++;
         return true;
+    }
+    page->reads++;
     if (!parse(page, &candidate))
         return false;
     return !candidate.entry || !query_matches(query, candidate.entry, candidate.private_json) ||
@@ -142,7 +145,8 @@ static bool is_full(const struct page *page)
 
 static bool is_spent(const struct page *page)
 {
-    return is_full(page) || page->reads >= page->search->reads_max;
+    return is_full(page) ||
+           page->reads + page->skips / SEARCH_SKIPS_A_READ >= page->search->reads_max;
 }
 
 /* Its candidates from new to old, as far as the page goes. */

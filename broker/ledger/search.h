@@ -44,7 +44,7 @@ struct ledger_search {
 
     /* What it may cost at most; the page may end early, with more to come. */
     size_t limit;       /* entries found */
-    size_t reads_max;   /* entries looked at */
+    size_t reads_max;   /* entries parsed; of others SEARCH_SKIPS_A_READ count as one */
     size_t lookups_max; /* in the index */
 
     /** NULL: everything may be seen. */
@@ -58,6 +58,7 @@ struct ledger_search {
 };
 
 #define SEARCH_NEWEST UINT64_MAX
+#define SEARCH_SKIPS_A_READ 4
 
 /**
  * Visit the next page, newest first. Afterwards `before` is where the one behind it begins.

@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -324,6 +325,42 @@ static void a_quick_look_rules_most_entries_out(void **state)
     assert_false(query_may_match(&query, STR(""), STR("")));
 }
 
+/* Of all lengths, wherever it stands, in either case. */
+static void a_quick_look_finds_a_text_wherever_it_is(void **state)
+{
+    static const char letters[] = "abcDEFghiJKLmnoPQRstuVWXyz0123456789-_[]{}@`/.";
+    struct ledger_query query = { 0 };
+    char other[sizeof(letters)];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(letters); i++)
+        other[i] = (char)(isalpha((unsigned char)letters[i]) ? letters[i] ^ 0x20 : letters[i]);
+    for (size_t from = 0; from < sizeof(letters) - 1; from++) {
+        for (size_t len = 1; from + len < sizeof(letters); len++) {
+            query.text = (struct str){ other + from, len };
+            assert_true(query_may_match(&query, STR(letters), STR("")));
+            assert_true(query_may_match(&query, STR(""), STR(letters)));
+            assert_false(query_may_match(&query, str_slice(STR(letters), 0, from + len - 1),
+                                         str_slice(STR(letters), from + 1, SIZE_MAX)));
+        }
+    }
+    query.text = STR("[");
+    assert_false(query_may_match(&query, STR("{{{{{{{{{{{{{{{{{{{{"), STR("{")));
+    query.text = STR("\xc3\x89");
+    assert_true(query_may_match(&query, STR("{}"), STR("")));
+}
+
+static void a_text_is_found_in_what_is_a_text(void **state)
+{
+    (void)state;
+    assert_true(finds_in("{\"owner\":\"Acme \\\"One\\\"\"}", NULL, "text", "ME \"one"));
+    assert_true(finds_in("{\"owner\":\"\xc3\x89tage\"}", NULL, "text", "\xc3\x89TAGE"));
+    assert_false(finds_in("{\"owner\":\"x\"}", NULL, "text", "owner"));
+    assert_true(
+        finds_in("{}", "{\"ci.actor\":{\"salt\":\"s\",\"value\":\"Octo\"}}", "text", "octo"));
+    assert_false(finds_in("{}", "{\"ci.actor\":{\"salt\":\"s\",\"value\":\"Octo\"}}", "text", "s"));
+}
+
 static void a_quick_look_knows_several_forms_of_a_value(void **state)
 {
     (void)state;
@@ -366,6 +403,8 @@ int main(void)
         cmocka_unit_test(a_time_is_given_once_and_not_backwards),
         cmocka_unit_test(values_are_told_until_the_visitor_has_enough),
         cmocka_unit_test(a_quick_look_rules_most_entries_out),
+        cmocka_unit_test(a_quick_look_finds_a_text_wherever_it_is),
+        cmocka_unit_test(a_text_is_found_in_what_is_a_text),
         cmocka_unit_test(a_quick_look_knows_several_forms_of_a_value),
         cmocka_unit_test(values_of_another_form_are_passed_over),
     };
