@@ -19,8 +19,14 @@
 
 #define NICENESS 10
 
-/* Entries are collected so long before a step: a few together cost little more than one. */
+/*
+ * Entries are collected so long before a step: what stands in many of them is written once, in
+ * pages that are written once. Where many come, longer: two thousand together take half of what
+ * they take by 250. Searches read what is not indexed yet, and who needs the index fresh says so.
+ */
 #define COLLECT_MS 250
+#define COLLECT_MANY 64 /* in that time */
+#define COLLECT_MANY_MS 1750
 #define COLLECT_ENTRIES 4096
 #define RETRY_MS 5000
 
@@ -284,6 +290,14 @@ static void wait_at_most(struct indexer *indexer, int64_t duration_ms, bool ends
 }
 
 /* Called with the lock. */
+static void collect(struct indexer *indexer)
+{
+    wait_at_most(indexer, COLLECT_MS, true);
+    if (indexer->wanted >= atomic_load(&indexer->size) + COLLECT_MANY)
+        wait_at_most(indexer, COLLECT_MANY_MS, true);
+}
+
+/* Called with the lock. */
 static void wait_until_behind(struct indexer *indexer)
 {
     struct timespec until = in_ms(LOOK_MS);
@@ -304,7 +318,7 @@ static bool wait_for_work(struct indexer *indexer, bool has_failed)
         wait_at_most(indexer, RETRY_MS, false);
     wait_until_behind(indexer);
     if (is_behind(indexer))
-        wait_at_most(indexer, COLLECT_MS, true);
+        collect(indexer);
     indexer->is_hurried = false;
     goes_on = !indexer->is_stopping;
     (void)pthread_mutex_unlock(&indexer->lock);

@@ -41,8 +41,8 @@
 #define PAGE 100
 #define READS_MAX 2000
 #define LOOKUPS_MAX 5000
-#define TRICKLE_ENTRIES 3000
-#define TRICKLE_BATCH 250 /* what a thousand a second are between two steps of the indexer */
+#define TRICKLE_ENTRIES 20000
+#define TRICKLE_BATCH 2000 /* what a thousand a second are between two steps of the indexer */
 
 struct bench {
     const char *folder;
