@@ -340,7 +340,9 @@ static bool put_revoke(json_t *object, const struct target_kind *kind, const str
     if (revocation == POLICY_REVOKED_BY_EXPIRY || !may_be_there(mint, type))
         return true;
     return put_str(object, "attempt", mint->attempt) &&
-           json_put(object, "revoke", json_string(target_revocation_name(revocation)));
+           json_put(object, "revoke", json_string(target_revocation_name(revocation))) &&
+           (revocation != POLICY_REVOKED_NOW || !kind->is_gone_by_expiry ||
+            json_put(object, "lapses", json_true()));
 }
 
 static bool put_credential(json_t *list, const struct mint *mint, const char *type)

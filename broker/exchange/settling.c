@@ -187,6 +187,7 @@ static json_t *item_of(const struct errand *errand)
     if (!item)
         return NULL;
     (void)json_object_del(item, "revoke"); /* it is there */
+    (void)json_object_del(item, "lapses");
     for (size_t i = 0; must_stand(errand) && i < COUNT(untold); i++)
         (void)json_object_del(item, untold[i]);
     return put_status(errand, item) &&

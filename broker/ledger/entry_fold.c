@@ -157,18 +157,23 @@ static bool read_ms(const json_t *value, int64_t *wall_ms)
     return json_is_string(value) && time_text_parse(json_str(value), wall_ms);
 }
 
-/*
- * Whether nothing of a credential is left once its lease has expired: what is ended by a list, or
- * by a name, is refused until it expires, and then it is of no use any more.
- */
-static bool lapses_with(const json_t *credential, const struct entry_view *entry)
+/* What is ended by a list, or by a name, is refused until it expires, and then it is of no use any
+ * more. What is ended at once says whether that is so. */
+static bool lapses(const json_t *credential)
 {
     struct str revoke = json_str(json_object_get(credential, "revoke"));
+
+    return str_eq(revoke, STR("list")) || str_eq(revoke, STR("name")) ||
+           (str_eq(revoke, STR("now")) && json_is_true(json_object_get(credential, "lapses")));
+}
+
+/* Whether nothing of a credential is left once its lease has expired. */
+static bool lapses_with(const json_t *credential, const struct entry_view *entry)
+{
     int64_t lease_ms = 0;
     int64_t own_ms = 0;
 
-    return (str_eq(revoke, STR("list")) || str_eq(revoke, STR("name"))) &&
-           read_ms(entry->values[MEMBER_LEASE_EXPIRES], &lease_ms) &&
+    return lapses(credential) && read_ms(entry->values[MEMBER_LEASE_EXPIRES], &lease_ms) &&
            read_ms(json_object_get(credential, "expires_at"), &own_ms) && own_ms <= lease_ms;
 }
 

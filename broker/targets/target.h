@@ -239,7 +239,8 @@ struct target_kind {
      */
     bool (*is_revocable)(const struct mint *mint);
     /* Nothing of a credential is left at its target once it has expired: `revoke` is not asked. So
-     * of all that are ended by a list or a name, which the ledger's fold relies on. */
+     * of all that are ended by a list or a name, which the ledger's fold relies on; of others
+     * their entries say it (`lapses`). */
     bool is_gone_by_expiry;
     /**
      * Look for what exists at the target and is ours, whatever lease it is of. NULL: it cannot be

@@ -403,6 +403,9 @@ static void each_type_has_its_effect(void **state)
 #define PLAIN "\"credentials\":[{\"grant\":\"site\"}],"
 #define ENDS(word, seconds)                                                                        \
     "{\"expires_at\":\"2030-01-01T00:10:" seconds "Z\",\"grant\":\"a\",\"revoke\":\"" word "\"}"
+#define GOES(word, lapses, seconds)                                                                \
+    "{\"expires_at\":\"2030-01-01T00:10:" seconds "Z\",\"grant\":\"a\",\"lapses\":" lapses         \
+    ",\"revoke\":\"" word "\"}"
 #define RENEWED(credentials)                                                                       \
     "{\"credentials\":[" credentials "],\"lease\":\"" ID                                           \
     "\",\"lease_expires\":\"2030-01-01T00:10:00Z\",\"type\":\"lease.renewed\"}"
@@ -436,6 +439,11 @@ static void a_lease_owes_what_can_be_ended_until_nothing_is_pending(void **state
         { RENEWED(ENDS("name", "00") "," ENDS("list", "00") ",{\"grant\":\"b\"}"), DEBT_LAPSES,
           true },
         { RENEWED(ENDS("list", "00") "," ENDS("now", "00")), DEBT_OWED, true },
+        { RENEWED(ENDS("list", "00") "," GOES("now", "true", "00")), DEBT_LAPSES, true },
+        { RENEWED(GOES("now", "false", "00")), DEBT_OWED, true },
+        { RENEWED(GOES("now", "\"true\"", "00")), DEBT_OWED, true },
+        { RENEWED(GOES("other", "true", "00")), DEBT_OWED, true },
+        { RENEWED(GOES("now", "true", "01")), DEBT_OWED, true },                 /* outlives it */
         { RENEWED(ENDS("list", "00") "," ENDS("list", "01")), DEBT_OWED, true }, /* outlives it */
         { RENEWED("{\"grant\":\"a\",\"revoke\":\"list\"}"), DEBT_OWED, true },
         { RENEWED("{\"expires_at\":\"soon\",\"revoke\":\"list\"}"), DEBT_OWED, true },
