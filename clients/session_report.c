@@ -57,11 +57,25 @@ static void report_advice_for(struct str word)
 }
 
 /* Strangers are told nothing: no pipeline is theirs, or their token is of no issuer's. */
-static bool is_stranger(const struct refusal *refusal)
+static const struct {
+    enum error_code code;
+    const char *advice;
+} strangers[] = {
+    { ERROR_NO_PIPELINE,
+      "compare what `stagepass token show` prints with the `identity` of the pipeline's policy; "
+      "the broker's operators see why by `stagepass policy explain --decision`" },
+    { ERROR_TOKEN, "the token must be one of the broker's issuers, for the broker: `stagepass "
+                   "token show` prints its `iss` and `aud`; the broker's log says why, by the "
+                   "decision" },
+};
+
+static void report_stranger(const struct refusal *refusal)
 {
-    return refusal->failed_count == 0 && refusal->reason.len == 0 && refusal->owner.len == 0 &&
-           (str_eq(refusal->description, str_from(error_kind(ERROR_TOKEN)->sentence)) ||
-            str_eq(refusal->description, str_from(error_kind(ERROR_NO_PIPELINE)->sentence)));
+    if (refusal->failed_count > 0 || refusal->reason.len > 0 || refusal->owner.len > 0)
+        return;
+    for (size_t i = 0; i < COUNT(strangers); i++)
+        if (str_eq(refusal->description, str_from(error_kind(strangers[i].code)->sentence)))
+            report_part("what to do:", str_from(strangers[i].advice));
 }
 
 static void report_advice(const struct refusal *refusal)
@@ -70,11 +84,7 @@ static void report_advice(const struct refusal *refusal)
     report_advice_for(refusal->reason);
     for (size_t i = 0; i < refusal->failed_count; i++)
         report_advice_for(refusal->failed[i]);
-    if (is_stranger(refusal))
-        report_part("what to do:",
-                    STR("compare what `stagepass token show` prints with the `identity` of the "
-                        "pipeline's policy, and with the broker's issuers; by the decision the "
-                        "broker's operators find why: `stagepass audit show`"));
+    report_stranger(refusal);
 }
 
 int session_report(const struct session *session, const struct error *error)
