@@ -110,3 +110,11 @@ enum progress oauth_answer_error(struct http_request *request, const struct erro
 /** The bearer credential of the Authorization header; ERROR_UNAUTHORIZED where there is none. */
 bool bearer_get(const struct http_request *request, struct str *token, struct error *error)
     MUST_USE;
+
+/**
+ * What a route answers that takes a lease's handle as bearer credential, where it failed. Who shows
+ * none that is good there costs their address (ERROR_UNAUTHORIZED); nobody else waits for what that
+ * spent.
+ */
+enum progress handle_refuse(struct http_request *request, const struct api *api,
+                            const struct error *why);

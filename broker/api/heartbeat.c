@@ -77,7 +77,5 @@ enum progress heartbeat_post(struct http_request *request, void *context)
         metric_add(METRIC_HEARTBEATS, 1);
         return answer(request, &lease);
     }
-    if (error.code == ERROR_UNAUTHORIZED)
-        http_add_header(request, "WWW-Authenticate", STR("Bearer"));
-    return http_answer_problem(request, &error);
+    return handle_refuse(request, context, &error);
 }

@@ -101,3 +101,16 @@ bool bearer_get(const struct http_request *request, struct str *token, struct er
     *token = str_slice(value, 7, value.len);
     return true;
 }
+
+enum progress handle_refuse(struct http_request *request, const struct api *api,
+                            const struct error *why)
+{
+    struct error spent = { 0 };
+
+    if (why->code != ERROR_UNAUTHORIZED)
+        return http_answer_problem(request, why);
+    if (!api_spend_address(request, api, &spent))
+        return http_answer_problem(request, &spent);
+    http_add_header(request, "WWW-Authenticate", STR("Bearer"));
+    return http_answer_problem(request, why);
+}

@@ -82,11 +82,8 @@ enum progress receipt_get(struct http_request *request, void *context)
 
     if (request->is_abandoned && !request->is_woken)
         return ledger_forget(api->service->ledger, request) ? PROGRESS_DONE : PROGRESS_WAIT;
-    if (!find_lease(request, api, &lease, &error)) {
-        if (error.code == ERROR_UNAUTHORIZED)
-            http_add_header(request, "WWW-Authenticate", STR("Bearer"));
-        return http_answer_problem(request, &error);
-    }
+    if (!find_lease(request, api, &lease, &error))
+        return handle_refuse(request, api, &error);
     if (!find_issuance(&lease, &index, &error))
         return http_answer_problem(request, &error);
     progress = ledger_receipt(api->service->ledger, index, http_waker(request), request->arena,
