@@ -296,11 +296,12 @@ static void print_endings(const json_t *report, const struct ledger_query *query
     const json_t *leases = json_object_get(report, "leases");
     size_t printed = 0;
 
-    (void)puts("\nwhat ends it:\n"
-               "  close the door first: `stagepass block` with --commit, --key, --address, --stage "
-               "or --repository-id; with\n"
-               "    --revoke it ends the leases that live, too. docs/incident.md has all steps in "
-               "order");
+    (void)puts(
+        "\nwhat ends it:\n"
+        "  close the door first: `stagepass block` with --commit, --proof-key, --address, --stage "
+        "or --repository-id; with\n"
+        "    --revoke it ends the leases that live, too. docs/incident.md has all steps in "
+        "order");
     if (query->fields[LEDGER_FIELD_ISSUER].count > 0 || query->fields[LEDGER_FIELD_KID].count > 0)
         (void)puts("  a key of an issuer: take the issuer out of broker.yaml and reload it "
                    "(SIGHUP), until the issuer\n    publishes other keys");

@@ -43,7 +43,7 @@ static const struct option_row rows[] = {
     WHAT(BLOCK_COMMIT, "commit", "HASH", "Runs of a commit (`ci.commit`)"),
     WHAT(BLOCK_WORKFLOW_COMMIT, "workflow-commit", "HASH",
          "Runs whose workflow is of a commit (`ci.workflow_commit`)"),
-    WHAT(BLOCK_KEY, "key", "THUMBPRINT",
+    WHAT(BLOCK_KEY, "proof-key", "THUMBPRINT",
          "Whoever proves this key: the SHA-256 thumbprint of a DPoP key or client certificate"),
     WHAT(BLOCK_ADDRESS, "address", "ADDRESS", "Requests from an address, or a range: 10.0.0.0/8"),
     WHAT(BLOCK_TARGET, "target", "NAME", "Credentials for a target"),
@@ -97,6 +97,12 @@ static const enum lease_word words[BLOCK_KIND_COUNT] = {
     [BLOCK_TARGET] = LEASE_WORD_TARGET,
 };
 
+/* As a filter of the ledger calls it; `--key` is the ledger's there. */
+static const char *option_of(enum block_kind kind)
+{
+    return kind == BLOCK_KEY ? lease_word_rows[LEASE_WORD_PROOF_KEY].name : block_kind_name(kind);
+}
+
 static bool check(const struct values *values, enum block_kind *kind, struct error *error)
 {
     struct network ignored;
@@ -114,7 +120,7 @@ static bool check(const struct values *values, enum block_kind *kind, struct err
                          "--repository or --since",
                          block_kind_name(*kind));
     return block_check(*kind, str_from(values->what[*kind]), &ignored, &why) ||
-           error_set(error, ERROR_USAGE, "--%s: %s", block_kind_name(*kind), why.cause);
+           error_set(error, ERROR_USAGE, "--%s: %s", option_of(*kind), why.cause);
 }
 
 static bool ask(const struct values *values, enum block_kind kind, struct arena *arena,

@@ -27,7 +27,7 @@ const struct option_row lease_word_rows[] = {
     ROW(REPOSITORY, "repository", "NAME|ID", "Of a repository"),
     ROW(ISSUER, "issuer", "NAME", "Of an issuer"),
     ROW(KID, "kid", "KID", "Of tokens signed with that key"),
-    ROW(PROOF_KEY, "key", "THUMBPRINT", "Of who proved that key or certificate"),
+    ROW(PROOF_KEY, "proof-key", "THUMBPRINT", "Of who proved that key or certificate"),
     ROW(ACTOR, "actor", "NAME|ID", "Started by, or acted for by"),
     ROW(COMMIT, "commit", "HASH", "Of a commit"),
     ROW(ADDRESS, "address", "IP|NETWORK", "From an address or a range"),
@@ -40,20 +40,14 @@ const struct option_row lease_word_rows[] = {
 };
 _Static_assert(COUNT(lease_word_rows) == LEASE_WORD_COUNT, "as many as LEASE_WORD_COUNT says");
 
-/* The broker's name of a word, where it is not the option's. */
-static const char *word_of(enum lease_word word)
-{
-    return word == LEASE_WORD_PROOF_KEY ? "proof-key" : lease_word_rows[word].name;
-}
-
 bool lease_words_check(const struct lease_words *words, struct error *error)
 {
     struct ledger_query query = { 0 };
     int64_t now_ms = clock_wall_ms();
 
     for (int i = 0; i < LEASE_WORD_COUNT; i++)
-        if (words->values[i] && !ledger_filter_add(&query, word_of((enum lease_word)i),
-                                                   words->values[i], now_ms, error))
+        if (words->values[i] &&
+            !ledger_filter_add(&query, lease_word_rows[i].name, words->values[i], now_ms, error))
             return false;
     return true;
 }
@@ -63,7 +57,7 @@ void lease_words_add(const struct lease_words *words, struct buf *form)
     for (int i = 0; i < LEASE_WORD_COUNT; i++) {
         if (!words->values[i])
             continue;
-        buf_printf(form, "%s%s=", form->len > 0 ? "&" : "", word_of((enum lease_word)i));
+        buf_printf(form, "%s%s=", form->len > 0 ? "&" : "", lease_word_rows[i].name);
         buf_add_percent(form, str_from(words->values[i]));
     }
 }
