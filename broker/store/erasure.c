@@ -200,7 +200,7 @@ static bool frame_at(struct erasure *erasure, uint64_t index, bool *is_there, st
            segment_view_refuse(&erasure->view, erasure->offset, "damaged", erasure->error);
 }
 
-static bool can_be_pruned(const struct frame *frame)
+static bool can_be_pruned(struct frame *frame)
 {
     for (uint32_t i = 0; i < frame->head.entry_count; i++)
         if (frame_entry(frame, i).len < STORE_PRUNED_LEN)

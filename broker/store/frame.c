@@ -126,41 +126,59 @@ static bool is_pruned(const struct frame *frame)
     return true;
 }
 
+static void go_to_first(struct frame *frame)
+{
+    size_t entries = FRAME_HEAD_LEN + (size_t)frame->head.entry_count * RECORD_HEAD_LEN;
+
+    frame->at.position = 0;
+    frame->at.entry = entries;
+    frame->at.private_part = FRAME_HEAD_LEN + (size_t)frame->head.body_len;
+}
+
+static void go_to(struct frame *frame, uint32_t position)
+{
+    if (position < frame->at.position)
+        go_to_first(frame);
+    for (; frame->at.position < position; frame->at.position++) {
+        const uint8_t *record = record_head(frame, frame->at.position);
+
+        frame->at.entry += get_u32(record);
+        frame->at.private_part += private_stored_len(record);
+    }
+}
+
 bool frame_read(const uint8_t *bytes, const struct frame_head *head, struct frame *frame)
 {
-    struct frame read = { *head, bytes };
+    struct frame read = { .head = *head, .bytes = bytes };
 
     if (!lengths_fit(&read) || !is_padding_zero(bytes, head))
         return false;
     if (crc32c(0, bytes_str(bytes + FRAME_HEAD_LEN, head->body_len)) != head->body_crc &&
         !is_pruned(&read))
         return false;
+    go_to_first(&read);
     *frame = read;
     return true;
 }
 
-struct str frame_entry(const struct frame *frame, uint32_t position)
+struct str frame_entry(struct frame *frame, uint32_t position)
 {
-    size_t offset = FRAME_HEAD_LEN + (size_t)frame->head.entry_count * RECORD_HEAD_LEN;
-
     size_t len = get_u32(record_head(frame, position));
 
-    for (uint32_t i = 0; i < position; i++)
-        offset += get_u32(record_head(frame, i));
-    if (len > STORE_PRUNED_LEN && frame->bytes[offset] == 0)
+    go_to(frame, position);
+    if (len > STORE_PRUNED_LEN && frame->bytes[frame->at.entry] == 0)
         len = STORE_PRUNED_LEN;
-    return bytes_str(frame->bytes + offset, len);
+    return bytes_str(frame->bytes + frame->at.entry, len);
 }
 
-size_t frame_private_place(const struct frame *frame, uint32_t position, size_t *offset)
+size_t frame_private_place(struct frame *frame, uint32_t position, size_t *offset)
 {
-    *offset = FRAME_HEAD_LEN + (size_t)frame->head.body_len;
-    for (uint32_t i = 0; i < position; i++)
-        *offset += private_stored_len(record_head(frame, i));
+    go_to(frame, position);
+    *offset = frame->at.private_part;
     return private_stored_len(record_head(frame, position));
 }
 
-bool frame_private(const struct frame *frame, uint32_t position, struct str *part)
+bool frame_private(struct frame *frame, uint32_t position, struct str *part)
 {
     size_t offset = 0;
     size_t len = frame_private_place(frame, position, &offset);

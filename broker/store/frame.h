@@ -47,6 +47,11 @@ struct frame_head {
 struct frame {
     struct frame_head head;
     const uint8_t *bytes;
+    struct {
+        uint32_t position;
+        size_t entry;        /* where it stands */
+        size_t private_part; /* and what is beside it */
+    } at;                    /* what was asked for last: most ask for one behind the other */
 };
 
 /** Whether 40 bytes are a head: magic, checksum, numbers within their limits. */
@@ -60,16 +65,16 @@ size_t frame_len(const struct frame_head *head);
 bool frame_read(const uint8_t *bytes, const struct frame_head *head, struct frame *frame) MUST_USE;
 
 /** The entry at `position` (below entry_count); STORE_PRUNED_LEN bytes where it was pruned. */
-struct str frame_entry(const struct frame *frame, uint32_t position);
+struct str frame_entry(struct frame *frame, uint32_t position);
 
 /**
  * Its private part, empty when it was erased, empty and NULL when it has none; false when it is
  * damaged. Where it is marked as erased its bytes do not matter any more.
  */
-bool frame_private(const struct frame *frame, uint32_t position, struct str *part) MUST_USE;
+bool frame_private(struct frame *frame, uint32_t position, struct str *part) MUST_USE;
 
 /** How many bytes it takes with its checksum, which stands at `*offset` of the frame; 0: none. */
-size_t frame_private_place(const struct frame *frame, uint32_t position, size_t *offset);
+size_t frame_private_place(struct frame *frame, uint32_t position, size_t *offset);
 
 /** Builds frames in memory that it keeps, entry by entry. All-zero is a valid empty one. */
 struct frame_builder {

@@ -52,7 +52,7 @@ static bool apply_entry(struct recovery *recovery, struct str entry, uint64_t in
     return true;
 }
 
-static bool has_whole_privates(const struct frame *frame)
+static bool has_whole_privates(struct frame *frame)
 {
     struct str part = { 0 };
 
@@ -74,7 +74,7 @@ static void sweep(struct recovery *recovery, uint32_t entry_count)
         ;
 }
 
-static bool apply_frame(struct recovery *recovery, const struct frame *frame, struct error *error)
+static bool apply_frame(struct recovery *recovery, struct frame *frame, struct error *error)
 {
     struct log_position *position = &recovery->position;
 
@@ -100,7 +100,7 @@ static bool is_last_segment(const struct recovery *recovery)
 }
 
 /* A frame with a damaged private part is torn where it is the last one. */
-static bool check_private_damage(struct recovery *recovery, const struct frame *frame,
+static bool check_private_damage(struct recovery *recovery, struct frame *frame,
                                  struct error *error)
 {
     uint64_t offset = recovery->position.offset + frame_len(&frame->head);

@@ -238,13 +238,25 @@ static size_t window_wanted(const struct segment_view *view, uint64_t offset, si
     return goes_on ? view->window_capacity : least;
 }
 
+/* The bytes of the window from `offset` on come to its beginning. */
+static void window_move(struct segment_view *view, uint64_t offset)
+{
+    uint64_t end = view->window_offset + view->window_len;
+    bool is_inside = offset >= view->window_offset && offset < end;
+
+    if (is_inside)
+        memmove(view->window, view->window + (offset - view->window_offset),
+                (size_t)(end - offset));
+    view->window_len = is_inside ? (size_t)(end - offset) : 0;
+    view->window_offset = offset;
+}
+
 /* Fill the window from `offset` on with at least `len` bytes, as far as the file goes. */
 static bool window_fill(struct segment_view *view, uint64_t offset, size_t len, struct error *error)
 {
     size_t wanted = window_wanted(view, offset, len);
 
-    view->window_offset = offset;
-    view->window_len = 0;
+    window_move(view, offset);
     while (view->window_len < wanted) {
         ssize_t count = pread(view->file, view->window + view->window_len,
                               wanted - view->window_len, (off_t)(offset + view->window_len));
