@@ -5,6 +5,10 @@
 #include "base/macros.h"
 #include "base/utf8.h"
 
+#define EMOJI_NAME                                                                                 \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"                                         \
+    "0123456789_+-"
+
 /* ---- documents ---- */
 
 /* The next character, or what stands for one that is not plain. */
@@ -19,12 +23,35 @@ static struct str take_plain(struct str *text)
     return is_plain ? str_slice(before, 0, before.len - text->len) : STR("?");
 }
 
+/* Whether a ':' begins what becomes something else: the "://" of a link, or an emoji's name. */
+static bool is_special_colon(struct str behind)
+{
+    size_t len = 0;
+
+    while (len < behind.len && str_is_made_of(str_slice(behind, len, 1), EMOJI_NAME))
+        len++;
+    if (len == 2 && str_is_made_of(str_slice(behind, 0, 2), "0123456789"))
+        return false; /* the minutes of a time, and no emoji */
+    return str_starts_with(behind, STR("/")) ||
+           (len > 0 && len < behind.len && behind.data[len] == ':');
+}
+
+/* What Markdown makes something of. Round brackets are but behind square ones. */
+static bool is_special(struct str character, struct str behind)
+{
+    if (character.len != 1)
+        return false;
+    if (character.data[0] == ':')
+        return is_special_colon(behind);
+    return strchr("&<>@\\`*_{}[]#+!|~$", character.data[0]) != NULL;
+}
+
 void escape_markdown(struct str text, struct buf *out)
 {
     while (text.len > 0) {
         struct str character = take_plain(&text);
 
-        if (character.len == 1 && strchr("&<>@\\`*_{}[]()#+!|~$:", character.data[0]) != NULL)
+        if (is_special(character, text))
             buf_printf(out, "&#%u;", (unsigned)(uint8_t)character.data[0]);
         else
             buf_add(out, character);

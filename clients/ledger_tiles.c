@@ -330,9 +330,7 @@ static bool read_bundle_file(struct tiles *tiles, struct tile_path path, struct 
         return true;
     if (why.code == ERROR_NOT_FOUND)
         return error_set(error, ERROR_NOT_FOUND,
-                         "%s does not have it: a mirror has entries where it is made with "
-                         "--entries",
-                         tiles->source->facts.name);
+                         "%s: a mirror has entries where it is made with --entries", why.cause);
     *error = why;
     return false;
 }

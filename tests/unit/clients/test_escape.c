@@ -30,7 +30,12 @@ static void markdown_has_no_markup_of_theirs(void **state)
 {
     (void)state;
     expect(escape_markdown, STR("a|b *c* [d](e) @f #1"),
-           "a&#124;b &#42;c&#42; &#91;d&#93;&#40;e&#41; &#64;f &#35;1");
+           "a&#124;b &#42;c&#42; &#91;d&#93;(e) &#64;f &#35;1");
+    expect(escape_markdown, STR("https://x ftp://x a:/b"), "https&#58;//x ftp&#58;//x a&#58;/b");
+    expect(escape_markdown, STR(":lock: a:+1:b :100: :1:"),
+           "&#58;lock: a&#58;&#43;1:b &#58;100: &#58;1:");
+    expect(escape_markdown, STR("a/b:c 2026-11-22T10:00:37Z sha256:ab owner: x:"),
+           "a/b:c 2026-11-22T10:00:37Z sha256:ab owner: x:");
     expect(escape_markdown, STR("<b>\n| x |"), "&#60;b&#62;?&#124; x &#124;");
 }
 
