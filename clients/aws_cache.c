@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/time_text.h"
 #include "clients/variable.h"
+#include "clients/work_folder.h"
 
 #define ANSWER_MAX ((size_t)64 * 1024)
 
@@ -25,7 +26,7 @@ static const char *find_parent(void)
     for (size_t i = 0; i < COUNT(parent_variables); i++) {
         const char *parent = variable_get(parent_variables[i]);
 
-        if (parent && parent[0] == '/')
+        if (parent && parent[0] == '/' && work_folder_is_safe(parent))
             return parent;
     }
     return NULL;

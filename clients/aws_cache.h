@@ -39,7 +39,8 @@ struct aws_renewal {
 #define AWS_CACHE_LEFT_MIN_S 60
 
 /**
- * Open it in XDG_RUNTIME_DIR, else in RUNNER_TEMP. Where neither is there nothing is kept: true.
+ * Open it in XDG_RUNTIME_DIR, else in RUNNER_TEMP; one in which others could replace it is passed
+ * over (work_folder_is_safe()). Where neither is there nothing is kept: true.
  *
  * Errors: ERROR_IO (folder or file are not ours alone), ERROR_MEMORY; it is to be closed then, too
  */

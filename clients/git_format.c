@@ -33,7 +33,7 @@ bool git_format_read(struct str question, struct str *host, struct error *error)
 static bool is_for(const struct credential *credential, struct str host)
 {
     return (credential->type == CREDENTIAL_GITHUB || credential->type == CREDENTIAL_GITLAB) &&
-           str_eq(credential->host, host);
+           str_eq_ignore_case(credential->host, host);
 }
 
 bool git_format_write(const struct answer *answer, struct str host, struct arena *arena,

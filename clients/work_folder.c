@@ -19,8 +19,7 @@ static const char *const parent_variables[] = { "XDG_RUNTIME_DIR", "TMPDIR" };
 /* In a pod a volume at /tmp is open to all and has no sticky bit; its shared memory has one. */
 static const char *const parents[] = { "/tmp", "/dev/shm" };
 
-/* Whether nobody but root can put something else in the place of what we make there. */
-static bool is_safe(const char *parent)
+bool work_folder_is_safe(const char *parent)
 {
     struct stat status;
 
@@ -31,7 +30,7 @@ static bool is_safe(const char *parent)
 static bool is_usable(const char *parent)
 {
     return parent && parent[0] == '/' && strlen(parent) <= PARENT_MAX_BYTES &&
-           access(parent, W_OK | X_OK) == 0 && is_safe(parent);
+           access(parent, W_OK | X_OK) == 0 && work_folder_is_safe(parent);
 }
 
 static const char *find_parent(void)

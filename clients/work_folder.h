@@ -16,6 +16,9 @@ struct work_folder {
     const char *path; /* in the arena; NULL: none was made */
 };
 
+/** Whether nobody but root can put something else in the place of what we make in a folder. */
+bool work_folder_is_safe(const char *parent);
+
 /**
  * Make it in XDG_RUNTIME_DIR (memory, and gone with the session) where that is set, else in TMPDIR,
  * /tmp or /dev/shm; a place whose path is too long for a socket's address is passed over, and so is

@@ -109,6 +109,33 @@ static void a_folder_that_others_can_see_into_is_refused(void **state)
     assert_int_equal(chmod(path, 0700), 0);
 }
 
+/* Whoever may rename in it could give us another folder once ours was looked at. */
+static void a_place_whose_contents_others_may_replace_is_passed_over(void **state)
+{
+    static const mode_t modes[] = { 0777, 0770, 0702 };
+    char open_to_all[128];
+
+    (void)state;
+    (void)snprintf(open_to_all, sizeof(open_to_all), "%s/open", folder);
+    assert_int_equal(mkdir(open_to_all, 0700), 0);
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", open_to_all, 1), 0);
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        struct aws_cache cache = { .file = -1 };
+        struct error error = { 0 };
+
+        assert_int_equal(chmod(open_to_all, modes[i]), 0);
+        assert_true(aws_cache_open(&cache, question, arena, &error));
+        assert_int_equal(cache.file, -1); /* nothing is kept */
+        assert_int_equal(setenv("RUNNER_TEMP", folder, 1), 0);
+        assert_true(aws_cache_open(&cache, question, arena, &error));
+        assert_true(cache.file >= 0);
+        assert_false(str_starts_with(str_from(cache.path), str_from(open_to_all)));
+        aws_cache_close(&cache);
+        (void)unsetenv("RUNNER_TEMP");
+    }
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", folder, 1), 0);
+}
+
 /* Opens the file as another call does that finds it. */
 static bool can_open(struct error *error)
 {
@@ -262,6 +289,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_ends_soon_is_not_given_again),
         cmocka_unit_test(what_is_no_answer_is_not_given),
         cmocka_unit_test(a_folder_that_others_can_see_into_is_refused),
+        cmocka_unit_test(a_place_whose_contents_others_may_replace_is_passed_over),
         cmocka_unit_test(a_file_that_others_may_use_is_refused),
         cmocka_unit_test(a_file_of_another_user_is_refused),
         cmocka_unit_test(a_pipe_in_its_place_is_refused),

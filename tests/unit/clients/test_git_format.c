@@ -96,7 +96,7 @@ static void the_grant_of_the_host_answers(void **state)
     assert_true(git_format_write(&answer, STR("github.com"), arena, &text, &error));
     assert_str(text, "username=x-access-token\npassword=ghs_a\n"
                      "password_expiry_utc=1767226500\n");
-    assert_true(git_format_write(&answer, STR("gitlab.example"), arena, &text, &error));
+    assert_true(git_format_write(&answer, STR("GitLab.Example"), arena, &text, &error));
     assert_str(text, "username=oauth2\npassword=glpat-a\n"
                      "password_expiry_utc=1767226501\n");
 }
