@@ -3,27 +3,12 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "clients/answer.h"
+#include "help.h"
 #include "tests/assert_str.h"
 #include "tests/test.h"
 
 #define LEASE "01ARYZ6S41TSV4RRFFQ69G5FAV"
 #define HASH "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="
-
-static struct arena *arena;
-
-static int make_arena(void **state)
-{
-    (void)state;
-    arena = arena_new((size_t)8 * 1024 * 1024);
-    return arena ? 0 : -1;
-}
-
-static int free_arena(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 /* A good answer, for tests to spoil. */
 static json_t *good(void)

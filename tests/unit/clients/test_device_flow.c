@@ -2,26 +2,11 @@
 
 #include "base/error.h"
 #include "clients/device_flow.h"
+#include "help.h"
 #include "tests/assert_str.h"
 #include "tests/test.h"
 
 /* What a provider's answers mean to a login; the whole way is tests/integration/test_people. */
-
-static struct arena *arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena = arena_new(ARENA_REQUEST_MAX);
-    return arena == NULL;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 #define CODES "\"device_code\":\"d\",\"user_code\":\"ABCD-EFGH\","
 #define URI "\"verification_uri\":\"https://idp.example/device\""
@@ -169,5 +154,5 @@ int main(void)
         cmocka_unit_test(the_interval_never_passes_its_limit),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, make_arena, free_arena);
 }

@@ -5,24 +5,9 @@
 #include "base/error.h"
 #include "clients/answer.h"
 #include "clients/environment.h"
+#include "help.h"
 #include "tests/assert_str.h"
 #include "tests/test.h"
-
-static struct arena *arena;
-
-static int make_arena(void **state)
-{
-    (void)state;
-    arena = arena_new((size_t)4 * 1024 * 1024);
-    return arena ? 0 : -1;
-}
-
-static int free_arena(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 static struct credential jwt(const char *grant, const char *token)
 {

@@ -3,24 +3,9 @@
 #include "base/error.h"
 #include "clients/answer.h"
 #include "clients/git_format.h"
+#include "help.h"
 #include "tests/assert_str.h"
 #include "tests/test.h"
-
-static struct arena *arena;
-
-static int make_arena(void **state)
-{
-    (void)state;
-    arena = arena_new((size_t)64 * 1024);
-    return arena ? 0 : -1;
-}
-
-static int free_arena(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 static const struct credential github = {
     .type = CREDENTIAL_GITHUB,

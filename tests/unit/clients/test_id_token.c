@@ -5,29 +5,19 @@
 
 #include "base/error.h"
 #include "clients/id_token.h"
+#include "help.h"
 #include "identity/identity.h"
 #include "tests/assert_str.h"
 #include "tests/test.h"
 
 /* One thread here. NOLINTBEGIN(concurrency-mt-unsafe,cert-env33-c) */
 
-static struct arena *arena;
-
-static int make_arena(void **state)
+static int make_arena_alone(void **state)
 {
-    (void)state;
-    arena = arena_new((size_t)4 * 1024 * 1024);
     (void)unsetenv("ACTIONS_ID_TOKEN_REQUEST_URL");
     (void)unsetenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
     (void)unsetenv("STAGEPASS_ID_TOKEN");
-    return arena ? 0 : -1;
-}
-
-static int free_arena(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
+    return make_arena(state);
 }
 
 static void githubs_answer_gives_its_value(void **state)
@@ -142,5 +132,5 @@ int main(void)
         cmocka_unit_test(without_any_token_it_says_what_to_do),
     };
 
-    return cmocka_run_group_tests(tests, make_arena, free_arena);
+    return cmocka_run_group_tests(tests, make_arena_alone, free_arena);
 }

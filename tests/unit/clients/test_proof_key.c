@@ -1,26 +1,11 @@
 #include "base/error.h"
 #include "clients/proof_key.h"
+#include "help.h"
 #include "identity/dpop.h"
 #include "tests/test.h"
 
 #define NOW_S INT64_C(1795342500)
 #define URL "https://broker.acme.example/token"
-
-static struct arena *arena;
-
-static int make_arena(void **state)
-{
-    (void)state;
-    arena = arena_new((size_t)4 * 1024 * 1024);
-    return arena ? 0 : -1;
-}
-
-static int free_arena(void **state)
-{
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 static struct str prove(const struct proof_key *key)
 {
