@@ -9,8 +9,12 @@
  *
  * A rate counts until entries are durable, the processor's time until they are published, so that
  * no block pays for another's. Of that time the block with the least is told, which what else runs
- * on the machine disturbs least. What the bench itself takes to make an entry is measured alone and
- * is not the ledger's.
+ * on the machine disturbs least. What the bench itself takes to make an entry is not the ledger's:
+ * it is measured where it happens, of every eighth entry, since alone it would find all its memory
+ * in the processor's caches and take a third of that.
+ *
+ * An exchange encodes what it has just put together. So that this is no other way here, what does
+ * not differ from entry to entry is shared by all that are under way.
  */
 
 #include <fcntl.h>
@@ -37,7 +41,8 @@
 #include "store/segment.h"
 
 #define BLOCKS 9
-#define FILLS 20000
+#define TIMED_EACH 8
+#define TIMER_ROUNDS 20000
 #define BLOCK_NS (INT64_C(700) * 1000 * 1000)
 #define IN_FLIGHT_MAX 128
 #define BARE_LEN ((uint64_t)64 * 1024 * 1024) /* as a segment has */
@@ -103,6 +108,9 @@ struct stand {
     size_t done_end;                  /* guarded by lock, as is all of the ring */
     size_t taken_end;                 /* guarded by lock */
     uint64_t number;                  /* of marks and leases: none comes twice */
+    double making_us;                 /* what making took, of `timed` entries */
+    uint64_t timed;
+    double timer_us; /* what asking for the time takes, of that */
     int bare;
     uint64_t bare_used;
     char *zeros;
@@ -111,6 +119,7 @@ struct stand {
 struct figures {
     double rate; /* entries a second */
     double cpu_us;
+    double making_us; /* of that, to make an entry */
     uint64_t entries;
 };
 
@@ -180,6 +189,16 @@ static void fill(struct slot *slot, uint64_t number)
         give_up("entry", NULL);
 }
 
+/* Of this thread. */
+static double thread_now_us(void)
+{
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0)
+        abort();
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
 /* All that an exchange has before it appends. */
 static void make(struct slot *slot)
 {
@@ -191,11 +210,38 @@ static void make(struct slot *slot)
     fill(slot, slot->stand->number++);
 }
 
+static void make_timed(struct slot *slot)
+{
+    struct stand *stand = slot->stand;
+    double start_us;
+
+    if (stand->number % TIMED_EACH != 0) {
+        make(slot);
+        return;
+    }
+    start_us = thread_now_us();
+    make(slot);
+    stand->making_us += thread_now_us() - start_us - stand->timer_us;
+    stand->timed++;
+}
+
+/* What asking twice takes beside what is between, at least. */
+static void measure_timer(struct stand *stand)
+{
+    stand->timer_us = 1e9;
+    for (size_t i = 0; i < TIMER_ROUNDS; i++) {
+        double start_us = thread_now_us();
+        double spent_us = thread_now_us() - start_us;
+
+        stand->timer_us = spent_us < stand->timer_us ? spent_us : stand->timer_us;
+    }
+}
+
 static void submit(struct slot *slot)
 {
     struct error error = { 0 };
 
-    make(slot);
+    make_timed(slot);
     if (slot->arena == NULL ||
         !ledger_submit(slot->stand->ledger, &slot->append, slot->arena, &error))
         give_up("submit", &error);
@@ -228,6 +274,8 @@ static struct figures run_ours(struct stand *stand, size_t batch)
     struct figures figures = { 0 };
     int64_t spent_ns;
 
+    stand->making_us = 0;
+    stand->timed = 0;
     for (size_t i = 0; i < 2 * batch; i++)
         submit(&stand->slots[i]);
     while (clock_monotonic_ns() - start_ns < BLOCK_NS) {
@@ -241,17 +289,8 @@ static struct figures run_ours(struct stand *stand, size_t batch)
     wait_until_published(stand);
     figures.rate = (double)figures.entries * 1e9 / (double)spent_ns;
     figures.cpu_us = (cpu_now_us() - start_us) / (double)figures.entries;
+    figures.making_us = stand->timed == 0 ? 0 : stand->making_us / (double)stand->timed;
     return figures;
-}
-
-/* What one entry takes before the ledger is asked. */
-static double measure_making(struct stand *stand)
-{
-    double start_us = cpu_now_us();
-
-    for (size_t i = 0; i < FILLS; i++)
-        make(&stand->slots[i % IN_FLIGHT_MAX]);
-    return (cpu_now_us() - start_us) / FILLS;
 }
 
 /* ---- the bare loop ---- */
@@ -311,6 +350,24 @@ static struct keys *open_keys(const char *folder, struct key **key)
     return keys;
 }
 
+/* An entry of its own for each, of members that are the same ones but for its token. */
+static void fill_slots(struct stand *stand)
+{
+    json_t *entry = json_loads(entry_text, 0, NULL);
+
+    for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
+        struct slot *slot = &stand->slots[i];
+
+        slot->stand = stand;
+        slot->bytes = sizeof(entry_text) - 1;
+        slot->entry = json_copy(entry);
+        slot->token = json_copy(json_object_get(entry, "token"));
+        if (slot->token == NULL || !json_put(slot->entry, "token", slot->token))
+            give_up("entry", NULL);
+    }
+    json_decref(entry);
+}
+
 static void open_stand(struct stand *stand, const char *folder, struct key *key)
 {
     struct ledger_options options = {
@@ -329,16 +386,8 @@ static void open_stand(struct stand *stand, const char *folder, struct key *key)
         pthread_cond_init(&stand->some_done, NULL) != 0 ||
         !ledger_open(&options, &stand->ledger, &error))
         give_up("store", &error);
-    for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
-        struct slot *slot = &stand->slots[i];
-
-        slot->stand = stand;
-        slot->entry = json_loads(entry_text, 0, NULL);
-        slot->bytes = sizeof(entry_text) - 1;
-        slot->token = json_object_get(slot->entry, "token");
-        if (slot->token == NULL)
-            give_up("entry", NULL);
-    }
+    fill_slots(stand);
+    measure_timer(stand);
 }
 
 static void close_stand(struct stand *stand)
@@ -370,7 +419,7 @@ static double median(double values[BLOCKS])
 
 static void measure(struct stand *stand, size_t batch)
 {
-    double making_us = measure_making(stand);
+    double making_us = 0;
     double ours[BLOCKS];
     double bare[BLOCKS];
     double ratios[BLOCKS];
@@ -386,7 +435,10 @@ static void measure(struct stand *stand, size_t batch)
         ours[i] = one.rate;
         bare[i] = other.rate;
         ratios[i] = one.rate / other.rate;
-        ours_us = one.cpu_us < ours_us ? one.cpu_us : ours_us;
+        if (one.cpu_us - one.making_us < ours_us - making_us) {
+            ours_us = one.cpu_us;
+            making_us = one.making_us;
+        }
         bare_us = other.cpu_us < bare_us ? other.cpu_us : bare_us;
     }
     printf("append batch=%zu entry_bytes=%zu entries_per_s=%.0f bare_per_s=%.0f ratio=%.2f "
