@@ -29,7 +29,7 @@ static bool fits(const void *rows, uint32_t number, const void *key)
 
 static struct lease_index_rows rows_of(const struct keyed *keyed)
 {
-    return (struct lease_index_rows){ keyed, hash_at, fits };
+    return (struct lease_index_rows){ keyed, key_at, hash_at, fits };
 }
 
 static bool is_first(const struct lease_row *row, enum store_lease_key kind)

@@ -5,6 +5,9 @@
 
 #define CAPACITY_FIRST 8
 
+/* How far ahead rows are fetched that a growing shard asks for their hashes. */
+#define AHEAD 8
+
 static uint32_t slot_of(uint32_t hash, uint32_t number)
 {
     return hash << LEASE_INDEX_NUMBER_BITS | number;
@@ -55,9 +58,12 @@ static bool reserve(struct lease_index_shard *shard, const struct lease_index_ro
     grown.slots = calloc(grown.capacity, sizeof(*grown.slots));
     if (grown.slots == NULL)
         return false;
-    for (uint32_t i = 0; i < shard->capacity; i++)
+    for (uint32_t i = 0; i < shard->capacity; i++) {
+        if (i + AHEAD < shard->capacity && shard->slots[i + AHEAD] != 0)
+            __builtin_prefetch(rows->key(rows->rows, number_of(shard->slots[i + AHEAD])));
         if (shard->slots[i] != 0)
             put(&grown, rows->hash(rows->rows, number_of(shard->slots[i])), shard->slots[i]);
+    }
     free(shard->slots);
     *shard = grown;
     return true;

@@ -29,9 +29,10 @@ struct lease_index {
     struct lease_index_shard shards[LEASE_INDEX_SHARDS];
 };
 
-/** The rows of an index: what their keys hash to, and whether a key is one's. */
+/** The rows of an index: where a key is, what it hashes to, and whether another one is the same. */
 struct lease_index_rows {
     const void *rows;
+    const uint8_t *(*key)(const void *rows, uint32_t number);
     uint32_t (*hash)(const void *rows, uint32_t number);
     bool (*fits)(const void *rows, uint32_t number, const void *key);
 };

@@ -17,9 +17,14 @@ static uint32_t hash_id(const uint8_t id[LEASE_ID_LEN])
     return (uint32_t)(mixed >> 32);
 }
 
+static const uint8_t *id_at(const void *leases, uint32_t number)
+{
+    return leases_row(leases, number)->id;
+}
+
 static uint32_t id_hash_at(const void *leases, uint32_t number)
 {
-    return hash_id(leases_row(leases, number)->id);
+    return hash_id(id_at(leases, number));
 }
 
 static bool id_fits(const void *leases, uint32_t number, const void *id)
@@ -27,9 +32,14 @@ static bool id_fits(const void *leases, uint32_t number, const void *id)
     return memcmp(leases_row(leases, number)->id, id, LEASE_ID_LEN) == 0;
 }
 
+static const uint8_t *handle_at(const void *leases, uint32_t number)
+{
+    return leases_row(leases, number)->handle;
+}
+
 static uint32_t handle_hash_at(const void *leases, uint32_t number)
 {
-    return get_u32(leases_row(leases, number)->handle);
+    return get_u32(handle_at(leases, number));
 }
 
 static bool handle_fits(const void *leases, uint32_t number, const void *handle)
@@ -39,12 +49,12 @@ static bool handle_fits(const void *leases, uint32_t number, const void *handle)
 
 static struct lease_index_rows by_id(const struct leases *leases)
 {
-    return (struct lease_index_rows){ leases, id_hash_at, id_fits };
+    return (struct lease_index_rows){ leases, id_at, id_hash_at, id_fits };
 }
 
 static struct lease_index_rows by_handle(const struct leases *leases)
 {
-    return (struct lease_index_rows){ leases, handle_hash_at, handle_fits };
+    return (struct lease_index_rows){ leases, handle_at, handle_hash_at, handle_fits };
 }
 
 uint32_t leases_find(const struct leases *leases, const char id[ID_LEN])
