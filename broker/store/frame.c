@@ -203,7 +203,7 @@ bool frame_private(struct frame *frame, uint32_t position, struct str *part)
 bool frame_builder_init(struct frame_builder *builder)
 {
     *builder = (struct frame_builder){
-        .bytes = malloc(HEADS_MAX + BATCH_LEN_MAX + FRAME_ALIGNMENT),
+        .bytes = malloc(HEADS_MAX + BATCH_LEN_MAX + FRAME_ALIGNMENT + FRAME_ZEROS_BEHIND),
         .privates = malloc(BATCH_LEN_MAX),
     };
     return builder->bytes != NULL && builder->privates != NULL;
@@ -279,7 +279,8 @@ struct str frame_builder_finish(struct frame_builder *builder, int64_t time_ms)
     /* The records' heads go where the entries begin, which is known only now. */
     memmove(heads, builder->bytes + FRAME_HEAD_LEN, heads_len);
     memcpy(privates, builder->privates, builder->private_len);
-    memset(privates + builder->private_len, 0, frame_len(&head) - unpadded_len(&head));
+    memset(privates + builder->private_len, 0,
+           frame_len(&head) - unpadded_len(&head) + FRAME_ZEROS_BEHIND);
     head.body_crc = crc32c(0, bytes_str(heads, head.body_len));
     put_head(heads - FRAME_HEAD_LEN, &head);
     return bytes_str(heads - FRAME_HEAD_LEN, frame_len(&head));

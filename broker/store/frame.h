@@ -101,5 +101,8 @@ bool frame_builder_has_room(const struct frame_builder *builder, size_t entry_co
 /** Add an entry; there must be room. */
 void frame_builder_add(struct frame_builder *builder, struct str entry, struct str private_part);
 
+/** So many zeros stand behind a finished frame. */
+#define FRAME_ZEROS_BEHIND ((size_t)4096)
+
 /** The finished frame, borrowed until the next change. */
 struct str frame_builder_finish(struct frame_builder *builder, int64_t time_ms);

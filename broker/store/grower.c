@@ -18,7 +18,7 @@
 /* Zeros behind `from`, synced. What was reached counts even where the disk filled up on the way. */
 static int grow_file(int file, uint64_t from, uint64_t to)
 {
-    int failure = segment_write_zeros(file, from, to - from);
+    int failure = segment_write_zeros_ahead(file, from, to - from);
 
     if (fdatasync(file) != 0)
         return errno;

@@ -24,7 +24,10 @@
 #define NEAR_LEN ((uint64_t)1024 * 1024)
 #define ZEROS_LEN ((size_t)256 * 1024)
 
-static const uint8_t zeros[ZEROS_LEN];
+static const _Alignas(SEGMENT_ALIGNMENT) uint8_t zeros[ZEROS_LEN];
+
+/* O_DIRECT, which the C library hides outside of _GNU_SOURCE. */
+#define OPEN_DIRECT __O_DIRECT
 
 void segment_name(uint64_t first_index, char name[SEGMENT_NAME_LEN + 1])
 {
@@ -167,6 +170,40 @@ int segment_write_zeros(int file, uint64_t offset, uint64_t len)
         len -= step;
     }
     return 0;
+}
+
+/* Whole blocks; how far it came is added to `*offset`, whatever stopped it. */
+static void write_direct(int file, uint64_t *offset, uint64_t end)
+{
+    int flags = fcntl(file, F_GETFL);
+
+    if (flags < 0 || fcntl(file, F_SETFL, flags | OPEN_DIRECT) != 0)
+        return;
+    while (*offset < end) {
+        size_t step = end - *offset < ZEROS_LEN ? (size_t)(end - *offset) : ZEROS_LEN;
+
+        if (segment_write(file, (struct str){ (const char *)zeros, step }, *offset) != 0)
+            break;
+        *offset += step;
+    }
+    (void)fcntl(file, F_SETFL, flags); /* where it fails, so does the next write */
+}
+
+int segment_write_zeros_ahead(int file, uint64_t offset, uint64_t len)
+{
+    uint64_t end = offset + len;
+    uint64_t from = (offset + SEGMENT_ALIGNMENT - 1) / SEGMENT_ALIGNMENT * SEGMENT_ALIGNMENT;
+    uint64_t to = end / SEGMENT_ALIGNMENT * SEGMENT_ALIGNMENT;
+    int failure = 0;
+
+    if (from < to) {
+        failure = segment_write_zeros(file, offset, from - offset);
+        if (failure != 0)
+            return failure;
+        offset = from;
+        write_direct(file, &offset, to);
+    }
+    return segment_write_zeros(file, offset, end - offset);
 }
 
 void segment_view_init(struct segment_view *view)

@@ -39,6 +39,16 @@ int segment_write(int file, struct str bytes, uint64_t offset) MUST_USE;
 /** Write `len` zeros at `offset`; 0 or an errno value. */
 int segment_write_zeros(int file, uint64_t offset, uint64_t len) MUST_USE;
 
+/** What is written past the page cache begins and ends at a multiple of this; a page has as much,
+ *  or a multiple. */
+#define SEGMENT_ALIGNMENT ((size_t)4096)
+
+/**
+ * The same past the page cache, where that can be: whoever writes there next need not have what
+ * stands there, if whole pages are written. Nobody else writes by the same descriptor meanwhile.
+ */
+int segment_write_zeros_ahead(int file, uint64_t offset, uint64_t len) MUST_USE;
+
 /**
  * One segment file, read through a window of memory. Threads: confined
  */

@@ -24,7 +24,8 @@ static uint64_t zeros_for(const struct writer *writer, uint64_t used, uint64_t n
     uint64_t ahead =
         least + STEP_LEN < writer->segment_len ? least + STEP_LEN : writer->segment_len;
 
-    return (ahead > least ? ahead : least) + WRITER_RESERVE_LEN;
+    ahead = (ahead > least ? ahead : least) + WRITER_RESERVE_LEN;
+    return (ahead + SEGMENT_ALIGNMENT - 1) / SEGMENT_ALIGNMENT * SEGMENT_ALIGNMENT;
 }
 
 /* Read all of it: 0 or an errno value. */
@@ -125,12 +126,31 @@ static enum writer_outcome undo_write(const struct writer *writer, size_t len, i
     return WRITER_NO_SPACE;
 }
 
+/*
+ * The frame with the zeros behind it up to a page's end, where zeros stand already: so no page is
+ * written in part that the page cache does not have, which would be read from the disk first.
+ */
+static struct str whole_pages(const struct writer *writer, struct str frame, uint64_t zeroed)
+{
+    uint64_t end = writer->used + frame.len;
+    uint64_t page_end = (end + SEGMENT_ALIGNMENT - 1) / SEGMENT_ALIGNMENT * SEGMENT_ALIGNMENT;
+
+    _Static_assert(FRAME_ZEROS_BEHIND >= SEGMENT_ALIGNMENT, "as many zeros as a page can lack");
+    page_end = page_end > zeroed && zeroed >= end ? zeroed : page_end;
+    return (struct str){ frame.data, (size_t)(page_end - writer->used) };
+}
+
 static enum writer_outcome write_frame(struct writer *writer, struct str frame)
 {
-    int failure = segment_write(writer->file, frame, writer->used);
+    struct str written = frame;
+    uint64_t zeroed = 0;
+    int failure = 0;
 
+    if (grower_look(&writer->grower, &zeroed))
+        written = whole_pages(writer, frame, zeroed);
+    failure = segment_write(writer->file, written, writer->used);
     if (failure != 0)
-        return undo_write(writer, frame.len, failure);
+        return undo_write(writer, written.len, failure);
     if (fdatasync(writer->file) != 0)
         return WRITER_BROKEN;
     writer->last_frame = writer->used;

@@ -39,7 +39,10 @@ enum writer_outcome {
 bool writer_open(struct writer *writer, bool is_torn, struct error *error) MUST_USE;
 void writer_close(struct writer *writer);
 
-/** Append a frame whose first entry is `index`, and sync it. */
+/**
+ * Append a frame whose first entry is `index`, and sync it. FRAME_ZEROS_BEHIND zeros stand behind
+ * it in memory.
+ */
 enum writer_outcome writer_append(struct writer *writer, struct str frame, uint64_t index,
                                   bool is_revocation) MUST_USE;
 

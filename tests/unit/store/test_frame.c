@@ -114,6 +114,8 @@ static void an_empty_frame_takes_any_one_proposal(void **state)
         frame_builder_add(&builder, bytes, bytes);
     bytes = frame_builder_finish(&builder, 1);
     assert_true(bytes.len <= FRAME_LEN_MAX);
+    for (size_t i = 0; i < FRAME_ZEROS_BEHIND; i++)
+        assert_int_equal(bytes.data[bytes.len + i], 0);
     assert_true(read_whole((const uint8_t *)bytes.data, &frame));
     assert_true(frame_private(&frame, frame.head.entry_count - 1, &part));
     assert_int_equal(part.len, sizeof(entry));
