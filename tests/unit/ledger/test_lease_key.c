@@ -82,6 +82,40 @@ static void what_is_not_known_has_no_key(void **state)
     assert_memory_equal(key, none, sizeof(none));
 }
 
+/* Also where one is of more than a key is made of: the others are there all the same. */
+static void all_keys_at_once_are_the_same(void **state)
+{
+    static char longest[16 * 1024];
+    JSON_OWNED json_t *ci = facts();
+    struct lease_key_parts parts = parts_of(ci);
+
+    (void)state;
+    memset(longest, 'i', sizeof(longest));
+    for (size_t i = 0; i < 3; i++) {
+        uint8_t keys[STORE_KEY_COUNT][STORE_KEY_LEN];
+        uint16_t attempt = 0;
+
+        if (i == 1)
+            parts.issuer = (struct str){ longest, sizeof(longest) };
+        if (i == 2)
+            parts.ci = NULL;
+        attempt = lease_keys(&parts, keys);
+        assert_int_equal(attempt, lease_attempt(parts.ci));
+        assert_int_equal(attempt, i == 2 ? 0 : 1);
+        for (int kind = 0; kind < STORE_KEY_COUNT; kind++) {
+            uint8_t key[STORE_KEY_LEN];
+
+            (void)lease_key(&parts, (enum store_lease_key)kind, key);
+            assert_memory_equal(keys[kind], key, sizeof(key));
+        }
+        assert_memory_not_equal(keys[STORE_KEY_STAGE], none, sizeof(none));
+        if (i == 1) {
+            assert_memory_equal(keys[STORE_KEY_RUN], none, sizeof(none));
+            assert_memory_not_equal(keys[STORE_KEY_COMMIT], none, sizeof(none));
+        }
+    }
+}
+
 static void texts_do_not_run_into_each_other(void **state)
 {
     JSON_OWNED json_t *ci = json_pack("{s:s, s:s, s:s}", "run", "1", "attempt", "23", "job", "4");
@@ -138,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_is_of_what_its_name_says),
         cmocka_unit_test(what_is_not_known_has_no_key),
+        cmocka_unit_test(all_keys_at_once_are_the_same),
         cmocka_unit_test(texts_do_not_run_into_each_other),
         cmocka_unit_test(a_fact_that_no_entry_has_whole_is_not_known),
         cmocka_unit_test(an_attempt_is_a_small_number_or_none),
