@@ -8,7 +8,7 @@
  * where log and index are in memory: what else a machine does meanwhile does not count.
  *
  * usage: bench_index FOLDER [ENTRIES...]
- *        bench_index --start FOLDER-OF-BEFORE
+ *        bench_index --again FOLDER-OF-BEFORE
  */
 
 #include <inttypes.h>
@@ -464,15 +464,17 @@ static int64_t process_cpu_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void open_ledger(struct bench *bench, const struct ledger_options *more)
+static void open_ledger(struct bench *bench)
 {
-    struct ledger_options options = *more;
+    const struct ledger_options options = {
+        .origin = STR("bench.example/log"),
+        .broker = STR("a"),
+        .store = bench->folder,
+        .key = bench->key,
+        .has_no_index = true,
+    };
     struct error error = { 0 };
 
-    options.origin = STR("bench.example/log");
-    options.broker = STR("a");
-    options.store = bench->folder;
-    options.key = bench->key;
     if (!ledger_open(&options, &bench->ledger, &error))
         give_up("open", &error);
     bench->store = ledger_store(bench->ledger);
@@ -483,14 +485,22 @@ static void measure_start(struct bench *bench)
     int64_t start_cpu_ns = process_cpu_ns();
     int64_t start_ns = clock_monotonic_ns();
 
-    open_ledger(bench, &(struct ledger_options){ .has_no_index = false });
+    open_ledger(bench);
     printf("start entries=%" PRIu64 " cpu_ms=%.1f wall_ms=%.1f\n", store_size(bench->store),
            (double)(process_cpu_ns() - start_cpu_ns) / 1e6,
            (double)(clock_monotonic_ns() - start_ns) / 1e6);
-    ledger_close(bench->ledger);
 }
 
 /* ---- sizes ---- */
+
+static void measure_reading(struct bench *bench, uint64_t size)
+{
+    measure_lookups(bench, size);
+    measure_searches(bench, size);
+    measure_inventory(bench, size);
+    measure_proofs(bench, size);
+    (void)fflush(stdout);
+}
 
 static void measure(struct bench *bench, uint64_t from, uint64_t size)
 {
@@ -509,11 +519,7 @@ static void measure(struct bench *bench, uint64_t from, uint64_t size)
            "bytes_per_entry=%.0f\n",
            size, large_us, TRICKLE_BATCH, small_us, megabytes(bench->path),
            megabytes(bench->path) * 1e6 / (double)size);
-    measure_lookups(bench, size);
-    measure_searches(bench, size);
-    measure_inventory(bench, size);
-    measure_proofs(bench, size);
-    (void)fflush(stdout);
+    measure_reading(bench, size);
 }
 
 static void open_key(struct bench *bench, struct keys **keys)
@@ -534,14 +540,12 @@ static void open_bench(struct bench *bench)
     struct error error = { 0 };
 
     (void)snprintf(bench->path, sizeof(bench->path), "%s/" STORE_INDEX_NAME, bench->folder);
-    open_ledger(bench, &(struct ledger_options){ .has_no_index = true });
+    measure_start(bench);
     if (!store_reader_new(bench->store, &bench->reader, &error) ||
         !store_index_open(bench->path, PROJECTION_VERSION, &bench->writer, &error) ||
         !store_index_open_to_read(bench->path, PROJECTION_VERSION, &bench->index, &error) ||
         !projection_new(bench->writer, &bench->projection, &error))
         give_up("open", &error);
-    if (store_size(bench->store) > 0)
-        give_up("the folder has a store already", NULL);
 }
 
 static void close_bench(struct bench *bench)
@@ -557,7 +561,8 @@ static void measure_all(struct bench *bench, const char *const *sizes, int count
 {
     uint64_t from = 0;
 
-    open_bench(bench);
+    if (store_size(bench->store) > 0)
+        give_up("the folder has a store already", NULL);
     for (int i = 0; i < count; i++) {
         int64_t size = 0;
 
@@ -566,29 +571,31 @@ static void measure_all(struct bench *bench, const char *const *sizes, int count
         measure(bench, from, (uint64_t)size);
         from = (uint64_t)size;
     }
-    close_bench(bench);
 }
 
 int main(int argc, char **argv)
 {
     static const char *const usual[] = { "10000", "100000", "1000000" };
-    bool only_starts = argc == 3 && strcmp(argv[1], "--start") == 0;
+    bool is_again = argc == 3 && strcmp(argv[1], "--again") == 0;
     struct bench bench = { 0 };
     struct keys *keys = NULL;
 
-    if (argc < 2 || (argv[1][0] == '-' && !only_starts)) {
+    if (argc < 2 || (argv[1][0] == '-' && !is_again)) {
         (void)fprintf(stderr, "usage: bench_index FOLDER [ENTRIES...]\n"
-                              "       bench_index --start FOLDER-OF-BEFORE\n");
+                              "       bench_index --again FOLDER-OF-BEFORE\n");
         return 2;
     }
-    bench.folder = argv[only_starts ? 2 : 1];
+    bench.folder = argv[is_again ? 2 : 1];
     srandom(1);
     open_key(&bench, &keys);
-    if (!only_starts && argc > 2)
+    open_bench(&bench);
+    if (is_again)
+        measure_reading(&bench, store_size(bench.store));
+    else if (argc > 2)
         measure_all(&bench, (const char *const *)argv + 2, argc - 2);
-    else if (!only_starts)
+    else
         measure_all(&bench, usual, (int)COUNT(usual));
-    measure_start(&bench);
+    close_bench(&bench);
     keys_close(keys);
     return 0;
 }
