@@ -39,9 +39,13 @@ struct auditor {
 
     struct tile_edge *edge;
     struct entry_order order;
-    struct buf bundle;
-    size_t bundle_ends[TILE_WIDTH + 1]; /* of the entries in it */
-    char *read_bytes;                   /* BUNDLE_MAX, for what is read to compare */
+    size_t bundle_ends[TILE_WIDTH + 1]; /* of the entries in the bundle */
+    bool is_bundle_built;               /* it is a partial one, or of no file */
+    struct buf bundle;                  /* where it is built */
+    char *bundle_file; /* BUNDLE_MAX, else: its file, which entries are held against */
+    size_t bundle_file_len;
+    bool is_bundle_same; /* so far */
+    char *read_bytes;    /* BUNDLE_MAX, for what is read to compare */
     struct error *error;
 };
 
@@ -135,7 +139,7 @@ static bool open_tiles(struct auditor *auditor)
 }
 
 /* A file's first `len` bytes and one more, to see whether it is longer: how many there were. */
-static size_t read_start(const struct auditor *auditor, const char *name, size_t len)
+static size_t read_into(const struct auditor *auditor, const char *name, char *bytes, size_t len)
 {
     int file = openat(auditor->tiles, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     size_t got = 0;
@@ -143,7 +147,7 @@ static size_t read_start(const struct auditor *auditor, const char *name, size_t
     if (file < 0)
         return 0;
     while (got < len + 1) {
-        ssize_t count = read(file, auditor->read_bytes + got, len + 1 - got);
+        ssize_t count = read(file, bytes + got, len + 1 - got);
 
         if (count < 0 && errno == EINTR)
             continue;
@@ -153,6 +157,11 @@ static size_t read_start(const struct auditor *auditor, const char *name, size_t
     }
     (void)close(file); /* read-only, nothing to lose */
     return got;
+}
+
+static size_t read_start(const struct auditor *auditor, const char *name, size_t len)
+{
+    return read_into(auditor, name, auditor->read_bytes, len);
 }
 
 /* Whether a tile's or bundle's file holds `content`, and no more. */
@@ -210,7 +219,8 @@ static bool bundle_content(const struct auditor *auditor, unsigned level, unsign
                            struct str *content)
 {
     (void)level;
-    *content = (struct str){ auditor->bundle.data, auditor->bundle_ends[width] };
+    *content = (struct str){ auditor->is_bundle_built ? auditor->bundle.data : auditor->bundle_file,
+                             auditor->bundle_ends[width] };
     return true;
 }
 
@@ -253,6 +263,15 @@ static bool partials_hold(const struct auditor *auditor, const struct tile_path 
     return do_hold;
 }
 
+/* Of a full one; entries were held against a bundle's file as they came. */
+static bool full_holds(const struct auditor *auditor, const struct tile_path *path,
+                       struct str content)
+{
+    if (path->level != TILE_ENTRIES)
+        return file_holds(auditor, path, content);
+    return auditor->is_bundle_same && auditor->bundle_file_len == content.len;
+}
+
 /* One that must be there. */
 static bool check_file(struct auditor *auditor, const struct tile_path *path,
                        content_function content_of, uint64_t index)
@@ -263,7 +282,7 @@ static bool check_file(struct auditor *auditor, const struct tile_path *path,
 
     if (!does_hold)
         does_hold = content_of(auditor, path->level, path->width, &content) &&
-                    (path->width == TILE_WIDTH ? file_holds(auditor, path, content)
+                    (path->width == TILE_WIDTH ? full_holds(auditor, path, content)
                                                : partial_holds(auditor, path, content)) &&
                     partials_hold(auditor, path, content_of);
 
@@ -288,18 +307,54 @@ static bool check_full_tile(void *context, unsigned level, uint64_t number,
     return index >= auditor->checkpoint.size || check_file(auditor, &path, tile_content, index);
 }
 
+/* One that the checkpoint covers as a whole is read at once. */
+static void begin_bundle(struct auditor *auditor, uint64_t index)
+{
+    const struct tile_path path = { TILE_ENTRIES, index / TILE_WIDTH, TILE_WIDTH };
+    char name[TILE_PATH_MAX];
+
+    auditor->is_bundle_built =
+        auditor->is_database || index + TILE_WIDTH > auditor->checkpoint.size;
+    buf_clear(&auditor->bundle);
+    if (auditor->is_bundle_built)
+        return;
+    tile_path_write(&path, name);
+    auditor->bundle_file_len = read_into(auditor, name, auditor->bundle_file, BUNDLE_MAX);
+    auditor->is_bundle_same = true;
+}
+
+static void build_bundle(struct auditor *auditor, const char head[ENTRY_HEAD_LEN], struct str entry)
+{
+    buf_add(&auditor->bundle, (struct str){ head, ENTRY_HEAD_LEN });
+    buf_add(&auditor->bundle, entry);
+}
+
+static void compare_bundle(struct auditor *auditor, size_t at, const char head[ENTRY_HEAD_LEN],
+                           struct str entry)
+{
+    const char *there = auditor->bundle_file + at;
+
+    if (auditor->is_bundle_same)
+        auditor->is_bundle_same = auditor->bundle_file_len - at >= ENTRY_HEAD_LEN + entry.len &&
+                                  memcmp(there, head, ENTRY_HEAD_LEN) == 0 &&
+                                  memcmp(there + ENTRY_HEAD_LEN, entry.data, entry.len) == 0;
+}
+
 static bool add_to_bundle(struct auditor *auditor, struct str entry, uint64_t index)
 {
-    struct buf *bundle = &auditor->bundle;
+    const char head[ENTRY_HEAD_LEN] = { (char)(entry.len >> 8), (char)entry.len };
     size_t position = index % TILE_WIDTH;
+    size_t at = position == 0 ? 0 : auditor->bundle_ends[position];
 
     if (position == 0)
-        buf_clear(bundle);
-    buf_add_byte(bundle, (uint8_t)(entry.len >> 8));
-    buf_add_byte(bundle, (uint8_t)entry.len);
-    buf_add(bundle, entry);
-    auditor->bundle_ends[position + 1] = bundle->len;
-    return buf_is_ok(bundle) || error_set(auditor->error, ERROR_MEMORY, "no memory for an audit");
+        begin_bundle(auditor, index);
+    if (auditor->is_bundle_built)
+        build_bundle(auditor, head, entry);
+    else
+        compare_bundle(auditor, at, head, entry);
+    auditor->bundle_ends[position + 1] = at + ENTRY_HEAD_LEN + entry.len;
+    return buf_is_ok(&auditor->bundle) ||
+           error_set(auditor->error, ERROR_MEMORY, "no memory for an audit");
 }
 
 /* A bundle is complete, or the checkpoint ends in it. */
@@ -425,7 +480,8 @@ static bool auditor_init(struct auditor *auditor)
     auditor->tiles = -1;
     auditor->edge = calloc(1, sizeof(*auditor->edge));
     auditor->read_bytes = malloc(BUNDLE_MAX + 1);
-    return (auditor->edge != NULL && auditor->read_bytes != NULL) ||
+    auditor->bundle_file = malloc(BUNDLE_MAX + 1);
+    return (auditor->edge != NULL && auditor->read_bytes != NULL && auditor->bundle_file != NULL) ||
            error_set(auditor->error, ERROR_MEMORY, "no memory for an audit");
 }
 
@@ -434,6 +490,7 @@ static void auditor_release(struct auditor *auditor)
     store_reader_close(auditor->reader);
     buf_release(&auditor->bundle);
     free(auditor->edge);
+    free(auditor->bundle_file);
     free(auditor->read_bytes);
     if (auditor->tiles >= 0)
         (void)close(auditor->tiles); /* read-only, nothing to lose */
