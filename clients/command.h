@@ -31,6 +31,10 @@ struct command {
         .rows = (array), .row_count = COUNT(array), .offset = (group_offset)                       \
     }
 
+/** All of them, as they are listed. Constant. */
+#define COMMAND_COUNT 42
+extern const struct command *const commands[COMMAND_COUNT];
+
 extern const struct command command_exec;
 extern const struct command command_credentials;
 extern const struct command command_release;
@@ -58,6 +62,7 @@ extern const struct command command_audit_review;
 extern const struct command command_audit_tail;
 extern const struct command command_audit_mirror;
 extern const struct command command_audit_verify;
+extern const struct command command_completion;
 extern const struct command command_doctor;
 extern const struct command command_doctor_issuer;
 extern const struct command command_keys_publish;

@@ -10,53 +10,6 @@
 #define HELP_MAX_BYTES ((size_t)64 * 1024)
 #define EXIT_USAGE 2
 
-/* As they are listed: runners, people and operators, platform teams, auditors, tools. */
-/* clang-format off */
-static const struct command *const commands[] = {
-    &command_exec,
-    &command_credentials,
-    &command_release,
-    &command_login,
-    &command_whoami,
-    &command_approvals,
-    &command_approve,
-    &command_deny,
-    &command_block,
-    &command_unblock,
-    &command_leases,
-    &command_revoke,
-    &command_blocks,
-    &command_policy_init,
-    &command_policy_check,
-    &command_policy_test,
-    &command_policy_fmt,
-    &command_policy_explain,
-    &command_policy_who_can,
-    &command_policy_diff,
-    &command_policy_simulate,
-    &command_policy_schema,
-    &command_audit_tail,
-    &command_audit_search,
-    &command_audit_show,
-    &command_audit_inventory,
-    &command_audit_review,
-    &command_audit_blast_radius,
-    &command_audit_history,
-    &command_audit_replay,
-    &command_audit_sample,
-    &command_audit_verify,
-    &command_audit_mirror,
-    &command_audit_export,
-    &command_audit_import,
-    &command_audit_erase,
-    &command_token_show,
-    &command_token_verify,
-    &command_doctor_issuer, /* before the one whose name is its group */
-    &command_doctor,
-    &command_keys_publish,
-};
-/* clang-format on */
-
 static bool is_same(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
@@ -71,7 +24,7 @@ static void add_title(const struct command *command, struct buf *out)
 /* All commands, or those of one group. */
 static void add_list(const char *group, struct buf *out)
 {
-    for (size_t i = 0; i < COUNT(commands); i++) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
         size_t start = out->len;
 
         if (group && !is_same(commands[i]->group, group))
@@ -165,7 +118,7 @@ static int run(const struct command *command, int argc, char **argv)
 /* The row that the words name; `*word_count` is how many they are. */
 static const struct command *find(int argc, char **argv, int *word_count)
 {
-    for (size_t i = 0; i < COUNT(commands); i++) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
         const struct command *command = commands[i];
 
         *word_count = command->group ? 2 : 1;
@@ -178,11 +131,11 @@ static const struct command *find(int argc, char **argv, int *word_count)
 }
 
 /* The first words of all commands, or the second ones of a group. */
-static size_t list_words(const char *group, struct str words[COUNT(commands)])
+static size_t list_words(const char *group, struct str words[COMMAND_COUNT])
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < COUNT(commands); i++) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
         const struct command *command = commands[i];
 
         if (group && is_same(command->group, group))
@@ -195,7 +148,7 @@ static size_t list_words(const char *group, struct str words[COUNT(commands)])
 
 static int unknown_command(const char *group, const char *word)
 {
-    struct str words[COUNT(commands)];
+    struct str words[COMMAND_COUNT];
     struct str nearest = str_nearest(str_from(word), words, list_words(group, words));
 
     if (nearest.len > 0)
@@ -209,7 +162,7 @@ static int unknown_command(const char *group, const char *word)
 
 static bool is_group(const char *word)
 {
-    for (size_t i = 0; i < COUNT(commands); i++)
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (commands[i]->group && is_same(commands[i]->group, word))
             return true;
     return false;
