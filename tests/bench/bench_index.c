@@ -7,7 +7,7 @@
  * the log. Times are CPU of the thread (of a start: of the process), which is all that they need
  * where log and index are in memory: what else a machine does meanwhile does not count.
  *
- * usage: bench_index FOLDER [ENTRIES...]
+ * usage: bench_index FOLDER [ENTRIES...], which goes on where the folder's store ends
  *        bench_index --again FOLDER-OF-BEFORE
  */
 
@@ -559,10 +559,15 @@ static void close_bench(struct bench *bench)
 
 static void measure_all(struct bench *bench, const char *const *sizes, int count)
 {
-    uint64_t from = 0;
+    uint64_t from = store_size(bench->store);
+    struct index_state state;
+    struct error error = { 0 };
 
-    if (store_size(bench->store) > 0)
-        give_up("the folder has a store already", NULL);
+    if (!store_index_begin(bench->index, &state, &error))
+        give_up("begin", &error);
+    store_index_end(bench->index);
+    if (state.size != from)
+        give_up("the folder's index is not of all its entries", NULL);
     for (int i = 0; i < count; i++) {
         int64_t size = 0;
 
