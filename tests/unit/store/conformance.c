@@ -33,6 +33,23 @@ struct store *open_place(const struct place *place)
     return open_location(place->location, 0);
 }
 
+struct store *reopen(struct store *store, const struct place *place)
+{
+    store_close(store);
+    return open_place(place);
+}
+
+struct store_lease lease_of(const struct store *store, unsigned number)
+{
+    struct store_lease lease = { 0 };
+    char id[ID_LEN + 1];
+
+    lease_id_of(number, id);
+    return store_lease_by_id(store, str_from(id), &lease, &(struct error){ 0 })
+               ? lease
+               : (struct store_lease){ 0 };
+}
+
 void append_burst(struct store *store, unsigned first, unsigned count)
 {
     struct append **appends = calloc(count, sizeof(struct append *));
@@ -132,6 +149,7 @@ int conformance_run(const struct conformance *backend)
     add_tests(all, &count, conformance_rows, conformance_rows_count);
     add_tests(all, &count, conformance_blocks, conformance_blocks_count);
     add_tests(all, &count, conformance_leases, conformance_leases_count);
+    add_tests(all, &count, conformance_limits, conformance_limits_count);
     add_tests(all, &count, conformance_approvals, conformance_approvals_count);
     add_tests(all, &count, conformance_due, conformance_due_count);
     add_tests(all, &count, conformance_reading, conformance_reading_count);

@@ -49,10 +49,17 @@ extern const struct CMUnitTest conformance_due[];
 extern const size_t conformance_due_count;
 extern const struct CMUnitTest conformance_leases[];
 extern const size_t conformance_leases_count;
+extern const struct CMUnitTest conformance_limits[];
+extern const size_t conformance_limits_count;
 extern const struct CMUnitTest conformance_reading[];
 extern const size_t conformance_reading_count;
 
 struct store *open_place(const struct place *place);
+/** The same once more; the store that was open is closed. */
+struct store *reopen(struct store *store, const struct place *place);
+
+/** All-zero where there is none. */
+struct store_lease lease_of(const struct store *store, unsigned number);
 
 /** Append under a guard: whether it held. Where not it must be told which one failed. */
 bool append_if(struct store *store, const char *command, const struct store_guard *guard);
