@@ -205,14 +205,14 @@ bool policy_may_define(struct str text)
 
 /* ---- compiling ---- */
 
-static struct policy_unit *unit_new(struct str path, struct str text)
+static struct policy_unit *unit_new(struct str path, struct str text, struct slab *slab)
 {
     OWNED(policy_unit_unref) struct policy_unit *unit = calloc(1, sizeof(*unit));
 
     if (unit == NULL)
         return NULL;
     atomic_init(&unit->reference_count, 1);
-    unit->arena = arena_new_frugal(SIZE_MAX / 2);
+    unit->arena = arena_new_in(slab, SIZE_MAX / 2);
     if (unit->arena == NULL)
         return NULL;
     diagnostics_init(&unit->warnings, unit->arena);
@@ -237,7 +237,7 @@ static bool read_document(const struct policy_compilation *compilation,
                           struct policy_unit **out)
 {
     OWNED(policy_unit_unref) struct policy_unit *unit =
-        unit_new(compilation->path, compilation->text);
+        unit_new(compilation->path, compilation->text, compilation->slab);
     OWNED(loader_release) struct policy_loader loader = { .world = compilation->world };
 
     loader.used_sets = json_object();
@@ -259,6 +259,7 @@ static bool read_document(const struct policy_compilation *compilation,
     if (compilation->diagnostics->error_count > 0 || loader.is_incomplete)
         return true;
     diagnostics_append(&unit->warnings, compilation->diagnostics);
+    arena_settle(unit->arena);
     *out = TAKE(unit);
     return true;
 }

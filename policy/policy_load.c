@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/slab.h"
 #include "policy/policy_loader.h"
 
 /*
@@ -17,6 +18,8 @@
  */
 
 #define BLOCK_FILES 1024
+#define SLABS_MAX 64        /* threads that have one; others do without */
+#define SLAB_FILES_MIN 1000 /* compiled at once: fewer would leave large pages empty */
 #define DIGESTS_LEN ((size_t)2 * SHA256_LEN) /* of a file: its name and its bytes */
 
 /* A file on its way; each is touched by one job at a time. */
@@ -40,6 +43,8 @@ struct load {
     uint8_t (*digests)[DIGESTS_LEN];
     struct policy_definitions definitions;
     struct policy_zones zones;
+    _Atomic(struct slab *) slabs[SLABS_MAX]; /* that nobody is at; NULL: none */
+    bool has_slabs;
     size_t first;  /* file of the block at hand */
     bool is_short; /* a file has no unit */
     size_t errors_before;
@@ -51,6 +56,8 @@ static void load_release(struct load *load)
         policy_unit_unref(load->tasks[i].unit);
         arena_free(load->tasks[i].scratch);
     }
+    for (size_t i = 0; i < SLABS_MAX; i++)
+        slab_free(atomic_load(&load->slabs[i]));
     policy_zones_release(&load->zones);
     policy_sharing_release(load->definitions.sharing);
     arena_free(load->arena);
@@ -100,19 +107,43 @@ static struct policy_unit *find_candidate(const struct load *load, struct str pa
     return NULL;
 }
 
+/* Somewhere to make a unit, for this thread alone. NULL: by itself. */
+static struct slab *take_slab(struct load *load)
+{
+    struct slab *slab = NULL;
+
+    for (size_t i = 0; load->has_slabs && slab == NULL && i < SLABS_MAX; i++)
+        slab = atomic_exchange(&load->slabs[i], NULL);
+    return load->has_slabs && slab == NULL ? slab_new() : slab;
+}
+
+static void put_slab(struct load *load, struct slab *slab)
+{
+    for (size_t i = 0; slab != NULL && i < SLABS_MAX; i++) {
+        struct slab *nobody = NULL;
+
+        if (atomic_compare_exchange_strong(&load->slabs[i], &nobody, slab))
+            return;
+    }
+    slab_free(slab);
+}
+
 static void compile(struct load *load, size_t index, struct str text,
                     const struct policy_definitions *definitions, bool *is_definition)
 {
     struct task *task = &load->tasks[index];
+    struct slab *slab = take_slab(load);
     const struct policy_compilation compilation = {
         .world = load->options->world,
         .definitions = definitions,
         .path = str_from(load->files.list[index].path),
         .text = text,
         .diagnostics = &task->diagnostics,
+        .slab = slab,
     };
 
     task->is_out_of_memory |= !policy_compile(&compilation, is_definition, &task->unit);
+    put_slab(load, slab);
 }
 
 static void define(struct load *load, size_t index, struct str text)
@@ -168,7 +199,8 @@ static void finish(struct load *load, size_t index)
 
     if (task->is_failed || task->unit != NULL)
         return;
-    if (task->candidate != NULL && policy_unit_is_fresh(task->candidate, &load->definitions)) {
+    if (task->candidate != NULL && policy_unit_is_fresh(task->candidate, &load->definitions) &&
+        !arena_is_sparse(task->candidate->arena)) {
         task->unit = policy_unit_ref(task->candidate);
         return;
     }
@@ -276,10 +308,20 @@ static void join_block(struct load *load)
     }
 }
 
+static size_t count_new(const struct load *load)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < load->files.count; i++)
+        count += load->tasks[i].candidate == NULL;
+    return count;
+}
+
 static bool finish_all(struct load *load, struct error *error)
 {
     const struct policy_load_options *options = load->options;
 
+    load->has_slabs = count_new(load) >= SLAB_FILES_MIN;
     for (load->first = 0; load->first < load->files.count; load->first = block_end(load)) {
         if (!run_block(load, finish_job, error))
             return false;

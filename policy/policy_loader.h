@@ -17,6 +17,7 @@ struct policy_compilation {
     struct str path;
     struct str text;
     struct diagnostics *diagnostics; /* of this file */
+    struct slab *slab;               /* where the unit is made; NULL: by itself */
 };
 
 /**

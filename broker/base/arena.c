@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "base/slab.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -21,11 +22,15 @@
 /* Every piece is a chunk of its own, of its exact size. */
 #define CHUNK_USUAL 0
 #define CHUNK_FRUGAL 0
+#define HAS_SLABS false
 #else
 /* Thousands of requests may wait, each with a chunk half empty: no larger ones. */
 #define CHUNK_USUAL ((size_t)4 * 1024)
 #define CHUNK_FRUGAL ((size_t)1000) /* 1 KiB with its head and malloc's */
+#define HAS_SLABS true
 #endif
+
+#define LARGE_PIECE (2 * SLAB_PAGE) /* has large pages of its own */
 
 #define ALIGNMENT _Alignof(max_align_t)
 
@@ -33,6 +38,7 @@ struct chunk {
     struct chunk *next; /* the older one */
     size_t capacity;
     size_t used;
+    struct slab_block *block; /* that it is in; NULL: it is malloc's */
     _Alignas(max_align_t) uint8_t data[];
 };
 
@@ -47,6 +53,8 @@ struct arena {
     struct deferred *deferred;
     size_t chunk_bytes; /* what a chunk has at least */
     size_t left_bytes;  /* of the limit */
+    struct slab *slab;  /* borrowed, where it is made; NULL: none, or it is settled */
+    struct chunk *open; /* of the slab; NULL: none */
 };
 
 struct arena *arena_new(size_t max_bytes)
@@ -67,6 +75,41 @@ struct arena *arena_new_frugal(size_t max_bytes)
     return arena;
 }
 
+struct arena *arena_new_in(struct slab *slab, size_t max_bytes)
+{
+    struct arena *arena = arena_new_frugal(max_bytes);
+
+    if (arena != NULL && HAS_SLABS)
+        arena->slab = slab;
+    return arena;
+}
+
+/* What was not used of the room in the slab is for the next. */
+static void close_chunk(struct arena *arena)
+{
+    struct chunk *chunk = arena->open;
+
+    arena->open = NULL;
+    if (chunk == NULL)
+        return;
+    chunk->capacity = chunk->used;
+    slab_close(arena->slab, sizeof(*chunk) + chunk->used);
+}
+
+void arena_settle(struct arena *arena)
+{
+    close_chunk(arena);
+    arena->slab = NULL;
+}
+
+bool arena_is_sparse(const struct arena *arena)
+{
+    for (const struct chunk *chunk = arena->newest; chunk != NULL; chunk = chunk->next)
+        if (chunk->block != NULL && slab_block_is_sparse(chunk->block))
+            return true;
+    return false;
+}
+
 static void run_deferred(struct arena *arena)
 {
     while (arena->deferred != NULL) {
@@ -77,17 +120,26 @@ static void run_deferred(struct arena *arena)
     }
 }
 
+static void free_chunk(struct chunk *chunk)
+{
+    if (chunk->block != NULL)
+        slab_block_unref(chunk->block);
+    else
+        free(chunk);
+}
+
 void arena_free(struct arena *arena)
 {
     if (arena == NULL)
         return;
     run_deferred(arena);
+    arena_settle(arena);
     while (arena->newest != NULL) {
         struct chunk *chunk = arena->newest;
 
         arena->newest = chunk->next;
         secret_wipe(chunk->data, chunk->used);
-        free(chunk);
+        free_chunk(chunk);
     }
     free(arena);
 }
@@ -97,17 +149,51 @@ static size_t round_up(size_t size, size_t alignment)
     return (size + alignment - 1) & ~(alignment - 1);
 }
 
+/* Zeroed memory of a chunk; what is large has large pages. */
+static struct chunk *allocate_chunk(size_t capacity)
+{
+    struct slab_block *block;
+    void *data;
+
+    if (!HAS_SLABS || capacity < LARGE_PIECE)
+        return calloc(1, sizeof(struct chunk) + capacity);
+    block = slab_block_new(sizeof(struct chunk) + capacity, &data);
+    if (block == NULL)
+        return NULL;
+    *(struct chunk *)data = (struct chunk){ .block = block };
+    return data;
+}
+
+static struct chunk *open_chunk(struct arena *arena, size_t size)
+{
+    struct slab_block *block = NULL;
+    struct chunk *chunk;
+    size_t room = 0;
+
+    close_chunk(arena);
+    chunk = slab_open(arena->slab, sizeof(*chunk) + size, &room, &block);
+    if (chunk == NULL)
+        return NULL;
+    *chunk = (struct chunk){ arena->newest, room - sizeof(*chunk), 0, block };
+    arena->newest = chunk;
+    arena->open = chunk;
+    return chunk;
+}
+
 /*
- * calloc(): a piece is zeroed because its chunk was, and no piece is ever reused. A chunk for one
- * large piece goes behind the newest, which still has room.
+ * Zeroed memory: a piece is zeroed because its chunk was, and no piece is ever reused. A chunk for
+ * one large piece goes behind the newest, which still has room.
  */
 static struct chunk *arena_add_chunk(struct arena *arena, size_t size)
 {
     bool is_own = size > arena->chunk_bytes && arena->newest != NULL;
     size_t capacity = size > arena->chunk_bytes ? size : arena->chunk_bytes;
-    struct chunk *chunk = calloc(1, sizeof(*chunk) + capacity);
     struct chunk **at = is_own ? &arena->newest->next : &arena->newest;
+    struct chunk *chunk;
 
+    if (arena->slab != NULL && size < SLAB_PIECE_MAX / 2)
+        return open_chunk(arena, size);
+    chunk = allocate_chunk(capacity);
     if (chunk == NULL)
         return NULL;
     chunk->capacity = capacity;

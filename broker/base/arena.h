@@ -25,6 +25,23 @@ struct arena *arena_new(size_t max_bytes) MUST_USE;
 /** The same for what lives long and many: chunks stay small, so that little of them is unused. */
 struct arena *arena_new_frugal(size_t max_bytes) MUST_USE;
 
+struct slab;
+
+/**
+ * The same for what is besides read at random: side by side with others, in a slab's large pages.
+ * Until it is settled or freed no other one is made there, and the slab has to stay.
+ */
+struct arena *arena_new_in(struct slab *slab, size_t max_bytes) MUST_USE;
+
+/** The slab is free for the next one; what is still made lies elsewhere. */
+void arena_settle(struct arena *arena);
+
+/**
+ * Whether the pages that it keeps in a slab are mostly those of arenas that were freed: whoever
+ * makes it anew saves memory.
+ */
+bool arena_is_sparse(const struct arena *arena);
+
 /** Run what was deferred (last first), wipe, free. */
 void arena_free(struct arena *arena);
 

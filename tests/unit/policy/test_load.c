@@ -1,3 +1,5 @@
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/yaml.h"
 #include "tests/test.h"
 #include "world.h"
@@ -501,9 +504,128 @@ static void what_grants_of_several_files_say_alike_is_kept_once(void **state)
     assert_true(json_equal(fields_of(policy, 0), fields_of(policy, 4)));
 }
 
+/* ---- many files ---- */
+
+#define MANY 1100
+#define MANY_KEPT 100
+
+/* Jobs of a load, for two threads. */
+struct crew {
+    size_t count;
+    void (*job)(void *jobs, size_t index);
+    void *jobs;
+    atomic_size_t next;
+};
+
+static void *work(void *context)
+{
+    struct crew *crew = context;
+    size_t index;
+
+    while ((index = atomic_fetch_add(&crew->next, 1)) < crew->count)
+        crew->job(crew->jobs, index);
+    return NULL;
+}
+
+static void run_on_two(size_t count, void (*job)(void *jobs, size_t index), void *jobs,
+                       void *context)
+{
+    struct crew crew = { .count = count, .job = job, .jobs = jobs };
+    pthread_t other;
+
+    (void)context;
+    assert_int_equal(pthread_create(&other, NULL, work, &crew), 0);
+    (void)work(&crew);
+    assert_int_equal(pthread_join(other, NULL), 0);
+}
+
+static void write_many(const char *folder, size_t from, const char *comment)
+{
+    for (size_t i = from; i < MANY; i++) {
+        char name[16];
+        char text[256];
+
+        (void)snprintf(name, sizeof(name), "%zu.yaml", i);
+        (void)snprintf(text, sizeof(text),
+                       "pipeline: p%zu\nowner: me\nidentity: { issuer: github, repository_id: "
+                       "\"%zu\" }\nstages: { build: { kind: build }, check: { kind: test, when: { "
+                       "ref: refs/heads/main } } }\n%s",
+                       i, i, comment);
+        world_write(folder, name, text);
+    }
+}
+
+/* Load a folder after another policy, which is given up then. */
+static void load_after(struct loading *loading)
+{
+    OWNED(policy_unref) struct policy *previous = loading->policy;
+    const struct policy_load_options options = { .folder = loading->folder,
+                                                 .world = &test_world,
+                                                 .diagnostics = &loading->diagnostics,
+                                                 .previous = previous,
+                                                 .run_jobs = run_on_two };
+
+    loading->policy = NULL;
+    assert_true(policy_load(&options, &loading->policy, &loading->error));
+    assert_int_equal(policy_pipeline_count(loading->policy), MANY);
+}
+
+/* Each is the one that its token leads to, with both stages. */
+static void assert_all_decide(const struct loading *loading)
+{
+    for (size_t i = 0; i < MANY; i++) {
+        OWNED(arena_free) struct arena *arena = arena_new((size_t)64 * 1024);
+        struct str id = arena_printf(arena, "%zu", i);
+        JSON_OWNED json_t *claims =
+            json_pack("{s:s, s:s}", "repository_id", id.data, "ref", "refs/heads/main");
+        const struct policy_facts facts = { .issuer = STR("github"), .claims = claims };
+        const struct policy_request request = { .stage = STR("check") };
+        struct policy_decision decision;
+        struct error error = { 0 };
+
+        assert_true(policy_decide(loading->policy, &facts, &request, 0, arena, &decision, &error));
+        assert_true(str_eq(decision.stage->id, arena_printf(arena, "p%zu:check", i)));
+    }
+}
+
+/*
+ * Units of a large load lie side by side. Those that are left of pages whose others are gone are
+ * compiled anew, so that a few do not keep all of them in memory; where an address sanitizer
+ * watches, each lies by itself.
+ */
+static void what_many_reloads_leave_of_a_large_policy_moves_together(void **state)
+{
+#ifdef __SANITIZE_ADDRESS__
+    enum {
+        MOVED = 0
+    };
+#else
+    enum {
+        MOVED = MANY_KEPT
+    };
+#endif
+    struct loading *loading = *state;
+
+    write_many(loading->folder, 0, "");
+    load_after(loading);
+    assert_int_equal(policy_parsed_count(loading->policy), MANY);
+    assert_all_decide(loading);
+    write_many(loading->folder, MANY_KEPT, "# changed\n");
+    load_after(loading);
+    assert_int_equal(policy_parsed_count(loading->policy), MANY - MANY_KEPT);
+    assert_all_decide(loading);
+    load_after(loading);
+    assert_int_equal(policy_parsed_count(loading->policy), MOVED);
+    assert_all_decide(loading);
+    load_after(loading);
+    assert_int_equal(policy_parsed_count(loading->policy), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_many_reloads_leave_of_a_large_policy_moves_together,
+                                        set_up, tear_down),
         cmocka_unit_test(what_grants_of_several_files_say_alike_is_kept_once),
         cmocka_unit_test_setup_teardown(a_folder_of_good_files_loads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_folder_is_refused, set_up, tear_down),
