@@ -258,10 +258,11 @@ static void join_issuers(struct policy_loader *loader, const struct policy_pipel
                          struct policy_scope *scope)
 {
     size_t max = pipeline->identity.count * POLICY_ISSUERS_MAX;
-    const struct policy_issuer **issuers =
-        policy_loader_alloc(loader, max, sizeof(const struct policy_issuer *));
+    const struct policy_issuer **issuers = arena_alloc_array(loader->reader.diagnostics->arena, max,
+                                                             sizeof(const struct policy_issuer *));
     struct policy_identity_map all = { issuers, 0 };
 
+    loader->is_out_of_memory |= issuers == NULL;
     for (size_t i = 0; issuers != NULL && i < pipeline->identity.count; i++) {
         const struct policy_identity_map *map = &pipeline->identity_maps[i];
 

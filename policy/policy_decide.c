@@ -7,9 +7,7 @@
 /* The one kind whose grants are asked for by audience. */
 #define AUDIENCE_KIND STR("jwt")
 
-#define CACHE_LINE 64
-#define FETCH_BYTES_MAX ((size_t)2048)
-#define IDENTITY_BYTES ((size_t)640) /* of most: a pipeline, and its identity behind it */
+#define NAMES_BYTES ((size_t)128) /* of most: the ids of stages, which stand behind them */
 
 struct decider {
     const struct policy *policy;
@@ -26,18 +24,32 @@ struct decider {
 
 /* ---- which pipelines ---- */
 
-/* Have memory on its way that is looked at next: of most pipelines nothing has been for long. */
-static void fetch(const void *start, size_t size)
+/* The same of the stage that is asked for, in one of the pipelines that may fit. */
+static void fetch_stage(const struct policy_pipeline *pipeline, uint32_t name_hash)
 {
-    uintptr_t line = (uintptr_t)start & ~(uintptr_t)(CACHE_LINE - 1);
-    uintptr_t end = (uintptr_t)start + (size < FETCH_BYTES_MAX ? size : FETCH_BYTES_MAX);
+    for (size_t i = 0; i < pipeline->stage_count; i++) {
+        if (pipeline->keys[i].name_hash != name_hash)
+            continue;
+        policy_fetch(&pipeline->stages[i], sizeof(pipeline->stages[i]));
+        policy_fetch(pipeline->keys[i].rule, pipeline->keys[i].rule_size);
+        policy_fetch(&pipeline->stages[pipeline->stage_count], NAMES_BYTES);
+    }
+}
 
-    for (; line < end; line += CACHE_LINE)
-        __builtin_prefetch((const void *)line);
+/* Of the stage that is asked for by its name. */
+static uint32_t asked_hash(const struct policy_request *request)
+{
+    struct str pipeline;
+    struct str name;
+
+    if (!str_cut(request->stage, ':', &pipeline, &name))
+        name = request->stage;
+    return policy_name_hash(name);
 }
 
 static bool find_fitting(struct decider *decider)
 {
+    uint32_t name_hash = asked_hash(decider->request);
     const uint32_t *found = NULL;
     size_t count;
 
@@ -52,8 +64,8 @@ static bool find_fitting(struct decider *decider)
     for (size_t i = 0; i < count; i++) {
         const struct policy_linked *linked = &decider->policy->pipelines[found[i]];
 
-        fetch(linked->pipeline, IDENTITY_BYTES);
-        fetch(linked->stages, linked->stages_size);
+        policy_fetch_identity(linked->pipeline);
+        fetch_stage(linked->pipeline, name_hash);
         if (policy_identity_held(linked->pipeline, decider->facts) != NULL)
             decider->fitting[decider->fitting_count++] = linked;
     }
@@ -68,8 +80,10 @@ static bool find_fitting(struct decider *decider)
 static const struct policy_stage_rule *find_stage(const struct policy_pipeline *pipeline,
                                                   struct str name)
 {
+    uint32_t hash = policy_name_hash(name);
+
     for (size_t i = 0; i < pipeline->stage_count; i++)
-        if (str_eq(pipeline->stages[i].shown.name, name))
+        if (pipeline->keys[i].name_hash == hash && str_eq(pipeline->stages[i].shown.name, name))
             return &pipeline->stages[i];
     return NULL;
 }

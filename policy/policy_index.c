@@ -32,6 +32,7 @@ struct policy_index_slot {
     uint64_t hash;  /* of issuer, claim and value */
     uint32_t first; /* of `pipelines` in the index; where there is one, that pipeline itself */
     uint32_t count; /* 0: a free slot */
+    const struct policy_pipeline *pipeline; /* where there is one: to be fetched before all else */
 };
 
 /* A pipeline under a value. */
@@ -357,14 +358,19 @@ static bool fill_slots(struct builder *builder)
         if (slot->count > 0 && pipelines[count - 1] == entry->pipeline)
             continue; /* the same pipeline by another of its maps */
         if (slot->count == 0)
-            *slot = (struct policy_index_slot){ entry->hash, (uint32_t)count, 0 };
+            *slot = (struct policy_index_slot){ entry->hash, (uint32_t)count, 0, NULL };
         slot->count++;
         pipelines[count++] = entry->pipeline;
     }
     index->pipelines = pipelines;
-    for (size_t i = 0; i < index->capacity; i++)
-        if (index->slots[i].count == 1)
-            index->slots[i].first = pipelines[index->slots[i].first];
+    for (size_t i = 0; i < index->capacity; i++) {
+        struct policy_index_slot *slot = &index->slots[i];
+
+        if (slot->count != 1)
+            continue;
+        slot->first = pipelines[slot->first];
+        slot->pipeline = builder->policy->pipelines[slot->first].pipeline;
+    }
     return true;
 }
 
@@ -407,6 +413,8 @@ static void look_up(const struct policy_index *index, const struct index_claim *
     slot = find_slot(index, hash);
     if (slot->count == 0)
         return;
+    if (slot->pipeline != NULL)
+        policy_fetch_identity(slot->pipeline);
     runs->are_too_many |= runs->count == RUNS_MAX;
     if (runs->are_too_many)
         return;

@@ -219,7 +219,24 @@ struct policy_test_row {
     int64_t at_s;  /* POLICY_NO_TIME: not said */
 };
 
+/**
+ * What a decision looks for a stage by, and what of the stage's it reads then: memory that most of
+ * its conditions and grants lie in, to be had at once.
+ */
+struct policy_stage_key {
+    const void *rule;
+    uint32_t rule_size; /* bytes */
+    uint32_t name_hash; /* policy_name_hash() */
+};
+
 struct policy_pipeline {
+    struct policy_clause identity;
+    const struct policy_identity_map *identity_maps; /* one for each of identity's maps */
+    struct policy_clause when;
+    struct policy_clause unless;
+    struct policy_stage_rule *stages;
+    const struct policy_stage_key *keys; /* a stage each */
+    size_t stage_count;
     struct str name;
     struct str file; /* for messages, and where tests look for claims */
     struct position at;
@@ -227,15 +244,39 @@ struct policy_pipeline {
     struct str owner;
     int64_t review_by_s;                 /* 0: none */
     uint8_t document_sha256[SHA256_LEN]; /* of its expanded document, and the sets that it uses */
-    struct policy_clause identity;
-    const struct policy_identity_map *identity_maps; /* one for each of identity's maps */
-    struct policy_clause when;
-    struct policy_clause unless;
-    struct policy_stage_rule *stages;
-    size_t stage_count;
     const struct policy_test_row *tests;
     size_t test_count;
 };
+
+/** Tells names of stages apart, for most of them. */
+uint32_t policy_name_hash(struct str name);
+
+/**
+ * Have memory on its way that is looked at next: of most pipelines nothing has been for long. Of
+ * more than a few pages the first are fetched.
+ */
+static inline void policy_fetch(const void *start, size_t size)
+{
+    enum {
+        CACHE_LINE = 64,
+        FETCH_MAX = 2048
+    };
+    uintptr_t line = (uintptr_t)start & ~(uintptr_t)(CACHE_LINE - 1);
+    uintptr_t end = (uintptr_t)start + (size < FETCH_MAX ? size : FETCH_MAX);
+
+    for (; line < end; line += CACHE_LINE)
+        __builtin_prefetch((const void *)line);
+}
+
+/** The same of what finds out whether a pipeline's identity fits, and which stage is meant. */
+static inline void policy_fetch_identity(const struct policy_pipeline *pipeline)
+{
+    enum {
+        IDENTITY_BYTES = 768
+    }; /* of most: a pipeline, and its identity behind it */
+
+    policy_fetch(pipeline, IDENTITY_BYTES);
+}
 
 /* ---- sharing ---- */
 
@@ -373,10 +414,8 @@ const struct policy_template *policy_template_find(const struct policy_definitio
 /** A pipeline as part of one policy: what depends on other files stands here, not in its unit. */
 struct policy_linked {
     const struct policy_pipeline *pipeline;
-    const struct policy_stage_rule *stages; /* the pipeline's: a decision fetches both at once */
     const struct policy_rails **rails; /* a stage each, NULL: none; NULL: no guardrail binds any */
     uint8_t rule_sha256[SHA256_LEN];   /* see struct policy_decision */
-    uint32_t stages_size;              /* bytes of the stages and, behind them, their names */
     bool forbids_nothing; /* nothing that it gives is forbidden, without any exception */
 };
 

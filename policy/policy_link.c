@@ -9,14 +9,6 @@
  * whatever a file means for another one is worked out here, anew at every load.
  */
 
-/* Up to where the last of the names ends. */
-static uint32_t size_of_stages(const struct policy_pipeline *pipeline)
-{
-    struct str last = pipeline->stages[pipeline->stage_count - 1].shown.id;
-
-    return (uint32_t)(last.data + last.len - (const char *)pipeline->stages);
-}
-
 static bool gather_pipelines(struct policy *policy)
 {
     policy->pipelines =
@@ -29,9 +21,7 @@ static bool gather_pipelines(struct policy *policy)
         if (pipeline == NULL)
             continue;
         policy->pipelines[policy->pipeline_count++] =
-            (struct policy_linked){ .pipeline = pipeline,
-                                    .stages = pipeline->stages,
-                                    .stages_size = size_of_stages(pipeline) };
+            (struct policy_linked){ .pipeline = pipeline };
         policy->stage_count += pipeline->stage_count;
     }
     return true;

@@ -129,10 +129,36 @@ static void name_stage(char **ids, const char *name, const struct policy_pipelin
     shown->review_by_s = pipeline->review_by_s;
 }
 
+/* FNV-1a */
+uint32_t policy_name_hash(struct str name)
+{
+    uint32_t hash = UINT32_C(0x811C9DC5);
+
+    for (size_t i = 0; i < name.len; i++)
+        hash = (hash ^ (uint8_t)name.data[i]) * UINT32_C(0x01000193);
+    return hash;
+}
+
+/*
+ * A stage that has been read. What a decision needs was made one after the other, from the first
+ * condition to the grants, and lies so for most; of others something is fetched in vain.
+ */
+static struct policy_stage_key key_of(const struct policy_stage_rule *stage)
+{
+    const void *conditions = stage->when.count > 0 ? stage->when.maps : stage->unless.maps;
+    const void *start = conditions != NULL ? conditions : (const void *)stage->shown.grants;
+    uintptr_t end = (uintptr_t)stage->spots; /* made behind the grants */
+    uintptr_t size = end > (uintptr_t)start ? end - (uintptr_t)start : 0;
+
+    return (struct policy_stage_key){ start, size < UINT32_MAX ? (uint32_t)size : UINT32_MAX,
+                                      policy_name_hash(stage->shown.name) };
+}
+
 void policy_stages_read(struct policy_loader *loader, const json_t *map,
                         const struct policy_scope *scope, struct policy_pipeline *pipeline)
 {
     struct policy_stage_rule *stages;
+    struct policy_stage_key *keys;
     const json_t *json = NULL;
     const char *name;
     char *ids = NULL;
@@ -146,9 +172,11 @@ void policy_stages_read(struct policy_loader *loader, const json_t *map,
                             POLICY_STAGES_MAX, json_object_size(json));
         return;
     }
+    keys = policy_loader_alloc(loader, json_object_size(json), sizeof(*keys));
     stages = alloc_stages(loader, json, pipeline, &ids);
-    if (stages == NULL)
+    if (keys == NULL || stages == NULL)
         return;
+    pipeline->keys = keys;
     pipeline->stages = stages;
     json_object_foreach (json_iterable(json), name, value) {
         struct policy_stage_rule *stage = &stages[pipeline->stage_count];
@@ -165,7 +193,7 @@ void policy_stages_read(struct policy_loader *loader, const json_t *map,
         if (expansion.all != NULL)
             read_stage(loader, json, &expansion, scope, stage);
         policy_expansion_end(loader);
-        pipeline->stage_count++;
+        keys[pipeline->stage_count++] = key_of(stage);
     }
     policy_after_check(loader, json, pipeline);
 }
