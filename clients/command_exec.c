@@ -273,7 +273,12 @@ static int run_all(const struct values *values, char *const argv[], int *own_cod
                                           .heartbeat.answered = -1 };
     struct error error = { 0 };
     int signal_number;
+    int exit_code;
 
+    if (!process_find(argv[0], &exit_code, &error)) {
+        (void)report_failure(&error); /* before a token, and perhaps an approval, is used up */
+        return exit_code;
+    }
     if (prepare(&run, &error) && session_exchange(&run.session, &values->session, &error))
         return run_leased(&run, argv, own_code);
     *own_code = session_report(&run.session, &error);

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,6 +20,8 @@
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "base/str.h"
+#include "clients/variable.h"
 
 #define EXIT_CANNOT_RUN 126
 #define EXIT_NOT_FOUND 127
@@ -148,6 +152,47 @@ static bool fail_start(const char *program, pid_t child, int why, int *exit_code
     *exit_code = why == ENOENT || why == ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
     errno = why;
     return error_set_errno(error, "cannot run '%s'", program);
+}
+
+static int try_path(const char *path)
+{
+    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+/* As execvp() looks: what may not be run counts where nothing else is found. */
+static int search(const char *program, struct str folders)
+{
+    char path[PATH_MAX];
+    bool has_more = true;
+    int why = ENOENT;
+
+    while (why != 0 && has_more) {
+        struct str folder;
+        int found;
+        int len;
+
+        has_more = str_cut(folders, ':', &folder, &folders);
+        len = snprintf(path, sizeof(path), STR_FMT "%s%s", STR_ARG(folder),
+                       folder.len > 0 ? "/" : "", program);
+        if (len < 0 || (size_t)len >= sizeof(path))
+            return 0; /* who runs it will tell */
+        found = try_path(path);
+        if (found == 0 || found == EACCES)
+            why = found;
+    }
+    return why;
+}
+
+bool process_find(const char *program, int *exit_code, struct error *error)
+{
+    const char *folders = variable_get("PATH");
+    int why = 0;
+
+    if (strchr(program, '/'))
+        why = try_path(program);
+    else if (folders)
+        why = search(program, str_from(folders));
+    return why == 0 || fail_start(program, 0, why, exit_code, error);
 }
 
 bool process_start(enum process_role role, char *const argv[], char **environment, pid_t *child,

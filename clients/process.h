@@ -40,6 +40,13 @@ enum process_role {
 };
 
 /**
+ * Whether there is such a program to run, by its path or in PATH.
+ *
+ * Errors: ERROR_IO and others of errno; `*exit_code` is then what process_start() would give
+ */
+bool process_find(const char *program, int *exit_code, struct error *error) MUST_USE;
+
+/**
  * Start a program: `argv[0]` is looked up in the PATH of `environment`.
  *
  * It gets the signal mask and the core limit that we were started with. `*exit_code` is set where
