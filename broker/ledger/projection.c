@@ -118,7 +118,6 @@ void projection_free(struct projection *projection)
 void projection_only_count(struct projection *projection)
 {
     projection->only_counts = true;
-    row_batch_skip_leases(projection->rows);
 }
 
 size_t projection_count(const struct projection *projection)

@@ -10,7 +10,6 @@
 #include "store/index.h"
 #include "store/store.h"
 
-struct arena;
 struct error;
 
 /**
@@ -19,13 +18,12 @@ struct error;
  *   postings  a space a field of ledger/query.h; a value's key is projection_key()
  *   uses      what a stage had of a grant at a target: how often, when first and last
  *   seen      which repository or subject came for a stage: how often, and was refused how often
- *   leases    every lease there ever was: its first and latest entry, its state, its expiry
  *
  * The same entries give the same rows, in whatever batches they come: an index can be thrown away.
  */
 
 /** Of the rows' forms; a change makes every index anew. */
-#define PROJECTION_VERSION 1
+#define PROJECTION_VERSION 2
 
 /** Entries that are taken in before they are written. */
 #define PROJECTION_BATCH_MAX 16384
@@ -114,15 +112,6 @@ struct ledger_seen {
     int64_t last_ms;
 };
 
-/** A lease, whenever it was. */
-struct ledger_lease_row {
-    struct str id;
-    enum store_lease_state state;
-    int64_t expires_ms;
-    uint64_t opened_index;
-    uint64_t latest_index;
-};
-
 /**
  * Visit rows in the order of stage, target and grant, from the first behind `after` (its stage,
  * target and grant count; NULL: all). Borrowed for the call; until `visit` says false.
@@ -142,7 +131,3 @@ bool projection_each_seen(struct store_index *index, struct str stage,
 /** Put `identities` of a stage into a JSON object, and `identities_more` where there are more. */
 bool projection_put_identities(struct store_index *index, struct str stage, json_t *object,
                                struct error *error) MUST_USE;
-
-/** A lease by its id; false in `*is_known` where there was none. */
-bool projection_lease(struct store_index *index, struct str id, struct arena *arena,
-                      struct ledger_lease_row *lease, bool *is_known, struct error *error) MUST_USE;

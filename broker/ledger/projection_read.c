@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "ledger/projection.h"
@@ -123,27 +122,4 @@ bool projection_each_seen(struct store_index *index, struct str stage,
         return error_set(error, ERROR_MEMORY, "index");
     walk.prefix = buf_str(&key);
     return walk_rows(index, ROW_SEEN, walk.prefix, &walk);
-}
-
-bool projection_lease(struct store_index *index, struct str id, struct arena *arena,
-                      struct ledger_lease_row *lease, bool *is_known, struct error *error)
-{
-    struct row_value value;
-    struct str bytes;
-
-    if (!store_index_row(index, ROW_LEASES, id, arena, &bytes, error))
-        return false;
-    *is_known = bytes.len > 0;
-    if (!*is_known)
-        return true;
-    if (!row_value_read(bytes, &value, error))
-        return false;
-    *lease = (struct ledger_lease_row){
-        .id = id,
-        .state = (enum store_lease_state)value.numbers[LEASE_STATE],
-        .expires_ms = value.numbers[LEASE_EXPIRES_MS],
-        .opened_index = (uint64_t)value.numbers[LEASE_OPENED],
-        .latest_index = (uint64_t)value.numbers[LEASE_LATEST],
-    };
-    return true;
 }

@@ -122,7 +122,6 @@ struct row_batch {
     struct arena *arena;
     struct row *buckets[BUCKETS];
     struct row *latest;
-    bool skips_leases;
 };
 
 struct row_batch *row_batch_new(struct store_index *index)
@@ -145,11 +144,6 @@ void row_batch_free(struct row_batch *batch)
         return;
     arena_free(batch->arena);
     free(batch);
-}
-
-void row_batch_skip_leases(struct row_batch *batch)
-{
-    batch->skips_leases = true;
 }
 
 /* Without memory for a new arena there is none, which the next use says. */
@@ -327,38 +321,6 @@ static bool fold_seen(const struct folding *folding)
     return true;
 }
 
-static bool fold_lease(const struct folding *folding, const struct store_lease *lease)
-{
-    const struct str part = { lease->id, ID_LEN };
-    struct row *row = find_row(folding->batch, ROW_LEASES, &part, 1, folding->error);
-
-    if (!row)
-        return false;
-    if (row->value.numbers[LEASE_STATE] == 0)
-        row->value.numbers[LEASE_OPENED] = (int64_t)folding->entry_index;
-    if (lease->state != 0)
-        row->value.numbers[LEASE_STATE] = lease->state;
-    row->value.numbers[LEASE_LATEST] = (int64_t)folding->entry_index;
-    if (lease->expires_s != 0)
-        row->value.numbers[LEASE_EXPIRES_MS] = lease->expires_s * 1000;
-    return true;
-}
-
-/* What the store's fold says of a lease; what it cannot read changes none. */
-static bool fold_leases(const struct folding *folding)
-{
-    struct store_change changes[STORE_ENTRY_CHANGES_MAX];
-    struct error ignored = { 0 };
-    size_t count = 0;
-
-    if (folding->batch->skips_leases || !entry_fold_json(folding->entry, changes, &count, &ignored))
-        return true;
-    for (size_t i = 0; i < count; i++)
-        if (changes[i].kind == STORE_PUT_LEASE && !fold_lease(folding, &changes[i].lease))
-            return false;
-    return true;
-}
-
 bool row_batch_fold(struct row_batch *batch, uint64_t entry_index, int64_t time_ms,
                     const json_t *entry, struct error *error)
 {
@@ -367,12 +329,12 @@ bool row_batch_fold(struct row_batch *batch, uint64_t entry_index, int64_t time_
     if (!entry_type_from(text_of(entry, "type"), &folding.type))
         return true;
     if (folding.type == ENTRY_CREDENTIAL_ISSUED)
-        return fold_uses(&folding) && fold_seen(&folding) && fold_leases(&folding);
+        return fold_uses(&folding) && fold_seen(&folding);
     if (folding.type == ENTRY_CREDENTIAL_FAILED || folding.type == ENTRY_CREDENTIAL_UNKNOWN)
-        return fold_uses(&folding) && fold_leases(&folding);
+        return fold_uses(&folding);
     if (folding.type == ENTRY_EXCHANGE_DENIED)
         return fold_seen(&folding);
-    return fold_leases(&folding);
+    return true;
 }
 
 bool row_batch_write(struct row_batch *batch, struct error *error)

@@ -17,7 +17,6 @@ struct store_index;
 enum row_space {
     ROW_USES = 1,
     ROW_SEEN = 2,
-    ROW_LEASES = 3,
 };
 
 #define ROW_NUMBERS_MAX 5
@@ -51,12 +50,6 @@ enum seen_number {
     SEEN_FIRST_MS,
     SEEN_LAST_MS
 };
-enum lease_number {
-    LEASE_STATE,
-    LEASE_EXPIRES_MS,
-    LEASE_OPENED,
-    LEASE_LATEST
-};
 
 /** Read a value; texts borrow from it. ERROR_INVALID: it is none. */
 bool row_value_read(struct str bytes, struct row_value *value, struct error *error) MUST_USE;
@@ -73,9 +66,6 @@ struct row_batch;
 
 struct row_batch *row_batch_new(struct store_index *index) MUST_USE;
 void row_batch_free(struct row_batch *batch);
-
-/** Leave leases out: of rows these are most. */
-void row_batch_skip_leases(struct row_batch *batch);
 
 /** Fold an entry in. Errors: those of reading the index, ERROR_MEMORY */
 bool row_batch_fold(struct row_batch *batch, uint64_t entry_index, int64_t time_ms,

@@ -269,34 +269,6 @@ static void who_came_for_a_stage_is_counted(void **state)
     assert_str(buf_str(&text), "|circleci| 0-1\n");
 }
 
-static void a_lease_is_known_for_ever(void **state)
-{
-    OWNED(arena_free) struct arena *arena = arena_new(64 * 1024);
-    struct ledger_lease_row lease = { 0 };
-    struct error error = { 0 };
-    bool is_known = false;
-
-    (void)state;
-    open_index("i");
-    add_text(0, ISSUED(TIME_1, "a"));
-    must(projection_lease(at, STR(LEASE), arena, &lease, &is_known, &error), &error);
-    assert_true(is_known);
-    assert_int_equal(lease.state, LEASE_ISSUED);
-    assert_int_equal(lease.expires_ms / 1000 % 86400, 12 * 3600);
-    add_text(1, "{\"type\":\"lease.renewed\",\"time\":\"" TIME_2 "\",\"lease\":\"" LEASE "\","
-                "\"lease_expires\":\"2026-11-22T12:10:00Z\"}");
-    must(projection_lease(at, STR(LEASE), arena, &lease, &is_known, &error), &error);
-    assert_int_equal(lease.state, LEASE_ISSUED); /* it stays what it was */
-    assert_int_equal(lease.expires_ms / 1000 % 86400, 12 * 3600 + 600);
-    add_text(2, "{\"type\":\"lease.released\",\"time\":\"" TIME_2 "\",\"lease\":\"" LEASE "\"}");
-    must(projection_lease(at, STR(LEASE), arena, &lease, &is_known, &error), &error);
-    assert_int_equal(lease.state, LEASE_RELEASED);
-    assert_int_equal(lease.opened_index, 0);
-    assert_int_equal(lease.latest_index, 2);
-    must(projection_lease(at, STR("other"), arena, &lease, &is_known, &error), &error);
-    assert_false(is_known);
-}
-
 /* A copy of a log can hold anything: none of it may stop the fold. */
 static void what_is_no_entry_of_ours_is_passed_over(void **state)
 {
@@ -357,7 +329,6 @@ int main(void)
         PLACE_TEST(entries_are_found_by_their_values),
         PLACE_TEST(uses_are_counted_by_stage_target_and_grant),
         PLACE_TEST(who_came_for_a_stage_is_counted),
-        PLACE_TEST(a_lease_is_known_for_ever),
         PLACE_TEST(what_is_no_entry_of_ours_is_passed_over),
         PLACE_TEST(what_is_erased_is_not_found_any_more),
     };
