@@ -16,6 +16,13 @@ static bool get_str(const struct entry_view *entry, enum member member, struct s
     return true;
 }
 
+/* The change that comes next, all zero: those behind it are not touched. */
+static struct store_change *next_change(struct store_change *changes, size_t count)
+{
+    memset(&changes[count], 0, sizeof(changes[count]));
+    return &changes[count];
+}
+
 /* A change of one mark; the lease is what tells an exchange's two entries from two exchanges. */
 static bool read_mark(const json_t *object, const struct entry_view *entry,
                       struct store_change *change)
@@ -42,10 +49,11 @@ static bool fold_proof(const struct entry_view *entry, struct store_change *chan
 {
     const json_t *token = entry->values[MEMBER_TOKEN];
     const json_t *proof = json_object_get(token, "proof");
-    struct store_change *change = &changes[*change_count];
+    struct store_change *change = NULL;
 
     if (proof == NULL)
         return true;
+    change = next_change(changes, *change_count);
     if (!entry_view_fits(entry, MEMBER_TOKEN) || !read_mark(proof, NULL, change))
         return error_set(error, ERROR_INVALID, "%s: no mark of a proof", entry->row->name);
     change->kind = STORE_SET_MARK;
@@ -59,7 +67,7 @@ static bool fold_marks(const struct entry_view *entry, struct store_change *chan
 {
     const json_t *token = entry->values[MEMBER_TOKEN];
     const json_t *proof = json_object_get(token, "proof");
-    struct store_change *change = &changes[*change_count];
+    struct store_change *change = NULL;
 
     if (entry->row->mark == MARK_OF_PROOF_IS_SET)
         return fold_proof(entry, changes, change_count, error);
@@ -72,17 +80,16 @@ static bool fold_marks(const struct entry_view *entry, struct store_change *chan
         entry->row->mark == BLOCK_IS_REMOVED ||
         (entry->row->mark == MARK_IS_FREED && token == NULL))
         return true;
+    change = next_change(changes, *change_count);
     if (token == NULL || !entry_view_fits(entry, MEMBER_TOKEN) ||
         !read_mark(token, entry->row->mark == MARK_IS_SET_BESIDE ? NULL : entry, change))
         return error_set(error, ERROR_INVALID, "%s: no mark", entry->row->name);
     change->kind = entry->row->mark == MARK_IS_FREED ? STORE_FREE_MARK : STORE_SET_MARK;
-    if (json_is_true(json_object_get(token, "asked")))
-        memset(change, 0, sizeof(*change)); /* who asked for the approval has set it */
-    else
+    if (!json_is_true(json_object_get(token, "asked"))) /* who asked for the approval has set it */
         (*change_count)++;
     if (proof == NULL || entry->row->mark != MARK_IS_SET)
         return true;
-    change = &changes[*change_count];
+    change = next_change(changes, *change_count);
     if (!read_mark(proof, entry, change))
         return error_set(error, ERROR_INVALID, "%s: no mark of a proof", entry->row->name);
     change->kind = STORE_SET_MARK;
@@ -106,7 +113,7 @@ static bool read_handle(const struct entry_view *entry, uint8_t handle_sha256[32
 static bool fold_block(const struct entry_view *entry, struct store_change *changes,
                        size_t *change_count, struct error *error)
 {
-    struct store_change *change = &changes[*change_count];
+    struct store_change *change = NULL;
     bool is_put = entry->row->mark == BLOCK_IS_PUT;
     struct str until = { 0 };
     struct str id = { 0 };
@@ -118,6 +125,7 @@ static bool fold_block(const struct entry_view *entry, struct store_change *chan
         (is_put && (!get_str(entry, MEMBER_UNTIL, &until) || !time_text_parse(until, &until_ms))))
         return error_set(error, ERROR_INVALID, "%s: block or its end is malformed",
                          entry->row->name);
+    change = next_change(changes, *change_count);
     change->kind = is_put ? STORE_PUT_BLOCK : STORE_REMOVE_BLOCK;
     change->expires_s = until_ms / 1000;
     memcpy(change->block, id.data, ID_LEN);
@@ -242,13 +250,15 @@ static void read_keys(const struct entry_view *entry, struct store_lease *lease)
 static bool fold_lease(const struct entry_view *entry, struct store_change *changes,
                        size_t *change_count, struct error *error)
 {
-    struct store_change *change = &changes[*change_count];
-    struct store_lease *lease = &change->lease;
+    struct store_change *change = NULL;
+    struct store_lease *lease = NULL;
     uint8_t handle[32] = { 0 };
     struct str id = { 0 };
 
     if (entry->row->lease == LEASE_STAYS || entry->values[MEMBER_LEASE] == NULL)
         return true;
+    change = next_change(changes, *change_count);
+    lease = &change->lease;
     if (!get_str(entry, MEMBER_LEASE, &id) || !id_is_valid(id) || !read_handle(entry, handle) ||
         !read_time(entry, MEMBER_LEASE_EXPIRES, &lease->expires_s) ||
         !read_time(entry, MEMBER_KEPT_UNTIL, &lease->kept_until_s) ||
@@ -305,13 +315,15 @@ static bool read_digest(const struct entry_view *entry, uint8_t digest[32])
 static bool fold_approval(const struct entry_view *entry, struct store_change *changes,
                           size_t *change_count, struct error *error)
 {
-    struct store_change *change = &changes[*change_count];
-    struct store_approval *approval = &change->approval;
+    struct store_change *change = NULL;
+    struct store_approval *approval = NULL;
     bool is_about_it = entry->row->lease == LEASE_STAYS;
     struct str id = { 0 };
 
     if (entry->row->approval == APPROVAL_STAYS || entry->values[MEMBER_APPROVAL] == NULL)
         return true;
+    change = next_change(changes, *change_count);
+    approval = &change->approval;
     if (!get_str(entry, MEMBER_APPROVAL, &id) || !id_is_valid(id) ||
         (is_about_it &&
          (!read_handle(entry, approval->code_sha256) || !read_digest(entry, approval->digest) ||
@@ -331,7 +343,6 @@ bool entry_fold_view(const struct entry_view *entry, struct store_change *change
                      size_t *change_count, struct error *error)
 {
     *change_count = 0;
-    memset(changes, 0, sizeof(*changes) * STORE_ENTRY_CHANGES_MAX);
     return fold_marks(entry, changes, change_count, error) &&
            fold_block(entry, changes, change_count, error) &&
            fold_approval(entry, changes, change_count, error) &&

@@ -57,14 +57,19 @@ static void add_text(struct buf *text, struct str part)
     char digits[LENGTH_MAX];
     size_t at = sizeof(digits);
     size_t left = part.len;
+    char *out = NULL;
 
     digits[--at] = ':';
     do {
         digits[--at] = (char)('0' + left % 10);
         left /= 10;
     } while (left > 0);
-    buf_add(text, (struct str){ digits + at, sizeof(digits) - at });
-    buf_add(text, part);
+    out = buf_extend(text, sizeof(digits) - at + part.len);
+    if (out == NULL)
+        return;
+    memcpy(out, digits + at, sizeof(digits) - at);
+    if (part.len > 0)
+        memcpy(out + sizeof(digits) - at, part.data, part.len);
 }
 
 static struct facts read_facts(const json_t *ci)

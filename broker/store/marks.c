@@ -66,11 +66,18 @@ static uint32_t find_slot(const struct mark_shard *shard, const uint8_t *kept)
     return slot;
 }
 
+/* No key comes twice, so that none need be looked at. */
 static void move_slots(const struct mark_shard *from, struct mark_shard *to)
 {
     for (uint32_t i = 0; i < from->capacity; i++) {
-        if (from->slots[i].uses != 0)
-            to->slots[find_slot(to, from->slots[i].key)] = from->slots[i];
+        uint32_t slot = 0;
+
+        if (from->slots[i].uses == 0)
+            continue;
+        slot = home_of(to, from->slots[i].key);
+        while (to->slots[slot].uses != 0)
+            slot = next_slot(to, slot);
+        to->slots[slot] = from->slots[i];
     }
 }
 
