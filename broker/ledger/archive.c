@@ -301,9 +301,8 @@ static bool write_file(const char *into, struct str name, struct str bytes, stru
     return make_folders(path, strlen(into), error) && file_create(path, bytes, 0600, error);
 }
 
-/* Verify all of a set; its files go to `into`, unless that is NULL. */
-static bool walk(const char *folder, const uint8_t digest[SHA256_LEN], const char *into,
-                 struct error *error)
+bool archive_extract(const char *folder, const uint8_t sha256[SHA256_LEN], const char *into,
+                     struct error *error)
 {
     OWNED(arena_free) struct arena *arena = arena_new(SIZE_MAX / 2);
     struct archive_file *files = NULL;
@@ -311,7 +310,7 @@ static bool walk(const char *folder, const uint8_t digest[SHA256_LEN], const cha
 
     if (arena == NULL)
         return error_set(error, ERROR_MEMORY, "reading what is kept");
-    if (!read_list(folder, digest, arena, &files, &count, error))
+    if (!read_list(folder, sha256, arena, &files, &count, error))
         return false;
     for (size_t i = 0; i < count; i++) {
         OWNED(arena_free) struct arena *scratch = arena_new(2 * ARCHIVE_FILE_BYTES_MAX);
@@ -320,21 +319,10 @@ static bool walk(const char *folder, const uint8_t digest[SHA256_LEN], const cha
         if (scratch == NULL)
             return error_set(error, ERROR_MEMORY, "reading what is kept");
         if (!read_object(scratch, folder, ARCHIVE_FILE_BYTES_MAX, files[i].sha256, &bytes, error) ||
-            (into != NULL && !write_file(into, files[i].name, bytes, error)))
+            !write_file(into, files[i].name, bytes, error))
             return error_wrap(error, STR_FMT, STR_ARG(files[i].name));
     }
     return true;
-}
-
-bool archive_verify(const char *folder, const uint8_t sha256[SHA256_LEN], struct error *error)
-{
-    return walk(folder, sha256, NULL, error);
-}
-
-bool archive_extract(const char *folder, const uint8_t sha256[SHA256_LEN], const char *into,
-                     struct error *error)
-{
-    return walk(folder, sha256, into, error);
 }
 
 /* ---- keeping ---- */

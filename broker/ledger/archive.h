@@ -90,18 +90,12 @@ bool archive_read_piece(const char *folder, const struct archive_piece *piece, s
                         struct archive_file *files, struct error *error) MUST_USE;
 
 /**
- * Verify a whole set: its list has its hash, and all bytes have theirs.
+ * Verify a whole set, whose list has its hash, and all bytes have theirs, and write its files below
+ * `into`, a folder that is there and empty, for their owner only. On failure what was written
+ * stays.
  *
- * Errors: ERROR_NOT_FOUND, ERROR_INVALID (the cause names what is wrong), ERROR_IO, ERROR_MEMORY
- */
-bool archive_verify(const char *folder, const uint8_t sha256[SHA256_LEN], struct error *error)
-    MUST_USE;
-
-/**
- * Verify a set and write its files below `into`, a folder that is there and empty, for their owner
- * only. On failure what was written stays.
- *
- * Errors: those of archive_verify()
+ * Errors: ERROR_NOT_FOUND, ERROR_INVALID (the cause names what is wrong), ERROR_IO, ERROR_LIMIT,
+ *         ERROR_MEMORY
  */
 bool archive_extract(const char *folder, const uint8_t sha256[SHA256_LEN], const char *into,
                      struct error *error) MUST_USE;
