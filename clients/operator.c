@@ -45,7 +45,8 @@ static bool refuse(const struct operator_request *request, const struct fetch_an
         json_keep(arena, body, &ignored))
         detail = json_str(json_object_get(body, "detail"));
     if (answer->status == 404)
-        return error_set(error, ERROR_NOT_FOUND, "there is no such thing at the broker");
+        return error_set(error, ERROR_NOT_FOUND,
+                         "%s: the broker has nothing by that id, or not any more", request->what);
     if (answer->status == 400)
         return error_set(error, ERROR_REQUEST, "the broker refuses: " STR_FMT, STR_ARG(detail));
     return error_set(error, answer->status >= 429 ? ERROR_LATER : ERROR_IO,
