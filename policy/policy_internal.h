@@ -251,31 +251,27 @@ struct policy_pipeline {
 /** Tells names of stages apart, for most of them. */
 uint32_t policy_name_hash(struct str name);
 
+#define POLICY_CACHE_LINE 64
+#define POLICY_FETCH_MAX ((size_t)2048)
+#define POLICY_IDENTITY_BYTES ((size_t)768) /* of most: a pipeline, and its identity behind it */
+
 /**
  * Have memory on its way that is looked at next: of most pipelines nothing has been for long. Of
- * more than a few pages the first are fetched.
+ * much only the beginning is fetched.
  */
 static inline void policy_fetch(const void *start, size_t size)
 {
-    enum {
-        CACHE_LINE = 64,
-        FETCH_MAX = 2048
-    };
-    uintptr_t line = (uintptr_t)start & ~(uintptr_t)(CACHE_LINE - 1);
-    uintptr_t end = (uintptr_t)start + (size < FETCH_MAX ? size : FETCH_MAX);
+    size_t before = (uintptr_t)start % POLICY_CACHE_LINE;
+    size_t end = before + (size < POLICY_FETCH_MAX ? size : POLICY_FETCH_MAX);
 
-    for (; line < end; line += CACHE_LINE)
-        __builtin_prefetch((const void *)line);
+    for (size_t at = 0; at < end; at += POLICY_CACHE_LINE)
+        __builtin_prefetch((const char *)start - before + at);
 }
 
 /** The same of what finds out whether a pipeline's identity fits, and which stage is meant. */
 static inline void policy_fetch_identity(const struct policy_pipeline *pipeline)
 {
-    enum {
-        IDENTITY_BYTES = 768
-    }; /* of most: a pipeline, and its identity behind it */
-
-    policy_fetch(pipeline, IDENTITY_BYTES);
+    policy_fetch(pipeline, POLICY_IDENTITY_BYTES);
 }
 
 /* ---- sharing ---- */
