@@ -107,6 +107,23 @@ static bool complain_issuer(const struct policy_loader *loader, const json_t *at
                               STR_ARG(str_slice(json_str(at), 0, 60)));
 }
 
+/* Report an identity without `issuer`, at the key that was meant to be it, if one looks so. */
+static bool complain_no_issuer(const struct policy_loader *loader, const json_t *map)
+{
+    const struct str issuer = STR("issuer");
+    const char *name;
+    json_t *value;
+
+    json_object_foreach (json_iterable(map), name, value) {
+        if (str_nearest(str_from(name), &issuer, 1).len > 0)
+            return yaml_complain_key(&loader->reader, map, name, STR("did you mean 'issuer'?"),
+                                     "'identity' has no 'issuer', but '%s'", name);
+    }
+    return yaml_complain_hint(&loader->reader, map,
+                              STR("say which issuer's tokens these are: 'issuer: NAME'"),
+                              "'identity' has no 'issuer'");
+}
+
 static bool has_issuer(const struct policy_identity_map *issuers,
                        const struct policy_issuer *issuer)
 {
@@ -125,9 +142,7 @@ static bool read_issuers(struct policy_loader *loader, const json_t *map,
     const struct policy_issuer **issuers;
 
     if (json == NULL)
-        return yaml_complain_hint(&loader->reader, map,
-                                  STR("say which issuer's tokens these are: 'issuer: NAME'"),
-                                  "'identity' has no 'issuer'");
+        return complain_no_issuer(loader, map);
     if (count == 0 || count > POLICY_ISSUERS_MAX)
         return yaml_complain(&loader->reader, json, "expected 1 to %d issuers, not %zu",
                              POLICY_ISSUERS_MAX, count);

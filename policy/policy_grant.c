@@ -224,9 +224,10 @@ void policy_grants_read(struct policy_loader *loader, const json_t *map,
     stage->shown.grant_count = json_object_size(json);
     json_object_foreach (json_iterable(json), name, value) {
         if (!policy_is_name(str_from(name), POLICY_NAME_SET "_", POLICY_NAME_MAX))
-            (void)yaml_complain_key(&loader->reader, json, name, STR(""),
-                                    "a grant's name has 1 to %d of a-z, 0-9, '_' and '-'",
-                                    POLICY_NAME_MAX);
+            (void)yaml_complain_key(
+                &loader->reader, json, name,
+                policy_name_hint(loader, str_from(name), POLICY_NAME_SET "_", POLICY_NAME_MAX),
+                "a grant's name has 1 to %d of a-z, 0-9, '_' and '-'", POLICY_NAME_MAX);
         grants[index].name = policy_loader_copy(loader, str_from(name));
         spots[index] = policy_spot_of(loader, json, name);
         read_grant(loader, value, stage, &grants[index], &has_holes[index]);

@@ -25,6 +25,25 @@ bool policy_is_name(struct str text, const char *set, size_t max)
     return text.len > 0 && text.len <= max && str_is_made_of(text, set);
 }
 
+struct str policy_name_hint(const struct policy_loader *loader, struct str text, const char *set,
+                            size_t max)
+{
+    char name[POLICY_PIPELINE_NAME_MAX];
+
+    if (text.len == 0 || text.len > max || text.len > sizeof(name))
+        return STR("");
+    for (size_t i = 0; i < text.len; i++) {
+        char lower = text.data[i] >= 'A' && text.data[i] <= 'Z' ? (char)(text.data[i] + 'a' - 'A')
+                                                                : text.data[i];
+
+        if ((uint8_t)lower >= 0x80)
+            return STR("");
+        name[i] = str_is_made_of((struct str){ &lower, 1 }, set) ? lower : '-';
+    }
+    return arena_printf(loader->reader.diagnostics->arena, "did you mean '" STR_FMT "'?",
+                        STR_ARG(((struct str){ name, text.len })));
+}
+
 /* Read a name from a member: [a-z0-9-]{1,40}. Empty where it is absent or reported. */
 static struct str read_name(struct policy_loader *loader, const json_t *map, const char *key)
 {
@@ -34,20 +53,23 @@ static struct str read_name(struct policy_loader *loader, const json_t *map, con
         return STR("");
     if (policy_is_name(name, POLICY_NAME_SET, POLICY_NAME_MAX))
         return policy_loader_copy(loader, name);
-    (void)yaml_complain(&loader->reader, json_object_get(map, key),
-                        "'%s' has 1 to %d of a-z, 0-9 and '-'", key, POLICY_NAME_MAX);
+    (void)yaml_complain_hint(&loader->reader, json_object_get(map, key),
+                             policy_name_hint(loader, name, POLICY_NAME_SET, POLICY_NAME_MAX),
+                             "'%s' has 1 to %d of a-z, 0-9 and '-'", key, POLICY_NAME_MAX);
     return STR("");
 }
 
 /* ---- stages ---- */
 
-static bool check_key(const struct policy_loader *loader, const json_t *map, const char *name,
-                      const char *what)
+static void check_stage_name(const struct policy_loader *loader, const json_t *map,
+                             const char *name)
 {
     if (policy_is_name(str_from(name), POLICY_NAME_SET, POLICY_NAME_MAX))
-        return true;
-    return yaml_complain_key(&loader->reader, map, name, STR(""),
-                             "a %s's name has 1 to %d of a-z, 0-9 and '-'", what, POLICY_NAME_MAX);
+        return;
+    (void)yaml_complain_key(
+        &loader->reader, map, name,
+        policy_name_hint(loader, str_from(name), POLICY_NAME_SET, POLICY_NAME_MAX),
+        "a stage's name has 1 to %d of a-z, 0-9 and '-'", POLICY_NAME_MAX);
 }
 
 static void note_words(const struct policy_loader *loader, const json_t *json,
@@ -182,8 +204,7 @@ void policy_stages_read(struct policy_loader *loader, const json_t *map,
         struct policy_stage_rule *stage = &stages[pipeline->stage_count];
         struct policy_expansion expansion = { 0 };
 
-        if (!check_key(loader, json, name, "stage"))
-            continue;
+        check_stage_name(loader, json, name);
         name_stage(&ids, name, pipeline, stage);
         stage->spot = policy_spot_of(loader, json, name);
         stage->spot.is_of_template = false;
@@ -208,9 +229,11 @@ static void read_pipeline_name(struct policy_loader *loader, const json_t *root,
     if (!yaml_get_str(&loader->reader, root, "pipeline", &name))
         return;
     if (!policy_is_name(name, POLICY_NAME_SET "._/", POLICY_PIPELINE_NAME_MAX))
-        (void)yaml_complain(&loader->reader, json_object_get(root, "pipeline"),
-                            "a pipeline's name has 1 to %d of a-z, 0-9, '.', '_', '/' and '-'",
-                            POLICY_PIPELINE_NAME_MAX);
+        (void)yaml_complain_hint(
+            &loader->reader, json_object_get(root, "pipeline"),
+            policy_name_hint(loader, name, POLICY_NAME_SET "._/", POLICY_PIPELINE_NAME_MAX),
+            "a pipeline's name has 1 to %d of a-z, 0-9, '.', '_', '/' and '-'",
+            POLICY_PIPELINE_NAME_MAX);
     pipeline->name = policy_loader_copy(loader, name);
     pipeline->at = yaml_at(loader->reader.document, json_object_get(root, "pipeline"));
     pipeline->at.file = pipeline->file;
