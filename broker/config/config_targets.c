@@ -75,8 +75,7 @@ static void read_target(const struct config_reader *reader, const json_t *target
     if (yaml_get_strs(&reader->yaml, map, "tenants", &tenants, &target->tenant_count))
         target->tenants = tenants;
     read_orphans(reader, map, target);
-    if (target->kind->configure)
-        (void)target->kind->configure(&reader->yaml, map, reader->config->arena, target);
+    (void)target_configure(target, &reader->yaml, map, reader->config->arena);
 }
 
 void config_read_targets(const struct config_reader *reader, const json_t *root)

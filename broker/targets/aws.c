@@ -185,23 +185,18 @@ static bool read_revoker(const struct yaml_reader *reader, const json_t *node,
     return read_iam_endpoint(reader, node, own);
 }
 
-static bool configure(const struct yaml_reader *yaml, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
-    const struct yaml_reader reader = { yaml->document, yaml->diagnostics, arena };
-    struct aws_settings *own = arena_alloc(arena, sizeof(*own));
+    struct aws_settings *own = target->settings;
     bool is_good;
 
-    if (!own)
-        return yaml_complain(yaml, node, "no memory for a target");
-    target->settings = own;
-    is_good = read_region(&reader, node, own);
-    is_good = read_accounts(&reader, node, own) && is_good;
-    is_good = read_endpoint(&reader, node, own) && is_good;
-    is_good = read_audience(&reader, node, own) && is_good;
-    is_good = read_revoker(&reader, node, own) && is_good;
-    is_good = read_credentials(&reader, node, own) && is_good;
-    return stage_token_setting(&reader, node, &own->algorithm) && is_good;
+    is_good = read_region(reader, node, own);
+    is_good = read_accounts(reader, node, own) && is_good;
+    is_good = read_endpoint(reader, node, own) && is_good;
+    is_good = read_audience(reader, node, own) && is_good;
+    is_good = read_revoker(reader, node, own) && is_good;
+    is_good = read_credentials(reader, node, own) && is_good;
+    return stage_token_setting(reader, node, &own->algorithm) && is_good;
 }
 
 static bool start(struct target *target, const struct target_tools *tools, struct error *error)
@@ -429,6 +424,7 @@ const struct target_kind target_aws = {
     .settings = settings,
     .own_settings = own_settings,
     .configure = configure,
+    .settings_size = sizeof(struct aws_settings),
     .start = start,
     .intend = aws_intend,
     .mint = aws_mint,

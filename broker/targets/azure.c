@@ -103,18 +103,13 @@ static bool read_cloud(const struct yaml_reader *reader, const json_t *node,
     return own->endpoint.data || yaml_complain(reader, node, "no memory for a target");
 }
 
-static bool configure(const struct yaml_reader *yaml, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
-    const struct yaml_reader reader = { yaml->document, yaml->diagnostics, arena };
-    struct azure_settings *own = arena_alloc(arena, sizeof(*own));
+    struct azure_settings *own = target->settings;
 
-    if (!own)
-        return yaml_complain(yaml, node, "no memory for a target");
-    target->settings = own;
-    return read_ids(&reader, node, own) && read_cloud(&reader, node, own) &&
-           setting_peer(&reader, node, &own->peer) &&
-           setting_endpoint(&reader, node, "endpoint", &own->peer, &own->endpoint);
+    return read_ids(reader, node, own) && read_cloud(reader, node, own) &&
+           setting_peer(reader, node, &own->peer) &&
+           setting_endpoint(reader, node, "endpoint", &own->peer, &own->endpoint);
 }
 
 static bool start(struct target *target, const struct target_tools *tools, struct error *error)
@@ -409,6 +404,7 @@ const struct target_kind target_azure = {
     .settings = settings,
     .own_settings = own_settings,
     .configure = configure,
+    .settings_size = sizeof(struct azure_settings),
     .start = start,
     .mint = azure_mint,
 };

@@ -75,20 +75,14 @@ static bool read_endpoints(const struct yaml_reader *reader, const json_t *node,
            check_base(reader, node, "iam_endpoint", own->iam_endpoint);
 }
 
-static bool configure(const struct yaml_reader *yaml, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
-    const struct yaml_reader reader = { yaml->document, yaml->diagnostics, arena };
-    struct gcp_settings *own = arena_alloc(arena, sizeof(*own));
+    struct gcp_settings *own = target->settings;
 
-    if (!own)
-        return yaml_complain(yaml, node, "no memory for a target");
-    target->settings = own;
-    return yaml_require(&reader, node, "projects") &&
-           setting_texts(&reader, node, &project_limits, &own->projects) &&
-           read_provider(&reader, node, own) && read_subject(&reader, node, own) &&
-           stage_token_setting(&reader, node, &own->algorithm) &&
-           read_endpoints(&reader, node, own);
+    return yaml_require(reader, node, "projects") &&
+           setting_texts(reader, node, &project_limits, &own->projects) &&
+           read_provider(reader, node, own) && read_subject(reader, node, own) &&
+           stage_token_setting(reader, node, &own->algorithm) && read_endpoints(reader, node, own);
 }
 
 static bool start(struct target *target, const struct target_tools *tools, struct error *error)
@@ -121,6 +115,7 @@ const struct target_kind target_gcp = {
     .settings = settings,
     .own_settings = own_settings,
     .configure = configure,
+    .settings_size = sizeof(struct gcp_settings),
     .start = start,
     .mint = gcp_mint,
 };

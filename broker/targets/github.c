@@ -105,18 +105,14 @@ static bool read_apps(const struct yaml_reader *reader, const json_t *node,
     return yaml_get_list(reader, node, "apps", &list) && read_list(reader, list, own);
 }
 
-static bool configure(const struct yaml_reader *yaml, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
-    const struct yaml_reader reader = { yaml->document, yaml->diagnostics, arena };
-    struct github_settings *own = arena_alloc(arena, sizeof(*own));
+    struct github_settings *own = target->settings;
 
-    if (own)
-        own->apps = arena_alloc_array(arena, GITHUB_APPS_MAX, sizeof(*own->apps));
-    if (!own || !own->apps)
-        return yaml_complain(yaml, node, "no memory for a target");
-    target->settings = own;
-    return read_apps(&reader, node, target, own) && read_url(&reader, node, own);
+    own->apps = arena_alloc_array(reader->arena, GITHUB_APPS_MAX, sizeof(*own->apps));
+    if (!own->apps)
+        return yaml_complain(reader, node, "no memory for a target");
+    return read_apps(reader, node, target, own) && read_url(reader, node, own);
 }
 
 static bool start(struct target *target, const struct target_tools *tools, struct error *error)
@@ -168,6 +164,7 @@ const struct target_kind target_github = {
     .settings = settings,
     .own_settings = own_settings,
     .configure = configure,
+    .settings_size = sizeof(struct github_settings),
     .start = start,
     .mint = github_mint,
     .revoke = github_revoke,

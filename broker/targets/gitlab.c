@@ -31,21 +31,16 @@ static bool read_url(const struct yaml_reader *reader, const json_t *node,
 }
 
 /* A catalog may leave out by what the broker is known there. */
-static bool configure(const struct yaml_reader *yaml, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
-    const struct yaml_reader reader = { yaml->document, yaml->diagnostics, arena };
-    struct gitlab_settings *own = arena_alloc(arena, sizeof(*own));
+    struct gitlab_settings *own = target->settings;
 
-    if (!own)
-        return yaml_complain(yaml, node, "no memory for a target");
-    target->settings = own;
-    return read_url(&reader, node, own) &&
-           (target->is_catalog || yaml_require(&reader, node, "token_file")) &&
-           setting_file(&reader, node, "token_file", &own->token_file) &&
-           setting_text(&reader, node, &registry_limits, &own->registry) &&
-           setting_texts(&reader, node, &projects_limits, &own->projects) &&
-           setting_texts(&reader, node, &groups_limits, &own->groups);
+    return read_url(reader, node, own) &&
+           (target->is_catalog || yaml_require(reader, node, "token_file")) &&
+           setting_file(reader, node, "token_file", &own->token_file) &&
+           setting_text(reader, node, &registry_limits, &own->registry) &&
+           setting_texts(reader, node, &projects_limits, &own->projects) &&
+           setting_texts(reader, node, &groups_limits, &own->groups);
 }
 
 /* Later it is read for each request; one that is not there at all is found here. */
@@ -103,6 +98,7 @@ const struct target_kind target_gitlab = {
     .settings = settings,
     .own_settings = own_settings,
     .configure = configure,
+    .settings_size = sizeof(struct gitlab_settings),
     .start = start,
     .intend = gitlab_intend,
     .mint = gitlab_mint,

@@ -68,22 +68,17 @@ static bool read_login(const struct yaml_reader *reader, const json_t *node,
     return true;
 }
 
-static bool configure(const struct yaml_reader *yaml, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
-    const struct yaml_reader reader = { yaml->document, yaml->diagnostics, arena };
-    struct kubernetes_settings *own = arena_alloc(arena, sizeof(*own));
+    struct kubernetes_settings *own = target->settings;
 
-    if (!own)
-        return yaml_complain(yaml, node, "no memory for a target");
-    target->settings = own;
-    own->arena = arena;
+    own->arena = reader->arena;
     own->audience = STR(API_AUDIENCE);
-    return yaml_require(&reader, node, "api") && setting_peer(&reader, node, &own->peer) &&
-           setting_base(&reader, node, "api", &own->peer, &own->api) &&
-           read_login(&reader, node, own) &&
-           setting_text(&reader, node, &audience_limits, &own->audience) &&
-           read_namespaces(&reader, node, own);
+    return yaml_require(reader, node, "api") && setting_peer(reader, node, &own->peer) &&
+           setting_base(reader, node, "api", &own->peer, &own->api) &&
+           read_login(reader, node, own) &&
+           setting_text(reader, node, &audience_limits, &own->audience) &&
+           read_namespaces(reader, node, own);
 }
 
 /* What jobs know the API server by. */
@@ -173,6 +168,7 @@ const struct target_kind target_kubernetes = {
     .settings = settings,
     .own_settings = own_settings,
     .configure = configure,
+    .settings_size = sizeof(struct kubernetes_settings),
     .start = start,
     .intend = kubernetes_intend,
     .mint = kubernetes_mint,

@@ -117,21 +117,16 @@ static bool configure_own(const struct yaml_reader *reader, const json_t *node,
     return !own->dsn_file || make_pool(reader, node, own);
 }
 
-static bool configure(const struct yaml_reader *yaml, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
     static const struct text_limits host_limits = { "host", LETTERS_AND_DIGITS "._-:/@", 253, 1 };
-    const struct yaml_reader reader = { yaml->document, yaml->diagnostics, arena };
-    struct postgres_settings *own = arena_alloc(arena, sizeof(*own));
+    struct postgres_settings *own = target->settings;
 
-    if (!own)
-        return yaml_complain(yaml, node, "no memory for a target");
-    target->settings = own;
-    own->arena = arena;
+    own->arena = reader->arena;
     own->is_catalog = target->is_catalog;
-    if (!setting_text(&reader, node, &host_limits, &own->host) || !read_numbers(&reader, node, own))
+    if (!setting_text(reader, node, &host_limits, &own->host) || !read_numbers(reader, node, own))
         return false;
-    return own->is_catalog || configure_own(&reader, node, own);
+    return own->is_catalog || configure_own(reader, node, own);
 }
 
 /* As it was configured, or else like this. */
@@ -648,6 +643,7 @@ const struct target_kind target_postgres = {
     .own_settings = own_settings,
     .needing = "grants_needing_csrs",
     .configure = configure,
+    .settings_size = sizeof(struct postgres_settings),
     .start = start,
     .check_details = check_details,
     .is_needing = is_certificate,

@@ -33,14 +33,10 @@ static const char *const repository_actions[] = { "pull", "push", "delete", NULL
 static const char *const settings[] = { "service", "host", "key", NULL };
 static const char *const own_settings[] = { "key", NULL };
 
-static bool configure(const struct yaml_reader *reader, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
-    struct registry_settings *own = arena_alloc(arena, sizeof(*own));
+    struct registry_settings *own = target->settings;
 
-    if (!own)
-        return yaml_complain(reader, node, "no memory for a target");
-    target->settings = own;
     if (!yaml_require(reader, node, "service") ||
         (!target->is_catalog && !yaml_require(reader, node, "key")) ||
         !setting_text(reader, node, &service_limits, &own->service) ||
@@ -390,6 +386,7 @@ const struct target_kind target_registry = {
     .own_settings = own_settings,
     .is_local = true,
     .configure = configure,
+    .settings_size = sizeof(struct registry_settings),
     .start = start,
     .check_details = check_details,
     .mint = registry_mint,

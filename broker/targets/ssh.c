@@ -56,14 +56,10 @@ struct ssh_grant {
 
 static const char *const settings[] = { "key", NULL };
 
-static bool configure(const struct yaml_reader *reader, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
-    struct ssh_settings *own = arena_alloc(arena, sizeof(*own));
+    struct ssh_settings *own = target->settings;
 
-    if (!own)
-        return yaml_complain(reader, node, "no memory for a target");
-    target->settings = own;
     if (target->is_catalog)
         return true; /* the key's name is the broker's own */
     if (!yaml_require(reader, node, "key") || !yaml_get_str(reader, node, "key", &own->key))
@@ -487,6 +483,7 @@ const struct target_kind target_ssh = {
     .is_local = true,
     .needing = "grants_needing_keys",
     .configure = configure,
+    .settings_size = sizeof(struct ssh_settings),
     .start = start,
     .check_details = check_details,
     .mint = ssh_mint,

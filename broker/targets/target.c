@@ -25,6 +25,19 @@ const struct target_kind *target_kind_find(struct str name)
     return NULL;
 }
 
+bool target_configure(struct target *target, const struct yaml_reader *reader, const json_t *node,
+                      struct arena *arena)
+{
+    const struct yaml_reader own = { reader->document, reader->diagnostics, arena };
+
+    if (!target->kind->configure)
+        return true;
+    target->settings = arena_alloc(arena, target->kind->settings_size);
+    if (!target->settings)
+        return yaml_complain(reader, node, "no memory for a target");
+    return target->kind->configure(&own, node, target);
+}
+
 const struct policy_grant_kind *const *target_grant_kinds(void)
 {
     return grant_kinds;

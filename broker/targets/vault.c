@@ -47,23 +47,18 @@ static const char *const settings[] = { "address", "mount",          "audience",
                                         "ca",      "allow_networks", "allow_http", NULL };
 static const char *const own_settings[] = { "ca", "allow_networks", "allow_http", NULL };
 
-static bool configure(const struct yaml_reader *yaml, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
-    const struct yaml_reader reader = { yaml->document, yaml->diagnostics, arena };
-    struct vault_settings *own = arena_alloc(arena, sizeof(*own));
+    struct vault_settings *own = target->settings;
 
-    if (!own)
-        return yaml_complain(yaml, node, "no memory for a target");
-    target->settings = own;
     own->mount = STR("jwt");
-    if (!yaml_require(&reader, node, "address") || !setting_peer(&reader, node, &own->peer) ||
-        !setting_base(&reader, node, "address", &own->peer, &own->address))
+    if (!yaml_require(reader, node, "address") || !setting_peer(reader, node, &own->peer) ||
+        !setting_base(reader, node, "address", &own->peer, &own->address))
         return false;
     own->audience = own->address;
-    return setting_text(&reader, node, &mount_limits, &own->mount) &&
-           setting_text(&reader, node, &audience_limits, &own->audience) &&
-           stage_token_setting(&reader, node, &own->algorithm);
+    return setting_text(reader, node, &mount_limits, &own->mount) &&
+           setting_text(reader, node, &audience_limits, &own->audience) &&
+           stage_token_setting(reader, node, &own->algorithm);
 }
 
 static bool start(struct target *target, const struct target_tools *tools, struct error *error)
@@ -507,6 +502,7 @@ const struct target_kind target_vault = {
     .settings = settings,
     .own_settings = own_settings,
     .configure = configure,
+    .settings_size = sizeof(struct vault_settings),
     .start = start,
     .mint = vault_mint,
     .revoke = vault_revoke,

@@ -73,17 +73,12 @@ static bool configure_authority(const struct yaml_reader *reader, const json_t *
     return reader->diagnostics->error_count == errors;
 }
 
-static bool configure(const struct yaml_reader *reader, const json_t *node, struct arena *arena,
-                      struct target *target)
+static bool configure(const struct yaml_reader *reader, const json_t *node, struct target *target)
 {
-    const struct yaml_reader own_reader = { reader->document, reader->diagnostics, arena };
-    struct x509_settings *own = arena_alloc(arena, sizeof(*own));
+    struct x509_settings *own = target->settings;
 
-    if (!own)
-        return yaml_complain(reader, node, "no memory for a target");
-    target->settings = own;
     if (!setting_text(reader, node, &trust_limits, &own->trust_domain) ||
-        !setting_texts(&own_reader, node, &domain_limits, &own->domains))
+        !setting_texts(reader, node, &domain_limits, &own->domains))
         return false;
     for (size_t i = 0; i < own->domains.count; i++)
         if (!text_is_dns_name(own->domains.list[i]))
@@ -328,6 +323,7 @@ const struct target_kind target_x509 = {
     .is_local = true,
     .needing = "grants_needing_csrs",
     .configure = configure,
+    .settings_size = sizeof(struct x509_settings),
     .start = start,
     .check_details = x509_check_details,
     .mint = x509_mint,

@@ -76,7 +76,7 @@ const char *fixture_configure(struct fixture *fixture, const char *kind, const c
     diagnostics_init(&diagnostics, fixture->arena);
     fixture->target = (struct target){ .name = STR("prod"), .kind = found };
     fixture->mint.target = &fixture->target;
-    is_good = found->configure(&reader, yaml_root(document), fixture->arena, &fixture->target);
+    is_good = target_configure(&fixture->target, &reader, yaml_root(document), fixture->arena);
     assert_true(is_good == (diagnostics.count == 0));
     return first_message(fixture, &diagnostics);
 }

@@ -238,7 +238,7 @@ static void for_how_long_is_as_the_refusal_says(void **state)
 static void a_catalog_need_not_say_who_the_broker_is_there(void **state)
 {
     struct fixture *fixture = *state;
-    struct target target = { .is_catalog = true };
+    struct target target = { .kind = target_kind_find(STR("github")), .is_catalog = true };
     struct diagnostics diagnostics;
     struct yaml_document *document = NULL;
     struct yaml_reader reader = { NULL, &diagnostics, fixture->arena };
@@ -247,8 +247,7 @@ static void a_catalog_need_not_say_who_the_broker_is_there(void **state)
     assert_true(
         yaml_parse(STR("a.yaml"), STR("{ installation: \"77\" }"), &diagnostics, &document));
     reader.document = document;
-    assert_true(target_kind_find(STR("github"))
-                    ->configure(&reader, yaml_root(document), fixture->arena, &target));
+    assert_true(target_configure(&target, &reader, yaml_root(document), fixture->arena));
     yaml_document_free(document);
 }
 
