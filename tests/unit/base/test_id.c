@@ -42,6 +42,26 @@ static void ids_of_one_millisecond_differ_and_of_two_are_in_order(void **state)
     }
 }
 
+static void every_byte_of_an_id_counts(void **state)
+{
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    char id[] = "01ARYZ6S41TSV4RRFFQ69G5FAV";
+
+    (void)state;
+    for (size_t i = 0; i < ID_LEN; i++) {
+        char before = id[i];
+
+        for (int byte = 0; byte < 256; byte++) {
+            bool is_digit = byte != 0 && strchr(digits, byte) != NULL;
+
+            id[i] = (char)byte;
+            assert_int_equal(id_is_valid((struct str){ id, ID_LEN }),
+                             is_digit && (i > 0 || byte <= '7'));
+        }
+        id[i] = before;
+    }
+}
+
 static void what_is_no_ulid_is_refused(void **state)
 {
     static const char *const cases[] = {
@@ -70,6 +90,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_id_starts_with_its_time),
         cmocka_unit_test(ids_of_one_millisecond_differ_and_of_two_are_in_order),
+        cmocka_unit_test(every_byte_of_an_id_counts),
         cmocka_unit_test(what_is_no_ulid_is_refused),
     };
 

@@ -244,6 +244,29 @@ static void an_entry_may_have_16_kib_and_no_more(void **state)
     free(detail);
 }
 
+static void every_byte_of_a_hash_counts(void **state)
+{
+    static const size_t lens[] = { 8, 24, 27, 64 };
+    char text[65];
+
+    (void)state;
+    for (size_t k = 0; k < COUNT(lens); k++) {
+        struct str hex = { text, lens[k] };
+
+        memset(text, 'a', sizeof(text));
+        assert_false(entry_is_hex(hex, lens[k] + 1));
+        assert_false(entry_is_hex((struct str){ text, lens[k] - 1 }, lens[k]));
+        for (size_t i = 0; i < lens[k] * 256; i++) {
+            char byte = (char)(i % 256);
+
+            text[i / 256] = byte;
+            assert_int_equal(entry_is_hex(hex, lens[k]),
+                             (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f'));
+            text[i / 256] = 'f';
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +280,7 @@ int main(void)
         cmocka_unit_test(malformed_members_are_refused),
         cmocka_unit_test(what_is_no_entry_is_refused),
         cmocka_unit_test(an_entry_may_have_16_kib_and_no_more),
+        cmocka_unit_test(every_byte_of_a_hash_counts),
     };
 
     return cmocka_run_group_tests(tests, arena_make, arena_clean);
