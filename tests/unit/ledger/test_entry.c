@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "entry_sample.h"
 #include "ledger/entry.h"
+#include "ledger/entry_internal.h"
 #include "ledger/help.h"
 #include "tests/assert_str.h"
 
