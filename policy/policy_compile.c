@@ -232,6 +232,28 @@ static void loader_release(struct policy_loader *loader)
 
 OWNED_VALUE(loader_release, struct policy_loader)
 
+static bool is_before(struct position a, struct position b)
+{
+    int order = str_compare(a.file, b.file);
+
+    if (order != 0 || a.line != b.line)
+        return order != 0 ? order < 0 : a.line < b.line;
+    return a.column < b.column;
+}
+
+/* As people read the file: words are read in another order than they stand in. */
+static void sort_by_place(const struct diagnostics *diagnostics)
+{
+    for (size_t i = 1; i < diagnostics->count; i++) {
+        struct diagnostic one = diagnostics->list[i];
+        size_t at = i;
+
+        for (; at > 0 && is_before(one.at, diagnostics->list[at - 1].at); at--)
+            diagnostics->list[at] = diagnostics->list[at - 1];
+        diagnostics->list[at] = one;
+    }
+}
+
 static bool read_document(const struct policy_compilation *compilation,
                           struct yaml_document **take_yaml, const struct document_kind *kind,
                           struct policy_unit **out)
@@ -254,6 +276,7 @@ static bool read_document(const struct policy_compilation *compilation,
     if (kind->document == POLICY_DOCUMENT_TEMPLATE)
         unit->yaml = TAKE(*take_yaml);
     kind->read(&loader, yaml_root(loader.reader.document));
+    sort_by_place(compilation->diagnostics);
     if (loader.is_out_of_memory)
         return false;
     if (compilation->diagnostics->error_count > 0 || loader.is_incomplete)
