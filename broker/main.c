@@ -255,9 +255,10 @@ static bool erase(const struct arguments *arguments, struct diagnostics *diagnos
     options.config = arguments->config;
     if (!erase_offline(&options, diagnostics, &outcome, error))
         return false;
-    (void)printf("%" PRIu64 " entries have a private part to erase, %" PRIu64
+    (void)printf("%" PRIu64 " %s a private part to erase, %" PRIu64
                  " of them wait until their lease is over\n",
-                 outcome.matched, outcome.live);
+                 outcome.matched, outcome.matched == 1 ? "entry has" : "entries have",
+                 outcome.live);
     if (options.is_meant)
         (void)printf("%" PRIu64 " were erased\n", outcome.erased);
     else

@@ -101,11 +101,14 @@ static void print_lease(const json_t *lease)
 static void print_reached(const json_t *report)
 {
     const json_t *leases = json_object_get(report, "leases");
+    json_int_t reached = count_of(report, "leases");
+    json_int_t credentials = count_of(report, "credentials");
     size_t shown = json_array_size(leases);
 
-    (void)printf("reached: %" JSON_INTEGER_FORMAT " leases, %" JSON_INTEGER_FORMAT
-                 " credentials, %" JSON_INTEGER_FORMAT " still good",
-                 count_of(report, "leases"), count_of(report, "credentials"),
+    (void)printf("reached: %" JSON_INTEGER_FORMAT " %s, %" JSON_INTEGER_FORMAT
+                 " %s, %" JSON_INTEGER_FORMAT " still good",
+                 reached, report_word((uint64_t)reached, "lease", "leases"), credentials,
+                 report_word((uint64_t)credentials, "credential", "credentials"),
                  count_of(report, "live_credentials"));
     print_named(", the last until ", member(report, "until"));
     (void)putchar('\n');
@@ -184,7 +187,8 @@ static void print_possible(const json_t *report)
     const json_t *could = json_object_get(report, "could");
     const json_t *unknown = json_object_get(report, "not_known");
 
-    (void)printf("\ncould have: %zu stages by the policies of that time\n", json_array_size(could));
+    (void)printf("\ncould have: %zu %s by the policies of that time\n", json_array_size(could),
+                 report_word(json_array_size(could), "stage", "stages"));
     for (size_t i = 0; i < json_array_size(could); i++)
         print_possible_stage(report, json_array_get(could, i));
     print_named("  not known: ", member(report, "no_policies"));

@@ -215,7 +215,8 @@ static int print_text(const struct erasing *erasing)
 {
     const json_t *entries = erasing->entries;
 
-    (void)printf("%" PRIu64 " entries have a private part to erase\n", erasing->matched);
+    (void)printf("%" PRIu64 " %s a private part to erase\n", erasing->matched,
+                 report_word(erasing->matched, "entry has", "entries have"));
     if (erasing->live > 0)
         (void)printf("%" PRIu64 " of them wait until their lease is over: run this again then\n",
                      erasing->live);

@@ -236,7 +236,8 @@ static void tell(const struct exporting *exporting)
                     "were left out: they were changed",
                     exporting->false_count);
     if (exporting->values->to)
-        report_line("%" PRIu64 " entries in %s", exporting->count, exporting->values->to);
+        report_line("%" PRIu64 " %s in %s", exporting->count,
+                    report_word(exporting->count, "entry", "entries"), exporting->values->to);
     if (all > exporting->size)
         report_line("%" PRIu64 " entries are not signed yet, and were left out",
                     all - exporting->size);

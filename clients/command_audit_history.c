@@ -376,7 +376,8 @@ static void print_activation(const json_t *object)
 static int print_text(const struct history *history, struct str proof)
 {
     print_clean(stdout, history->pipeline);
-    (void)printf(": %zu policies %s\n", json_array_size(history->list),
+    (void)printf(": %zu %s %s\n", json_array_size(history->list),
+                 report_word(json_array_size(history->list), "policy", "policies"),
                  history->values->wants_all ? "changed it" : "widened it");
     for (size_t i = 0; i < json_array_size(history->list); i++)
         print_activation(json_array_get(history->list, i));

@@ -397,8 +397,9 @@ static void tell_how(const struct inventory_found *found, size_t failing)
 
     time_text_s(found->at_s, at);
     (void)fflush(stdout); /* report_finish() tells */
-    report_line("%zu rows at %s, of %" PRIu64 " entries%s%s", json_array_size(found->rows), at,
-                found->size, found->policy ? " and policy " : "",
+    report_line("%zu %s at %s, of %" PRIu64 " %s%s%s", json_array_size(found->rows),
+                report_word(json_array_size(found->rows), "row", "rows"), at, found->size,
+                report_word(found->size, "entry", "entries"), found->policy ? " and policy " : "",
                 found->policy ? found->policy : "");
     if (found->without)
         report_line("only what was used is shown: %s", found->without);

@@ -346,9 +346,10 @@ static void print_text(const struct replaying *replaying, struct str proof)
     size_t listed =
         replaying->difference_count < LISTED_MAX ? replaying->difference_count : LISTED_MAX;
 
-    (void)printf("%" PRIu64 " decisions come out the same, %zu otherwise, %" PRIu64
-                 " cannot be told\n",
-                 replaying->same_count, replaying->difference_count, replaying->doubt_count);
+    (void)printf("%" PRIu64 " %s out the same, %zu otherwise, %" PRIu64 " cannot be told\n",
+                 replaying->same_count,
+                 report_word(replaying->same_count, "decision comes", "decisions come"),
+                 replaying->difference_count, replaying->doubt_count);
     if (replaying->other_count > 0)
         (void)printf("%" PRIu64 " more were refused for something else than the policy\n",
                      replaying->other_count);

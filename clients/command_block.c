@@ -162,10 +162,11 @@ static bool end_leases(const struct values *values, enum block_kind kind, size_t
 static void print_leases(const json_t *leases)
 {
     const json_t *lease = NULL;
+    size_t count = json_array_size(leases);
     size_t i = 0;
 
-    (void)printf("%zu leases live now", json_array_size(leases));
-    (void)puts(json_array_size(leases) > 0 ? ": they go on, unless --revoke ends them" : "");
+    (void)printf("%zu %s now", count, report_word(count, "lease lives", "leases live"));
+    (void)puts(count > 0 ? ": what lives goes on, unless --revoke ends it" : "");
     json_array_foreach (leases, i, lease) {
         print_member(lease, "id", "  ");
         print_member(lease, "stage", "  ");
@@ -238,7 +239,7 @@ static int run(const void *given, const struct operands *operands)
     else
         print_placed(answer);
     if (!values->is_dry && values->revokes)
-        (void)printf("%zu leases have ended\n", ended);
+        (void)printf("%zu %s ended\n", ended, report_word(ended, "lease has", "leases have"));
     else if (!values->is_dry)
         (void)puts("leases that live go on until they expire or are released");
     return report_finish();

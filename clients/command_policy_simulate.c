@@ -14,10 +14,10 @@
 #include "clients/report.h"
 #include "clients/simulation.h"
 #include "config/config.h"
+#include "ledger/query.h"
 #include "policy/policy.h"
 
 #define EXIT_FLIPS 6
-#define SINCE_DEFAULT_S ((int64_t)30 * 24 * 3600)
 
 enum form {
     FORM_TEXT,
@@ -28,18 +28,18 @@ enum form {
 struct values {
     struct policy_source_options source;
     struct ledger_source_options ledger;
-    int64_t since_s;
+    const char *since;
     size_t form;
 };
 
-static const struct values defaults = { .since_s = SINCE_DEFAULT_S };
+static const struct values defaults = { .since = "30d" };
 
 static const struct option_row rows[] = {
     { .name = "since",
-      .kind = OPTION_DURATION,
-      .value = "DURATION",
-      .help = "How far back requests are decided again; else 30d",
-      .offset = offsetof(struct values, since_s) },
+      .kind = OPTION_TEXT,
+      .value = "TIME",
+      .help = "Requests of that time and later: 2026-11-22, or 90d before now; else 30d",
+      .offset = offsetof(struct values, since) },
     { .name = "output",
       .kind = OPTION_CHOICE,
       .value = "text|json|markdown",
@@ -149,10 +149,12 @@ static int print_text(const struct simulation *simulation, struct str proof)
 {
     const int64_t *flipped = simulation->flipped_count;
 
-    (void)printf("%" PRId64 " requests: %" PRId64 " the same, %" PRId64 " now denied, %" PRId64
+    (void)printf("%" PRId64 " %s: %" PRId64 " the same, %" PRId64 " now denied, %" PRId64
                  " now allowed, %" PRId64 " changed, %" PRId64 " cannot be told\n",
-                 simulation->request_count, simulation->same_count, flipped[FLIP_DENIED],
-                 flipped[FLIP_ALLOWED], flipped[FLIP_CHANGED], simulation->doubt_count);
+                 simulation->request_count,
+                 report_word((uint64_t)simulation->request_count, "request", "requests"),
+                 simulation->same_count, flipped[FLIP_DENIED], flipped[FLIP_ALLOWED],
+                 flipped[FLIP_CHANGED], simulation->doubt_count);
     if (simulation->other_count > 0)
         (void)printf("%" PRId64 " more were refused for something else than the policy\n",
                      simulation->other_count);
@@ -209,13 +211,17 @@ static bool simulate(const struct policy_source *source, const struct values *va
                      struct ledger_source *ledger, struct simulation *simulation,
                      struct error *error)
 {
-    const struct simulation_options options = {
+    struct simulation_options options = {
         .ledger = ledger,
-        .since_s = clock_wall_s() - values->since_s,
         .world = &source->config->world,
         .policy = source->policy,
     };
+    int64_t since_ms = 0;
 
+    if (!query_time(str_from(values->since), clock_wall_s() * 1000, &since_ms) || since_ms < 0)
+        return error_set(error, ERROR_USAGE, "--since %s: a time such as 2026-11-22, or 90d",
+                         values->since);
+    options.since_s = since_ms / 1000;
     return simulation_run(&options, source->arena, simulation, error);
 }
 

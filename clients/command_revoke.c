@@ -49,7 +49,9 @@ static void print_found(const json_t *leases)
 
     json_array_foreach (leases, i, lease)
         lease_print(lease);
-    (void)printf("%zu leases live and fit\n", json_array_size(leases));
+    (void)printf(
+        "%zu %s\n", json_array_size(leases),
+        report_word(json_array_size(leases), "lease lives and fits", "leases live and fit"));
     (void)fflush(stdout);
 }
 
@@ -116,9 +118,9 @@ static int end_all(const struct values *values)
         return report_failure(&error);
     if (values->output == OUTPUT_JSON)
         return report_json(leases);
-    (void)printf("%zu leases have ended; what is to be ended at targets is on its way: "
+    (void)printf("%zu %s ended; what is to be ended at targets is on its way: "
                  "'stagepass leases --stuck' says what is left\n",
-                 revocation.ended);
+                 revocation.ended, report_word(revocation.ended, "lease has", "leases have"));
     return report_finish();
 }
 

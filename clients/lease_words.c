@@ -97,7 +97,8 @@ static bool take(void *context, const json_t *page, struct error *error)
         return error_set(error, ERROR_INVALID, "the broker's answer has no leases");
     revocation->ended += (size_t)json_integer_value(json_object_get(page, "ended"));
     if (!revocation->is_dry && json_object_get(page, "next"))
-        report_line("%zu leases have ended", revocation->ended);
+        report_line("%zu %s ended", revocation->ended,
+                    report_word(revocation->ended, "lease has", "leases have"));
     return true;
 }
 

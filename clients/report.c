@@ -69,6 +69,11 @@ void report_line(const char *format, ...)
         return; /* nobody reads: nothing better to do */
 }
 
+const char *report_word(uint64_t count, const char *one, const char *many)
+{
+    return count == 1 ? one : many;
+}
+
 int report_failure(const struct error *error)
 {
     const struct error_kind *kind = error_kind(error->code);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -29,6 +30,9 @@ void print_member(const json_t *object, const char *name, const char *before);
 
 /** A line "stagepass: ..." on standard error, in one write; cleaned as print_clean() does. */
 void report_line(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/** The word for a count: `one` for one, else `many`. */
+const char *report_word(uint64_t count, const char *one, const char *many);
 
 /** The error as a line, and its exit code. */
 int report_failure(const struct error *error);

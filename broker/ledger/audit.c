@@ -70,7 +70,10 @@ static bool read_own_keys(struct auditor *auditor)
     struct str text = { 0 };
 
     if (path == NULL || !file_read(auditor->arena, path, NOTE_BYTES_MAX, &text, &cause))
-        return error_set(auditor->error, ERROR_CONFIG, "no verifier key: %s", cause.cause);
+        return error_set(
+            auditor->error, ERROR_CONFIG,
+            "no store to verify (of a mirror or an export, --key says whose log it must be): %s",
+            cause.cause);
     auditor->trust.logs = auditor->own;
     return note_keys_parse(text, NOTE_KEY_LOG, auditor->own, NOTE_LOGS_MAX,
                            &auditor->trust.log_count, auditor->error) &&
