@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 
-/* A file before it gets its name: "new" and its number. */
+/* A file before it gets its name, in the root: "new" and its number. */
 #define TEMPORARY_LEN 8
 
 /* What is shorter is copied as quickly. */
@@ -53,10 +53,21 @@ static int open_path(int root, const char *path, mode_t mode)
     return folder;
 }
 
-static void temporary_name(const struct tile_writer *writer, const struct tile_writer_file *file,
-                           char name[TEMPORARY_LEN])
+static void temporary_name(size_t number, char name[TEMPORARY_LEN])
 {
-    (void)snprintf(name, TEMPORARY_LEN, "new%u", (unsigned)(file - writer->files));
+    (void)snprintf(name, TEMPORARY_LEN, "new%zu", number % TILE_WRITER_FILES);
+}
+
+/* What a writer before us left that was killed: nobody would look at it again, or prune it. */
+static void remove_left(struct tile_writer *writer)
+{
+    char name[TEMPORARY_LEN];
+
+    for (size_t i = 0; i < TILE_WRITER_FILES && !writer->has_begun; i++) {
+        temporary_name(i, name);
+        (void)unlinkat(writer->root, name, 0); /* most are not there */
+    }
+    writer->has_begun = true;
 }
 
 /* All of them begin to be written before the first is waited for. */
@@ -67,13 +78,14 @@ static void begin_syncs(const struct tile_writer *writer)
                       SYNC_BEGINS); /* a hint: what counts is the sync that follows */
 }
 
-static bool settle_file(const struct tile_writer *writer, const struct tile_writer_file *file)
+static bool settle_file(const struct tile_writer *writer, size_t number)
 {
+    const struct tile_writer_file *file = &writer->files[number];
     char name[TEMPORARY_LEN];
 
-    temporary_name(writer, file, name);
+    temporary_name(number, name);
     return fdatasync(file->file) == 0 &&
-           renameat(file->slot->folder, name, file->slot->folder, file->name) == 0;
+           renameat(writer->root, name, file->slot->folder, file->name) == 0;
 }
 
 /* Drop files from `first` on, those without a name. */
@@ -82,9 +94,9 @@ static void drop_files(struct tile_writer *writer, size_t first)
     for (size_t i = first; i < writer->file_count; i++) {
         char name[TEMPORARY_LEN];
 
-        temporary_name(writer, &writer->files[i], name);
-        (void)unlinkat(writer->files[i].slot->folder, name, 0); /* it harms nobody */
-        (void)close(writer->files[i].file);                     /* the writing failed before */
+        temporary_name(i, name);
+        (void)unlinkat(writer->root, name, 0); /* the next writer tries again */
+        (void)close(writer->files[i].file);    /* the writing failed before */
     }
     writer->file_count = 0;
 }
@@ -96,7 +108,7 @@ static bool settle_files(struct tile_writer *writer, struct error *error)
     for (size_t i = 0; i < writer->file_count; i++) {
         const struct tile_writer_file *file = &writer->files[i];
 
-        if (!settle_file(writer, file)) {
+        if (!settle_file(writer, i)) {
             (void)error_set_errno(error, "tile %s: cannot write", file->name);
             drop_files(writer, i);
             return false;
@@ -206,9 +218,10 @@ static bool put_in_folder(struct tile_writer *writer, struct tile_writer_folder 
     struct tile_writer_file *file = &writer->files[writer->file_count];
     char temporary[TEMPORARY_LEN];
 
-    temporary_name(writer, file, temporary);
+    remove_left(writer);
+    temporary_name(writer->file_count, temporary);
     file->slot = slot;
-    file->file = openat(slot->folder, temporary,
+    file->file = openat(writer->root, temporary,
                         O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     if (file->file < 0)
         return false;

@@ -31,7 +31,9 @@ struct tile_writer_file {
 /**
  * Writes tiles and bundles so that they are whole under their name or not there, and durable once
  * tile_writer_sync() has said so: temporary files, syncs, renames, and a sync of the folder, each
- * for many files at once, since a file system's journal is then committed once for them.
+ * for many files at once, since a file system's journal is then committed once for them. Until they
+ * have their names files are in `root`, and what a writer leaves there that is killed, the next one
+ * removes: entries must not stay where no pruning looks.
  *
  * Threads: confined
  */
@@ -42,6 +44,7 @@ struct tile_writer {
     size_t next; /* the slot to be given up when all are taken */
     struct tile_writer_file files[TILE_WRITER_FILES];
     size_t file_count;
+    bool has_begun;
 };
 
 /**

@@ -148,7 +148,7 @@ static void what_was_not_synced_leaves_nothing(void **state)
 
     put(fixture, &path, STR("tile"));
     tile_writer_release(&fixture->writer);
-    assert_int_equal(count_files(fixture, "0"), 0);
+    assert_int_equal(count_files(fixture, "."), 0);
     /* And the writer can be used again. */
     put(fixture, &path, STR("another"));
     sync_all(fixture);
@@ -193,7 +193,31 @@ static void a_name_that_cannot_be_given_is_told(void **state)
     assert_false(tile_writer_sync(&fixture->writer, &error));
     assert_int_equal(error.code, ERROR_IO);
     tile_writer_release(&fixture->writer);
-    assert_int_equal(count_files(fixture, "0"), 0);
+    assert_int_equal(count_files(fixture, "."), 0);
+}
+
+/* As a kill leaves them: written, without their names. Who writes next may write elsewhere. */
+static void what_a_killed_writer_left_is_gone_with_the_next_one(void **state)
+{
+    const struct tile_path left[] = {
+        { TILE_ENTRIES, 7, TILE_WIDTH },
+        { TILE_ENTRIES, 8, TILE_WIDTH },
+        { TILE_ENTRIES, 8, 3 },
+    };
+    const struct tile_path next = { TILE_ENTRIES, 1007, TILE_WIDTH };
+    struct fixture *fixture = *state;
+    struct tile_writer killed;
+
+    for (size_t i = 0; i < COUNT(left); i++)
+        put(fixture, &left[i], STR("entries"));
+    assert_int_equal(count_files(fixture, "."), COUNT(left));
+    killed = fixture->writer;
+    fixture->writer = (struct tile_writer){ .root = killed.root };
+    put(fixture, &next, STR("others"));
+    sync_all(fixture);
+    assert_int_equal(count_files(fixture, "."), 1);
+    expect_content(fixture, &next, STR("others"));
+    tile_writer_release(&killed);
 }
 
 int main(void)
@@ -205,6 +229,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(more_files_and_folders_than_are_held_open_come_through,
                                         make, clean),
         cmocka_unit_test_setup_teardown(a_name_that_cannot_be_given_is_told, make, clean),
+        cmocka_unit_test_setup_teardown(what_a_killed_writer_left_is_gone_with_the_next_one, make,
+                                        clean),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
