@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,9 +155,14 @@ static bool fail_start(const char *program, pid_t child, int why, int *exit_code
     return error_set_errno(error, "cannot run '%s'", program);
 }
 
+/* Folders may be entered, which the same bits say, but not run. */
 static int try_path(const char *path)
 {
-    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? 0 : errno;
+    struct stat status;
+
+    if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) != 0)
+        return errno;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode) ? EACCES : 0;
 }
 
 /* As execvp() looks: what may not be run counts where nothing else is found. */
