@@ -149,7 +149,7 @@ static bool run(const struct ledger_view *view, void *context, struct error *err
         .limit = READS_MAX,
         .reads_max = READS_MAX,
         .lookups_max = LOOKUPS_MAX,
-        .access = access_of,
+        .access = access_of(NULL, find) == SEARCH_ALL ? NULL : access_of,
         .visit = add_hit,
         .context = find,
         .before = find->cursor.position == 0 || find->cursor.position > size

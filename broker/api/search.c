@@ -158,7 +158,7 @@ static bool run(const struct ledger_view *view, void *context, struct error *err
         .limit = (size_t)asked->limit,
         .reads_max = PAGE_READS_MAX,
         .lookups_max = PAGE_LOOKUPS_MAX,
-        .access = access_of,
+        .access = access_of(NULL, asked) == SEARCH_ALL ? NULL : access_of,
         .visit = add_hit,
         .context = asked,
         .before = asked->cursor.position == 0 ? size : asked->cursor.position,

@@ -93,6 +93,15 @@ static bool show(struct page *page, uint64_t index, const struct candidate *cand
     return page->search->visit(&hit, page->search->context, page->error);
 }
 
+/* Whoever may not see everything is not told by a page's end, or by how long it took, whether what
+ * they look for stands in what is hidden from them: of each entry it is asked first what they may
+ * see. */
+static bool can_skip(const struct page *page, const struct candidate *candidate)
+{
+    return page->search->access == NULL &&
+           !query_may_match(page->search->query, candidate->bytes, candidate->private_part);
+}
+
 static bool look_at(struct page *page, uint64_t index)
 {
     OWNED(candidate_release) struct candidate candidate = { 0 };
@@ -101,7 +110,7 @@ static bool look_at(struct page *page, uint64_t index)
     page->search->before = index;
     if (!read_entry(page, index, &candidate))
         return false;
-    if (!query_may_match(query, candidate.bytes, candidate.private_part)) {
+    if (can_skip(page, &candidate)) {
         page->skips++;
         return true;
     }

@@ -47,7 +47,7 @@ struct ledger_search {
     size_t reads_max;   /* entries parsed; of others SEARCH_SKIPS_A_READ count as one */
     size_t lookups_max; /* in the index */
 
-    /** NULL: everything may be seen. */
+    /** NULL: everything may be seen, which costs less: then only what may fit is parsed. */
     enum search_access (*access)(const json_t *entry, void *context);
     bool (*visit)(const struct search_hit *hit, void *context, struct error *error);
     void *context;

@@ -324,6 +324,55 @@ static void nobody_finds_what_they_may_not_see(void **state)
     assert_int_equal(find_restricted("text", "lease.released"), 0);
 }
 
+/* How far a page comes that may look at so few entries. */
+static uint64_t end_of_page(const char *name, const char *value,
+                            enum search_access (*access)(const json_t *entry, void *context))
+{
+    static struct found found;
+    struct ledger_query query = { 0 };
+    struct ledger_search search = {
+        .query = &query,
+        .reader = reader,
+        .limit = 10000,
+        .reads_max = 100,
+        .lookups_max = 10000,
+        .access = access,
+        .visit = note,
+        .context = &found,
+        .before = MANY,
+    };
+    struct error error = { 0 };
+
+    add(&query, name, value);
+    found.count = 0;
+    must(ledger_search_next(&search, &error), &error);
+    assert_false(search.is_over);
+    return search.before;
+}
+
+/* Else whoever sees nothing of an entry could ask by the page's end for any text in it. */
+static void where_a_page_ends_does_not_tell_what_is_hidden(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *hidden;
+        const char *nowhere;
+    } rows[] = {
+        { "text", "tenant-3", "tenant-none" }, /* in entries that are hidden */
+        { "text", "person-1", "person-none" }, /* in what is kept beside them */
+        { "tenant", "tenant-3", "tenant-none" },
+        { "actor", "person-1", "person-none" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(end_of_page(rows[i].name, rows[i].hidden, hide), MANY - 100);
+        assert_int_equal(end_of_page(rows[i].name, rows[i].nowhere, hide), MANY - 100);
+    }
+    /* Who may see everything comes farther where there is nothing to be seen. */
+    assert_int_equal(end_of_page("text", "tenant-none", NULL), MANY - 400);
+}
+
 static bool refuse(const struct search_hit *hit, void *context, struct error *error)
 {
     (void)hit;
@@ -414,6 +463,7 @@ int main(void)
         cmocka_unit_test(a_time_bounds_a_search),
         cmocka_unit_test(ids_are_found),
         cmocka_unit_test(nobody_finds_what_they_may_not_see),
+        cmocka_unit_test(where_a_page_ends_does_not_tell_what_is_hidden),
         cmocka_unit_test(a_visitor_can_fail),
         cmocka_unit_test(a_search_can_be_bounded_from_below_and_above),
         cmocka_unit_test(what_was_pruned_is_in_nobodys_way),
