@@ -3,9 +3,14 @@
 
 SOURCES = git ls-files '*.c' '*.h'
 
-.PHONY: all dev test asan tsan fuzz bench fmt lint check clean
+.PHONY: all deb dev test asan tsan fuzz bench fmt lint check clean
 all: release-configured
 	@cmake --build --preset release
+
+# Debian packages of the client and of the broker, in build/.
+deb: all
+	@cd build && cpack --config release/CPackConfig.cmake >deb.log || { cat deb.log; exit 1; }
+	@ls build/*.deb
 
 %-configured:
 	@mkdir -p build

@@ -18,7 +18,6 @@ A fenced block of sh, yaml or json has a comment above it that says how it is tr
   <!-- tested: job CLAIMS [-CLAIM] -->  a script that has a job's token, and a running broker
   <!-- tested: operator -->           a script of a person who is logged in as operator and auditor there
   <!-- tested: workflow CLAIMS -->  a workflow's one step, against the development issuer
-  <!-- tested: unit -->               a systemd unit: its commands
   <!-- tested: prints -->             what the block before printed; `...` stands for anything
   <!-- not tested: WHY -->
 
@@ -328,18 +327,6 @@ class Document:
             env, STAGEPASS_CA=self.place.path("pki", "ca.crt"), CURL_CA_BUNDLE=self.place.path("pki", "ca.crt")))
         self.printed = self.printed.replace(self.place.url, BROKER_URL)
         self.say(block, result.returncode == block.exit, "exit %d\n%s" % (result.returncode, self.printed))
-
-    def try_unit(self, block):
-        """A systemd unit: what it runs before the start accepts a good configuration."""
-        folder = os.path.join(self.folder, "etc")
-        self.write("etc/broker.yaml", WORLD)
-        self.write("etc/policies/least.yaml", PIPELINE + LEAST_STAGE)
-        commands = [re.search(r"^%s=(.*)$" % key, block.text, re.M).group(1)
-                    for key in ("ExecStartPre", "ExecStart")]
-        check_first, start = (command.replace("/etc/stagepass", folder).replace("/usr/bin/", PROGRAMS + "/")
-                              for command in commands)
-        result = self.run(check_first.split())
-        self.say(block, result.returncode == 0 and check_first == start + " --check", self.printed)
 
     def try_workflow(self, block):
         """The one step of a workflow, against an issuer that answers as GitHub's runners are answered."""
