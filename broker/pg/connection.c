@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "pg/dsn.h"
+#include "pg/rehearsal.h"
 
 static int64_t now_ms(void)
 {
@@ -22,18 +23,37 @@ static void ignore_notice(void *context, const PGresult *result)
     (void)result;
 }
 
+/* Start what is not made yet, so that it can be told where notices go. */
+static bool rehearse(struct pg_connection *connection, const struct pg_dsn *dsn)
+{
+    pg_rehearsal_begin();
+    connection->handle = PQconnectStartParams(dsn->keywords, dsn->values, 0);
+    pg_rehearsal_end();
+    if (connection->handle == NULL)
+        return false;
+    (void)PQsetNoticeReceiver(connection->handle, ignore_notice, NULL);
+    return true;
+}
+
 bool pg_connect(struct pg_connection *connection, const struct pg_dsn *dsn, size_t answer_max,
                 struct error *error)
 {
+    char said[sizeof(error->cause)] = "";
+    bool has_tried = false;
+
     connection->answer_max = answer_max;
     connection->intake = (struct pg_intake){ .left = answer_max };
-    pg_intake_begin(&connection->intake);
-    connection->handle = PQconnectdbParams(dsn->keywords, dsn->values, 0);
-    pg_intake_end();
-    if (connection->handle == NULL)
+    if (!rehearse(connection, dsn))
         return error_set(error, ERROR_MEMORY, "no memory for a connection");
-    (void)PQsetNoticeReceiver(connection->handle, ignore_notice, NULL);
-    return PQstatus(connection->handle) == CONNECTION_OK || pg_lose(connection, NULL, error);
+    (void)snprintf(said, sizeof(said), "%s", PQerrorMessage(connection->handle));
+    pg_intake_begin(&connection->intake);
+    PQreset(connection->handle);
+    pg_intake_end();
+    if (PQstatus(connection->handle) == CONNECTION_OK)
+        return true;
+    /* Of options that are no good it tries nothing, and says nothing again. */
+    has_tried = PQerrorMessage(connection->handle)[0] != '\0';
+    return pg_lose(connection, has_tried ? NULL : said, error);
 }
 
 bool pg_is_open(const struct pg_connection *connection)

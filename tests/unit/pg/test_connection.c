@@ -1,4 +1,7 @@
 /* However much a server says, no more of it is taken than may be. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -163,6 +166,131 @@ static void a_session_that_said_much_is_not_used_again(void **state)
     fake_stop(&fake);
 }
 
+/* ---- what a server says besides ---- */
+
+static const struct str noisy_login = STR_INIT("R\0\0\0\10\0\0\0\0N\0\0\0\15M\33[2Jhi\0\0"
+                                               "S\0\0\0\30server_version\00016.0\0" FAKE_READY);
+
+static void say_once(struct fake *fake, const void *context)
+{
+    const struct str *bytes = context;
+
+    (void)fake_say(fake, *bytes);
+}
+
+static void say_nothing(struct fake *fake, const void *context)
+{
+    (void)fake;
+    (void)context;
+}
+
+/* Whatever goes to standard error from here on goes there. */
+static int divert(const char *path)
+{
+    int kept = dup(STDERR_FILENO);
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(kept >= 0 && file >= 0);
+    assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+    (void)close(file);
+    return kept;
+}
+
+static void restore(int kept)
+{
+    assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+    (void)close(kept);
+}
+
+/* libpq writes notices there as they are, where nobody else takes them. */
+static void a_notice_at_login_is_written_nowhere(void **state)
+{
+    char path[] = "/tmp/stagepass-stderr-XXXXXX";
+    char said[64] = "";
+    struct pg_connection connection = { 0 };
+    struct error error = { 0 };
+    struct fake fake;
+    int file = mkstemp(path);
+    bool is_in = false;
+    int kept;
+
+    (void)state;
+    assert_true(file >= 0);
+    fake_start(&fake, false, say_once, &noisy_login);
+    kept = divert(path);
+    is_in = log_in(&fake, &connection, &error);
+    restore(kept);
+    pg_close(&connection);
+    fake_stop(&fake);
+    if (!is_in)
+        fail_msg("%s", error.cause);
+    assert_int_equal(read(file, said, sizeof(said)), 0);
+    (void)close(file);
+    (void)unlink(path);
+}
+
+/* ---- where nobody is ---- */
+
+static bool connect_by(const char *url, struct error *error)
+{
+    OWNED(pg_dsn_release) struct pg_dsn dsn = { 0 };
+    struct pg_place place = { 0 };
+    struct pg_connection connection = { 0 };
+    bool is_in = false;
+
+    assert_true(pg_place_init(&place, url, NULL));
+    assert_true(pg_dsn_init(&dsn, &place, error));
+    is_in = pg_connect(&connection, &dsn, ANSWER_MAX, error);
+    pg_close(&connection);
+    pg_place_release(&place);
+    return is_in;
+}
+
+static void why_there_is_no_connection_is_told(void **state)
+{
+    static const struct {
+        const char *url;
+        const char *words;
+    } cases[] = {
+        { "postgresql:///x?user=u&host=/nonexistent",
+          "PostgreSQL: connection to server on socket \"/nonexistent/.s.PGSQL.5432\" failed: No "
+          "such file or directory" },
+        { "postgresql:///x?user=u&host=/nonexistent&port=70000",
+          "PostgreSQL: invalid port number: \"70000\"" },
+        { "postgresql:///x?user=u&host=/nonexistent&target_session_attrs=some",
+          "PostgreSQL: invalid target_session_attrs value: \"some\"" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct error error = { 0 };
+
+        assert_false(connect_by(cases[i].url, &error));
+        assert_string_equal(error.cause, cases[i].words);
+    }
+}
+
+/* The first host takes connections and never says a word. */
+static void behind_a_host_that_says_nothing_the_next_is_asked(void **state)
+{
+    static const struct str welcome = STR_INIT(FAKE_WELCOME);
+    char url[256];
+    struct error error = { 0 };
+    struct fake silent;
+    struct fake fake;
+
+    (void)state;
+    fake_start(&silent, false, say_nothing, NULL);
+    fake_start(&fake, false, say_once, &welcome);
+    (void)snprintf(url, sizeof(url),
+                   "postgresql:///x?user=u&host=%s,%s&target_session_attrs=any&connect_timeout=2",
+                   silent.folder, fake.folder);
+    if (!connect_by(url, &error))
+        fail_msg("%s", error.cause);
+    fake_stop(&silent);
+    fake_stop(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +298,9 @@ int main(void)
         cmocka_unit_test(behind_tls_no_more_is_taken_either),
         cmocka_unit_test(an_answer_as_long_as_may_be_is_taken_and_one_byte_more_is_not),
         cmocka_unit_test(a_session_that_said_much_is_not_used_again),
+        cmocka_unit_test(a_notice_at_login_is_written_nowhere),
+        cmocka_unit_test(why_there_is_no_connection_is_told),
+        cmocka_unit_test(behind_a_host_that_says_nothing_the_next_is_asked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
