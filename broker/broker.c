@@ -101,11 +101,6 @@ struct broker {
     _Atomic int64_t certificate_failing_since_s; /* 0: it is the newest one */
 };
 
-const char *broker_url(const struct broker *broker)
-{
-    return broker->url;
-}
-
 static sigset_t handled_signals(void)
 {
     sigset_t set;

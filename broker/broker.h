@@ -46,6 +46,3 @@ OWNED_POINTER(broker_stop, struct broker)
 
 /** Block the signals that broker_run() waits for. */
 void broker_block_signals(void);
-
-/** The URL of the public listener, valid while the broker lives. */
-const char *broker_url(const struct broker *broker);

@@ -219,8 +219,9 @@ static bool is_of_obligations(const struct recorded *recorded,
 
 static bool compare(struct replaying *replaying, const struct ledger_found *found,
                     const struct recorded *recorded, const struct policy_decision *decision,
-                    bool is_allowed, enum error_code code, struct error *error)
+                    enum error_code code, struct error *error)
 {
+    bool is_allowed = code == ERROR_NONE;
     struct str before = say_recorded(recorded, found->entry, found->arena);
     struct str now = say_decided(decision, is_allowed, code, found->arena);
     struct str missing = is_allowed && recorded->is_allowed
@@ -246,17 +247,17 @@ static bool decide(struct replaying *replaying, const struct ledger_found *found
 {
     struct policy_decision decision = { 0 };
     struct error why = { 0 };
-    bool is_allowed = policy_decide(policy, &recorded->facts, &recorded->request, recorded->time_s,
-                                    found->arena, &decision, &why);
 
-    if (why.code == ERROR_MEMORY)
+    if (!policy_decide(policy, &recorded->facts, &recorded->request, recorded->time_s, found->arena,
+                       &decision, &why) &&
+        why.code == ERROR_MEMORY)
         return no_memory(error);
     if (recorded->unknown.asked.len > 0)
         return add_doubt(replaying, found->item.index,
                          arena_printf(found->arena, "'" STR_FMT "' is not known any more",
                                       STR_ARG(recorded->unknown.asked)),
                          error);
-    return compare(replaying, found, recorded, &decision, is_allowed, why.code, error);
+    return compare(replaying, found, recorded, &decision, why.code, error);
 }
 
 static bool replay(struct replaying *replaying, const struct ledger_found *found,

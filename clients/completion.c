@@ -28,23 +28,26 @@ static const char tail[] =
     "}\n"
     "complete -o default -F _stagepass stagepass\n";
 
-static bool is_first(const struct command *const *list, size_t index, bool of_group)
+static const char *first_word(const struct command *command)
 {
-    const char *word = list[index]->group ? list[index]->group : list[index]->name;
+    return command->group ? command->group : command->name;
+}
 
+/* Whether no other before it has that word; a group stands before a command of its name. */
+static bool is_first(const struct command *const *list, size_t index)
+{
     for (size_t i = 0; i < index; i++)
-        if (strcmp(list[i]->group ? list[i]->group : list[i]->name, word) == 0 &&
-            (!of_group || list[i]->group))
+        if (strcmp(first_word(list[i]), first_word(list[index])) == 0)
             return false;
-    return !of_group || list[index]->group;
+    return true;
 }
 
 static void add_first_words(const struct command *const *list, size_t count, struct buf *out)
 {
     buf_add_text(out, "    [ \"$COMP_CWORD\" -ne 1 ] || words='help --help --version");
     for (size_t i = 0; i < count; i++)
-        if (is_first(list, i, false))
-            buf_printf(out, " %s", list[i]->group ? list[i]->group : list[i]->name);
+        if (is_first(list, i))
+            buf_printf(out, " %s", first_word(list[i]));
     buf_add_text(out, "'\n");
 }
 
@@ -52,7 +55,7 @@ static void add_groups(const struct command *const *list, size_t count, struct b
 {
     buf_add_text(out, "    case \"$COMP_CWORD $first\" in\n");
     for (size_t i = 0; i < count; i++) {
-        if (!is_first(list, i, true))
+        if (!list[i]->group || !is_first(list, i))
             continue;
         buf_printf(out, "    '2 %s') words='", list[i]->group);
         for (size_t k = 0; k < count; k++)

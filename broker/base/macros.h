@@ -35,5 +35,8 @@
         taken_;                                                                                    \
     })
 
+/** The first multiple of `unit` that is no smaller than `size`. */
+#define ROUND_UP(size, unit) (((size) + (unit)-1) / (unit) * (unit))
+
 /** How many elements a fixed array has. */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -24,7 +24,7 @@ static size_t whole_pages(size_t len)
 {
     size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
 
-    return len == 0 ? page_bytes : (len + page_bytes - 1) / page_bytes * page_bytes;
+    return len == 0 ? page_bytes : ROUND_UP(len, page_bytes);
 }
 
 /* Neither swapped nor dumped; fails closed where the system does not grant it. */

@@ -17,11 +17,6 @@ struct slab {
     size_t used;              /* bytes of its data */
 };
 
-static size_t round_up(size_t size, size_t unit)
-{
-    return (size + unit - 1) / unit * unit;
-}
-
 /* Pages that start where a large one can: of more, what is before and behind them goes back. */
 static void *map_aligned(size_t size)
 {
@@ -47,7 +42,7 @@ struct slab_block *slab_block_new(size_t size, void **data)
 
     if (size > SIZE_MAX / 2)
         return NULL;
-    bytes = round_up(sizeof(*block) + size, SLAB_PAGE);
+    bytes = ROUND_UP(sizeof(*block) + size, SLAB_PAGE);
     block = map_aligned(bytes);
     if (block == NULL)
         return NULL;
@@ -111,7 +106,7 @@ void *slab_open(struct slab *slab, size_t size, size_t *room, struct slab_block 
 
 void slab_close(struct slab *slab, size_t used)
 {
-    size_t whole = round_up(used, CACHE_LINE);
+    size_t whole = ROUND_UP(used, CACHE_LINE);
 
     slab->used += whole < room_of(slab) ? whole : room_of(slab);
 }

@@ -116,7 +116,7 @@ static const struct member_row members[MEMBER_END] = {
     [MEMBER_CLAIMS] = { "claims", is_object },
     [MEMBER_CLAIMS_DROPPED] = { "claims_dropped", is_list },
     [MEMBER_CODE] = { "code", is_text },
-    [MEMBER_COUNT_] = { "count", is_count },
+    [MEMBER_COUNT] = { "count", is_count },
     [MEMBER_COUNTS] = { "counts", is_object },
     [MEMBER_CREDENTIALS] = { "credentials", is_list },
     [MEMBER_DECISION] = { "decision", is_id },
@@ -175,7 +175,7 @@ static const struct member_row members[MEMBER_END] = {
     (ONE(ISSUER) | ONE(SUBJECT) | ONE(TOKEN) | ONE(CI) | ONE(CLAIMS) | ONE(CLAIMS_DROPPED) |       \
      ONE(FACTS) | ONE(REQUEST) | ONE(ACTOR) | ONE(ADDRESS))
 #define WHY                                                                                        \
-    (ONE(BLOCK) | ONE(REASON) | ONE(FAILED) | ONE(CODE) | ONE(DETAIL) | ONE(OUTCOME) | ONE(COUNT_))
+    (ONE(BLOCK) | ONE(REASON) | ONE(FAILED) | ONE(CODE) | ONE(DETAIL) | ONE(OUTCOME) | ONE(COUNT))
 #define LEASED                                                                                     \
     (ONE(DECISION) | ONE(LEASE) | ONE(LEASE_EXPIRES) | ONE(HANDLE) | ONE(CREDENTIALS) |            \
      ONE(INSTANCE) | ONE(KEPT_UNTIL) | ONE(HEARTBEAT_S) | ONE(RENEWAL) | ONE(RENEWS) |             \
@@ -238,10 +238,10 @@ static const struct type_row types[ENTRY_TYPE_COUNT] = {
         MARK_STAYS, 0, 0 },
     [ENTRY_ORPHAN_FOUND] = { "orphan.found", ALWAYS | ONE(TARGET) | ONE(CREDENTIALS),
         ONE(LEASE) | ONE(DETAIL) | ONE(TOKEN), MARK_IS_SET_BESIDE, 0, 0 },
-    [ENTRY_ADMIN_READ] = { "admin.read", ALWAYS | ONE(ACTOR) | ONE(DETAIL), ONE(COUNT_), MARK_STAYS, 0, 0 },
+    [ENTRY_ADMIN_READ] = { "admin.read", ALWAYS | ONE(ACTOR) | ONE(DETAIL), ONE(COUNT), MARK_STAYS, 0, 0 },
     [ENTRY_ADMIN_ERASED] = { "admin.erased",
-        ALWAYS | ONE(ACTOR) | ONE(DETAIL) | ONE(REASON) | ONE(COUNT_) | ONE(ENTRIES), 0, MARK_STAYS, 0, 0 },
-    [ENTRY_ADMIN_PRUNED] = { "admin.pruned", ALWAYS | ONE(DETAIL) | ONE(COUNT_) | ONE(ENTRIES), 0, MARK_STAYS, 0, 0 },
+        ALWAYS | ONE(ACTOR) | ONE(DETAIL) | ONE(REASON) | ONE(COUNT) | ONE(ENTRIES), 0, MARK_STAYS, 0, 0 },
+    [ENTRY_ADMIN_PRUNED] = { "admin.pruned", ALWAYS | ONE(DETAIL) | ONE(COUNT) | ONE(ENTRIES), 0, MARK_STAYS, 0, 0 },
     [ENTRY_ADMIN_REVIEWED] = { "admin.reviewed", ALWAYS | ONE(ACTOR) | ONE(REVIEW), ONE(DETAIL) | ONE(TENANT),
         MARK_STAYS, 0, 0 },
     [ENTRY_ADMIN_BLOCKED] = { "admin.blocked",
@@ -249,7 +249,7 @@ static const struct type_row types[ENTRY_TYPE_COUNT] = {
     [ENTRY_ADMIN_UNBLOCKED] = { "admin.unblocked", ALWAYS | ONE(ACTOR) | ONE(BLOCK) | ONE(REASON), 0,
         BLOCK_IS_REMOVED, 0, 0 },
     [ENTRY_ADMIN_REVOKED] = { "admin.revoked", ALWAYS | ONE(ACTOR) | ONE(DETAIL) | ONE(REASON),
-        ONE(COUNT_) | ONE(BLOCK), MARK_STAYS, 0, 0 },
+        ONE(COUNT) | ONE(BLOCK), MARK_STAYS, 0, 0 },
 };
 /* clang-format on */
 
@@ -329,21 +329,26 @@ static enum member member_from(const char *name, size_t len)
     return MEMBER_END;
 }
 
-bool entry_member_fits(const char *name, const json_t *value)
-{
-    enum member member = member_from(name, strlen(name));
-
-    return member != MEMBER_END && value && members[member].fits(value);
-}
-
 bool entry_view_fits(const struct entry_view *view, enum member member)
 {
     return view->is_checked || members[member].fits(view->values[member]);
 }
 
+static bool find_type(const json_t *entry, enum entry_type *type, struct error *error)
+{
+    struct str name = { 0 };
+
+    if (!json_is_object(entry) || !json_get_str(entry, "type", &name))
+        return error_set(error, ERROR_INVALID, "an entry without a type");
+    if (!entry_type_from(name, type))
+        return error_set(error, ERROR_INVALID, "an entry of unknown type \"" STR_FMT "\"",
+                         STR_ARG(name));
+    return true;
+}
+
 bool entry_view_read(const json_t *entry, struct entry_view *view, struct error *error)
 {
-    if (!entry_type_find(entry, &view->type, error))
+    if (!find_type(entry, &view->type, error))
         return false;
     view->row = &types[view->type];
     /* jansson's iterators take what they do not change without const. */
@@ -356,18 +361,6 @@ bool entry_view_read(const json_t *entry, struct entry_view *view, struct error 
         else
             view->values[member] = json_object_iter_value(at);
     }
-    return true;
-}
-
-bool entry_type_find(const json_t *entry, enum entry_type *type, struct error *error)
-{
-    struct str name = { 0 };
-
-    if (!json_is_object(entry) || !json_get_str(entry, "type", &name))
-        return error_set(error, ERROR_INVALID, "an entry without a type");
-    if (!entry_type_from(name, type))
-        return error_set(error, ERROR_INVALID, "an entry of unknown type \"" STR_FMT "\"",
-                         STR_ARG(name));
     return true;
 }
 
@@ -432,7 +425,8 @@ static bool check_member(const struct entry_view *view, enum member member, stru
                      members[member].name);
 }
 
-bool entry_view_check(struct entry_view *view, struct error *error)
+/* As entry_check() says. */
+static bool check_view(struct entry_view *view, struct error *error)
 {
     if (view->foreign != NULL)
         return error_set(error, ERROR_INVALID, "%s: member \"%.40s\" is not one of its own",
@@ -448,7 +442,7 @@ bool entry_check(const json_t *entry, struct error *error)
 {
     struct entry_view view = { 0 };
 
-    return entry_view_read(entry, &view, error) && entry_view_check(&view, error);
+    return entry_view_read(entry, &view, error) && check_view(&view, error);
 }
 
 /* Whether the quote at `at` is escaped: by an odd number of backslashes. */
@@ -522,7 +516,7 @@ bool entry_encode(const json_t *entry, struct arena *arena, struct store_entry *
     struct entry_view view = { 0 };
     struct error cause = { 0 };
 
-    if (!entry_view_read(entry, &view, &cause) || !entry_view_check(&view, &cause) ||
+    if (!entry_view_read(entry, &view, &cause) || !check_view(&view, &cause) ||
         !entry_fold_view(&view, encoded->changes, &encoded->change_count, &cause))
         return error_set(error, ERROR_LEDGER, "%s", cause.cause);
     buf_init(&text, STORE_ENTRY_MAX);

@@ -57,7 +57,7 @@ enum member {
     MEMBER_CLAIMS,
     MEMBER_CLAIMS_DROPPED,
     MEMBER_CODE,
-    MEMBER_COUNT_,
+    MEMBER_COUNT, /* the member "count"; how many there are is MEMBER_END */
     MEMBER_COUNTS,
     MEMBER_CREDENTIALS,
     MEMBER_DECISION,
@@ -117,9 +117,6 @@ struct entry_view {
 /** `*view` is all zero before. Errors: ERROR_INVALID (no type that we know) */
 bool entry_view_read(const json_t *entry, struct entry_view *view, struct error *error) MUST_USE;
 
-/** What entry_check() says. */
-bool entry_view_check(struct entry_view *view, struct error *error) MUST_USE;
-
 /** Whether a member that is there has its form. */
 bool entry_view_fits(const struct entry_view *view, enum member member);
 
@@ -131,12 +128,6 @@ bool entry_fold_view(const struct entry_view *view, struct store_change *changes
 #define SHA256_PREFIX "sha256:"
 
 const struct type_row *entry_type_row(enum entry_type type);
-
-/** The type that an entry says it is of. Errors: ERROR_INVALID */
-bool entry_type_find(const json_t *entry, enum entry_type *type, struct error *error) MUST_USE;
-
-/** Whether a value has the form of the member of that name. */
-bool entry_member_fits(const char *name, const json_t *value);
 
 /** A form of values, told by the text of plain JSON (json_walk()) instead of a value. */
 typedef bool (*entry_text_form)(struct str value);

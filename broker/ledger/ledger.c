@@ -456,13 +456,17 @@ bool ledger_append_now(struct ledger *ledger, struct ledger_append *append, stru
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .changed = PTHREAD_COND_INITIALIZER,
     };
+    bool is_submitted = false;
 
     if (arena == NULL)
         return error_set(error, ERROR_MEMORY, "no memory for an entry");
     append->waker = (struct waker){ complete, &completion };
-    if (!ledger_submit(ledger, append, arena, error))
+    is_submitted = ledger_submit(ledger, append, arena, error);
+    if (is_submitted)
+        wait_for(&completion);
+    append->waker = (struct waker){ 0 }; /* it is of this call only */
+    if (!is_submitted)
         return false;
-    wait_for(&completion);
     if (append->is_committed)
         ledger_hash_leaves(append);
     else

@@ -292,8 +292,8 @@ static bool find_time(struct page *page, int64_t time_ms, uint64_t *found)
     if (page->search->index) {
         if (!store_index_before_time(page->search->index, time_ms, &low, page->error))
             return false;
-        if (low + 2 * INDEX_PLACE_ENTRIES < page->search->indexed)
-            high = low + 2 * INDEX_PLACE_ENTRIES;
+        if (low + (uint64_t)2 * INDEX_PLACE_ENTRIES < page->search->indexed)
+            high = low + (uint64_t)2 * INDEX_PLACE_ENTRIES;
     }
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;

@@ -440,7 +440,7 @@ static bool parse_pruning(struct str text, struct pruning *pruning)
     while (str_cut(text, '\n', &line, &text)) {
         if (str_eq(line, STR("end")))
             return text.len == 0;
-        if (pruning->count == STORE_PRUNE_MAX || line.len != 2 * SHA256_LEN ||
+        if (pruning->count == STORE_PRUNE_MAX || line.len != (size_t)2 * SHA256_LEN ||
             !hex_decode(line, pruning->hashes[pruning->count]))
             return false;
         pruning->count++;

@@ -295,10 +295,9 @@ static bool leap(struct folder_reader *reader, struct spot *spot, uint64_t index
         uint64_t offset = guess(&stretch, index);
         struct frame_head head = { 0 };
         bool is_head = false;
-        uint64_t at = 0;
+        uint64_t at = offset;
 
-        if (!segment_view_near(&reader->view, offset, stretch.high_index, &is_head, &head, &at,
-                               error))
+        if (!segment_view_near(&reader->view, &at, stretch.high_index, &is_head, &head, error))
             return false;
         goes_on = narrow(&stretch, index, offset, is_head ? &head : NULL, at);
         *spot = stretch.low;

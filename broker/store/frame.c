@@ -66,9 +66,7 @@ bool frame_head_read(const uint8_t bytes[FRAME_HEAD_LEN], struct frame_head *hea
 
 size_t frame_len(const struct frame_head *head)
 {
-    size_t len = unpadded_len(head);
-
-    return (len + FRAME_ALIGNMENT - 1) / FRAME_ALIGNMENT * FRAME_ALIGNMENT;
+    return ROUND_UP(unpadded_len(head), FRAME_ALIGNMENT);
 }
 
 static const uint8_t *record_head(const struct frame *frame, uint32_t position)

@@ -192,7 +192,7 @@ static void write_direct(int file, uint64_t *offset, uint64_t end)
 int segment_write_zeros_ahead(int file, uint64_t offset, uint64_t len)
 {
     uint64_t end = offset + len;
-    uint64_t from = (offset + SEGMENT_ALIGNMENT - 1) / SEGMENT_ALIGNMENT * SEGMENT_ALIGNMENT;
+    uint64_t from = ROUND_UP(offset, SEGMENT_ALIGNMENT);
     uint64_t to = end / SEGMENT_ALIGNMENT * SEGMENT_ALIGNMENT;
     int failure = 0;
 
@@ -360,37 +360,43 @@ static bool try_frame(struct segment_view *view, uint64_t offset, uint64_t index
     return true;
 }
 
-/* Whether a head of a frame that begins behind entry `index` stands in these bytes. */
-static bool has_later_head(const uint8_t *bytes, size_t len, uint64_t index)
-{
-    struct frame_head head = { 0 };
+/* The entries that a frame may begin with. */
+struct index_range {
+    uint64_t first;
+    uint64_t last;
+};
 
-    for (size_t i = 0; i + FRAME_HEAD_LEN <= len; i += FRAME_ALIGNMENT) {
-        if (bytes[i] != 0 && frame_head_read(bytes + i, &head) && head.first_index > index)
+/* The first head of such a frame in these bytes, and where it stands. */
+static bool find_head(const uint8_t *bytes, size_t len, struct index_range range,
+                      struct frame_head *head, size_t *at)
+{
+    for (*at = 0; *at + FRAME_HEAD_LEN <= len; *at += FRAME_ALIGNMENT)
+        if (bytes[*at] != 0 && frame_head_read(bytes + *at, head) &&
+            head->first_index >= range.first && head->first_index <= range.last)
             return true;
-    }
     return false;
 }
 
 /* A frame is no longer than most are; one of zeros has no frames behind it, or pruned ones. */
-bool segment_view_near(struct segment_view *view, uint64_t offset, uint64_t last, bool *is_head,
-                       struct frame_head *head, uint64_t *at, struct error *error)
+bool segment_view_near(struct segment_view *view, uint64_t *offset, uint64_t last, bool *is_head,
+                       struct frame_head *head, struct error *error)
 {
-    const uint8_t *bytes = NULL;
-    size_t available = 0;
-    uint64_t end = offset + NEAR_LEN;
+    uint64_t end = *offset + NEAR_LEN;
 
-    offset = (offset + FRAME_ALIGNMENT - 1) / FRAME_ALIGNMENT * FRAME_ALIGNMENT;
-    for (*is_head = false; offset < end; offset += WINDOW_LEN_ELSEWHERE - FRAME_HEAD_LEN) {
-        if (!view_bytes(view, offset, WINDOW_LEN_ELSEWHERE, &bytes, &available, error))
+    *is_head = false;
+    *offset = ROUND_UP(*offset, FRAME_ALIGNMENT);
+    for (; *offset < end; *offset += WINDOW_LEN_ELSEWHERE - FRAME_HEAD_LEN) {
+        const uint8_t *bytes = NULL;
+        size_t available = 0;
+        size_t at = 0;
+
+        if (!view_bytes(view, *offset, WINDOW_LEN_ELSEWHERE, &bytes, &available, error))
             return false;
         if (is_all_zero(bytes, available))
             return true;
-        for (size_t i = 0; i + FRAME_HEAD_LEN <= available; i += FRAME_ALIGNMENT) {
-            if (bytes[i] == 0 || !frame_head_read(bytes + i, head) || head->first_index > last)
-                continue;
-            *is_head = true;
-            *at = offset + i;
+        *is_head = find_head(bytes, available, (struct index_range){ 0, last }, head, &at);
+        if (*is_head) {
+            *offset += at;
             return true;
         }
     }
@@ -411,8 +417,11 @@ bool segment_view_len(const struct segment_view *view, uint64_t *len, struct err
 static bool look_behind(struct segment_view *view, uint64_t offset, uint64_t index,
                         enum frame_status *status, struct error *error)
 {
+    const struct index_range later = { index + 1, UINT64_MAX };
     const uint8_t *bytes = NULL;
+    struct frame_head head = { 0 };
     size_t available = 0;
+    size_t at = 0;
 
     *status = FRAME_END;
     segment_view_forget(view);
@@ -420,7 +429,7 @@ static bool look_behind(struct segment_view *view, uint64_t offset, uint64_t ind
         if (!view_bytes(view, offset, WINDOW_LEN, &bytes, &available, error))
             return false;
         if (!is_all_zero(bytes, available))
-            *status = has_later_head(bytes, available, index) ? FRAME_DAMAGED : FRAME_TORN;
+            *status = find_head(bytes, available, later, &head, &at) ? FRAME_DAMAGED : FRAME_TORN;
         /* Windows overlap by a head, so that none is cut in two. */
         offset += WINDOW_LEN - FRAME_HEAD_LEN;
     } while (available == WINDOW_LEN && *status != FRAME_DAMAGED);

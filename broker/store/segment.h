@@ -39,13 +39,16 @@ int segment_write(int file, struct str bytes, uint64_t offset) MUST_USE;
 /** Write `len` zeros at `offset`; 0 or an errno value. */
 int segment_write_zeros(int file, uint64_t offset, uint64_t len) MUST_USE;
 
-/** What is written past the page cache begins and ends at a multiple of this; a page has as much,
- *  or a multiple. */
+/**
+ * What is written past the page cache begins and ends at a multiple of this. A page has as many
+ * bytes, or a multiple of them.
+ */
 #define SEGMENT_ALIGNMENT ((size_t)4096)
 
 /**
- * The same past the page cache, where that can be: whoever writes there next need not have what
- * stands there, if whole pages are written. Nobody else writes by the same descriptor meanwhile.
+ * The same past the page cache, where that can be. Whoever writes there next should write whole
+ * pages: the cache has none of them, and of one that is written in part the rest is read from the
+ * disk first. Nobody else writes by the same descriptor meanwhile.
  */
 int segment_write_zeros_ahead(int file, uint64_t offset, uint64_t len) MUST_USE;
 
@@ -97,13 +100,14 @@ bool segment_view_head(struct segment_view *view, uint64_t offset, uint64_t inde
                        struct frame_head *head, struct error *error) MUST_USE;
 
 /**
- * The first head at `offset` or a little behind it, where entries up to `last` begin: for leaping
- * into the middle of a segment. Whoever reads there finds out whether the frame is one.
+ * The first head at `*offset` or a little behind it that begins with an entry up to `last`: for
+ * leaping into the middle of a segment. `*offset` is then where it stands; what stands there may
+ * still be something else, which reading the frame finds out.
  *
  * Errors: ERROR_IO, ERROR_MEMORY
  */
-bool segment_view_near(struct segment_view *view, uint64_t offset, uint64_t last, bool *is_head,
-                       struct frame_head *head, uint64_t *at, struct error *error) MUST_USE;
+bool segment_view_near(struct segment_view *view, uint64_t *offset, uint64_t last, bool *is_head,
+                       struct frame_head *head, struct error *error) MUST_USE;
 
 /** How long the file is. Errors: ERROR_IO */
 bool segment_view_len(const struct segment_view *view, uint64_t *len, struct error *error) MUST_USE;

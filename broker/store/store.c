@@ -334,11 +334,12 @@ bool store_entry_is_pruned(struct str entry)
     return entry.len == STORE_PRUNED_LEN && entry.data[0] == '\0';
 }
 
-static bool prune(struct store *store, uint64_t from, uint64_t below, uint64_t *to,
+/* From `*to` on. */
+static bool prune(struct store *store, uint64_t below, uint64_t *to,
                   bool (*forget)(void *context, struct error *error), void *context,
                   struct error *error)
 {
-    bool is_pruned = store->backend->prune(store, from, below, to, error);
+    bool is_pruned = store->backend->prune(store, *to, below, to, error);
 
     (void)atomic_fetch_add(&store->erasures, 1);
     return is_pruned && end_erasure(store, forget, context, error);
@@ -364,7 +365,7 @@ bool store_prune(struct store *store, uint64_t from, uint64_t below, uint64_t *t
     if (store_is_fenced(store))
         return error_set(error, ERROR_LEDGER, "the store met a write error");
     (void)pthread_mutex_lock(&store->erasing);
-    is_pruned = prune(store, from, below, to, forget, context, error);
+    is_pruned = prune(store, below, to, forget, context, error);
     (void)pthread_mutex_unlock(&store->erasing);
     return is_pruned;
 }

@@ -221,18 +221,20 @@ struct aws_state {
     struct remote_call *call; /* NULL: not asked yet */
 };
 
-static bool state_new(struct mint *mint, struct aws_state **state, struct error *error)
+static struct aws_state *state_new(struct mint *mint, struct error *error)
 {
     struct grant_reader reader = { .arena = mint->arena };
-    struct aws_state *made = arena_alloc(mint->arena, sizeof(*made));
+    struct aws_state *state = arena_alloc(mint->arena, sizeof(*state));
 
-    if (!made)
-        return error_set(error, ERROR_MEMORY, "no memory for a request to STS");
-    if (!aws_grant_read(&reader, mint->fields, mint->target->settings, mint->address, &made->grant))
-        return grant_error(&reader, error);
-    *state = made;
-    return aws_request_build(mint, mint->target->settings, &made->grant, &made->request,
-                             &made->claims, error);
+    if (!state)
+        (void)error_set(error, ERROR_MEMORY, "no memory for a request to STS");
+    else if (!aws_grant_read(&reader, mint->fields, mint->target->settings, mint->address,
+                             &state->grant))
+        (void)grant_error(&reader, error);
+    else if (aws_request_build(mint, mint->target->settings, &state->grant, &state->request,
+                               &state->claims, error))
+        return state;
+    return NULL;
 }
 
 /* What is known before the answer: enough to find, and to deny, a session that may exist. */
@@ -378,9 +380,9 @@ static bool finish(struct mint *mint, const struct aws_state *state, struct erro
 
 static enum progress aws_mint(struct mint *mint, struct error *error)
 {
-    struct aws_state *state = mint->state;
+    struct aws_state *state = mint->state ? mint->state : state_new(mint, error);
 
-    if (!state && !state_new(mint, &state, error))
+    if (!state)
         return PROGRESS_FAILED;
     mint->state = state;
     if (!state->call)

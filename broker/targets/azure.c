@@ -357,27 +357,33 @@ static bool finish(struct mint *mint, const struct azure_state *state, struct er
            error_set(error, ERROR_MEMORY, "no memory for a credential");
 }
 
-static bool state_new(struct mint *mint, struct azure_state **state, struct error *error)
+static bool put_record(struct mint *mint, const struct azure_state *state, struct error *error)
+{
+    mint->record = json_object();
+    return (json_put(mint->record, "client_id", json_from_str(state->grant.client)) &&
+            json_put(mint->record, "scope", json_from_str(state->grant.scope))) ||
+           error_set(error, ERROR_MEMORY, "no memory for a record");
+}
+
+static struct azure_state *state_new(struct mint *mint, struct error *error)
 {
     struct grant_reader reader = { .arena = mint->arena };
-    struct azure_state *made = arena_alloc(mint->arena, sizeof(*made));
+    struct azure_state *state = arena_alloc(mint->arena, sizeof(*state));
 
-    if (!made)
-        return error_set(error, ERROR_MEMORY, "no memory for a request to " ENTRA);
-    if (!read_fields(&reader, mint->fields, mint->target->settings, &made->grant))
-        return grant_error(&reader, error);
-    *state = made;
-    mint->record = json_object();
-    return (json_put(mint->record, "client_id", json_from_str(made->grant.client)) &&
-            json_put(mint->record, "scope", json_from_str(made->grant.scope))) ||
-           error_set(error, ERROR_MEMORY, "no memory for a record");
+    if (!state)
+        (void)error_set(error, ERROR_MEMORY, "no memory for a request to " ENTRA);
+    else if (!read_fields(&reader, mint->fields, mint->target->settings, &state->grant))
+        (void)grant_error(&reader, error);
+    else if (put_record(mint, state, error))
+        return state;
+    return NULL;
 }
 
 static enum progress azure_mint(struct mint *mint, struct error *error)
 {
-    struct azure_state *state = mint->state;
+    struct azure_state *state = mint->state ? mint->state : state_new(mint, error);
 
-    if (!state && !state_new(mint, &state, error))
+    if (!state)
         return PROGRESS_FAILED;
     mint->state = state;
     if (!state->call)

@@ -345,17 +345,19 @@ static bool put_record(struct mint *mint, const struct gcp_state *state, struct 
     return error_set(error, ERROR_MEMORY, "no memory for a record");
 }
 
-static bool state_new(struct mint *mint, struct gcp_state **state, struct error *error)
+static struct gcp_state *state_new(struct mint *mint, struct error *error)
 {
     struct grant_reader reader = { .arena = mint->arena };
-    struct gcp_state *made = arena_alloc(mint->arena, sizeof(*made));
+    struct gcp_state *state = arena_alloc(mint->arena, sizeof(*state));
 
-    if (!made)
-        return error_set(error, ERROR_MEMORY, "no memory for a request to " STS);
-    if (!gcp_grant_read(&reader, mint->fields, mint->ttl_s, mint->target->settings, &made->grant))
-        return grant_error(&reader, error);
-    *state = made;
-    return put_record(mint, made, error);
+    if (!state)
+        (void)error_set(error, ERROR_MEMORY, "no memory for a request to " STS);
+    else if (!gcp_grant_read(&reader, mint->fields, mint->ttl_s, mint->target->settings,
+                             &state->grant))
+        (void)grant_error(&reader, error);
+    else if (put_record(mint, state, error))
+        return state;
+    return NULL;
 }
 
 /* Our token; then the first step. */
@@ -412,9 +414,9 @@ static enum progress go_on(struct mint *mint, struct gcp_state *state, struct er
 
 enum progress gcp_mint(struct mint *mint, struct error *error)
 {
-    struct gcp_state *state = mint->state;
+    struct gcp_state *state = mint->state ? mint->state : state_new(mint, error);
 
-    if (!state && !state_new(mint, &state, error))
+    if (!state)
         return PROGRESS_FAILED;
     mint->state = state;
     return state->call ? go_on(mint, state, error) : begin(mint, state, error);

@@ -357,28 +357,34 @@ static bool finish(struct mint *mint, const struct vault_state *state, struct er
            error_set(error, ERROR_MEMORY, "no memory for a credential");
 }
 
-static bool state_new(struct mint *mint, struct vault_state **state, struct error *error)
+static bool put_record(struct mint *mint, const struct vault_state *state, struct error *error)
+{
+    mint->record = json_object();
+    return (json_put(mint->record, "role", json_from_str(state->grant.role)) &&
+            (state->grant.path.len == 0 ||
+             json_put(mint->record, "namespace", json_from_str(state->grant.path)))) ||
+           error_set(error, ERROR_MEMORY, "no memory for a record");
+}
+
+static struct vault_state *state_new(struct mint *mint, struct error *error)
 {
     struct grant_reader reader = { .arena = mint->arena };
-    struct vault_state *made = arena_alloc(mint->arena, sizeof(*made));
+    struct vault_state *state = arena_alloc(mint->arena, sizeof(*state));
 
-    if (!made)
-        return error_set(error, ERROR_MEMORY, "no memory for a request to " VAULT);
-    if (!read_fields(&reader, mint->fields, &made->grant))
-        return grant_error(&reader, error);
-    *state = made;
-    mint->record = json_object();
-    return (json_put(mint->record, "role", json_from_str(made->grant.role)) &&
-            (made->grant.path.len == 0 ||
-             json_put(mint->record, "namespace", json_from_str(made->grant.path)))) ||
-           error_set(error, ERROR_MEMORY, "no memory for a record");
+    if (!state)
+        (void)error_set(error, ERROR_MEMORY, "no memory for a request to " VAULT);
+    else if (!read_fields(&reader, mint->fields, &state->grant))
+        (void)grant_error(&reader, error);
+    else if (put_record(mint, state, error))
+        return state;
+    return NULL;
 }
 
 static enum progress vault_mint(struct mint *mint, struct error *error)
 {
-    struct vault_state *state = mint->state;
+    struct vault_state *state = mint->state ? mint->state : state_new(mint, error);
 
-    if (!state && !state_new(mint, &state, error))
+    if (!state)
         return PROGRESS_FAILED;
     mint->state = state;
     if (!state->call)
