@@ -161,9 +161,11 @@ static bool verify(struct verification *verification, struct error *error)
     const struct values *values = verification->values;
     int64_t start_ns = clock_monotonic_ns();
     struct note_trust trust;
+    bool is_folder;
     bool does_hold;
 
-    if (!log_trust_read(&verification->trust, &values->trust, verification->arena, error))
+    if (!ledger_source_check_place(values->ledger, &is_folder, error) ||
+        !log_trust_read(&verification->trust, &values->trust, verification->arena, error))
         return false;
     trust = log_trust_view(&verification->trust);
     verification->bar = (struct bar){ .what = "verifying", .total_min = BAR_ENTRIES_MIN };

@@ -187,20 +187,36 @@ static bool open_folder(struct ledger_source *source, struct error *error)
     return ledger_source_open_store(source, error);
 }
 
+bool ledger_source_check_place(const char *name, bool *is_folder, struct error *error)
+{
+    struct stat status = { 0 };
+
+    *is_folder = false;
+    if (log_files_is_url(name) || is_database(name))
+        return true;
+    if (stat(name, &status) != 0)
+        return errno == ENOENT
+                   ? error_set(error, ERROR_IO,
+                               "%s: there is no ledger; --ledger or STAGEPASS_LEDGER says where "
+                               "one is",
+                               name)
+                   : error_set_errno(error, "%s", name);
+    *is_folder = S_ISDIR(status.st_mode);
+    return true;
+}
+
 static bool open_any(struct ledger_source *source, struct error *error)
 {
     const char *name = source->facts.name;
-    struct stat status;
+    bool is_folder = false;
 
+    if (!ledger_source_check_place(name, &is_folder, error))
+        return false;
     if (log_files_is_url(name))
         return ledger_source_open_broker(source, error);
     if (is_database(name))
         return ledger_source_open_store(source, error);
-    if (stat(name, &status) != 0)
-        return error_set_errno(error, "%s", name);
-    if (S_ISDIR(status.st_mode))
-        return open_folder(source, error);
-    return ledger_source_open_export(source, error);
+    return is_folder ? open_folder(source, error) : ledger_source_open_export(source, error);
 }
 
 bool ledger_source_open(const struct ledger_source_options *options, struct ledger_source **source,

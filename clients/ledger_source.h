@@ -82,6 +82,12 @@ void ledger_source_close(struct ledger_source *source);
 
 OWNED_POINTER(ledger_source_close, struct ledger_source)
 
+/**
+ * Whether something is there by that name, and a folder; nothing is asked of a URL. The cause names
+ * the option where nothing is. Errors: ERROR_IO
+ */
+bool ledger_source_check_place(const char *name, bool *is_folder, struct error *error) MUST_USE;
+
 /** Valid until the source is refreshed or closed. */
 const struct ledger_facts *ledger_source_facts(const struct ledger_source *source);
 

@@ -557,7 +557,9 @@ static void what_is_no_ledger_is_refused(void **state)
     write_file(place, "file", STR("hello\n"));
     run_shell(place, "mkdir empty");
     expect_refusal(place, "file", "this is no export");
-    expect_refusal(place, "nowhere", "No such file");
+    expect_refusal(place, "nowhere",
+                   "/nowhere: there is no ledger; --ledger or STAGEPASS_LEDGER says where one is");
+    expect_refusal(place, "file/nowhere", "/file/nowhere: Not a directory");
     expect_refusal(place, "empty", "");
     place_free(place);
 }
