@@ -14,12 +14,11 @@
 #include "base/json.h"
 #include "clients/ledger_source_internal.h"
 #include "clients/log_files.h"
+#include "ledger/bundle.h"
 #include "ledger/entry.h"
 #include "ledger/tile.h"
 #include "store/store.h"
 
-#define ENTRY_HEAD_LEN 2
-#define BUNDLE_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + ENTRY_HEAD_LEN))
 #define ANSWER_MAX ((size_t)128 * 1024) /* one entry with its private part, as JSON */
 #define MOVED_TRIES_MAX                                                                            \
     4 /* of a checkpoint whose partial tiles are gone by the time they are read */
@@ -280,27 +279,22 @@ static bool refresh(struct ledger_source *source, struct error *error)
 /* Where each entry ends; a full bundle in a partial one's place has more of them. */
 static bool split_bundle(struct tiles *tiles, unsigned width, struct error *error)
 {
-    struct str bytes = buf_str(&tiles->bundle);
-    size_t at = 0;
+    struct str rest = buf_str(&tiles->bundle);
 
     tiles->ends[0] = 0;
     for (unsigned i = 0; i < width; i++) {
-        size_t len;
+        struct str entry;
 
-        if (bytes.len - at < ENTRY_HEAD_LEN)
+        if (!bundle_cut(&rest, &entry))
             return refuse(tiles, "a bundle", "ends in the middle of an entry", error);
-        len = (size_t)(uint8_t)bytes.data[at] << 8 | (uint8_t)bytes.data[at + 1];
-        if (len > STORE_ENTRY_MAX || bytes.len - at - ENTRY_HEAD_LEN < len)
-            return refuse(tiles, "a bundle", "ends in the middle of an entry", error);
-        at += ENTRY_HEAD_LEN + len;
-        tiles->ends[i + 1] = at;
+        tiles->ends[i + 1] = tiles->bundle.len - rest.len;
     }
     return true;
 }
 
 static struct str entry_in_bundle(const struct tiles *tiles, size_t position)
 {
-    size_t start = tiles->ends[position] + ENTRY_HEAD_LEN;
+    size_t start = tiles->ends[position] + BUNDLE_HEAD_LEN;
 
     return (struct str){ tiles->bundle.data + start, tiles->ends[position + 1] - start };
 }

@@ -4,11 +4,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "ledger/bundle.h"
 #include "ledger/tile.h"
-#include "store/store.h"
 
-#define ENTRY_HEAD_LEN 2
-#define FILE_BYTES_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + ENTRY_HEAD_LEN) + (size_t)64 * 1024)
+#define FILE_BYTES_MAX (BUNDLE_MAX + (size_t)64 * 1024)
 /* Of a live log's partial tiles, which can be gone by the time that they are read. */
 #define MOVED_TRIES_MAX 4
 

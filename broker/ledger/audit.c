@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "ledger/bundle.h"
 #include "ledger/entry.h"
 #include "ledger/entry_order.h"
 #include "ledger/note.h"
@@ -20,8 +21,6 @@
 #include "pg/dsn.h"
 #include "store/store.h"
 
-#define ENTRY_HEAD_LEN 2
-#define BUNDLE_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + ENTRY_HEAD_LEN))
 #define PROGRESS_EVERY 4096
 
 /* A walk over all entries. Threads: confined */
@@ -40,12 +39,12 @@ struct auditor {
     struct tile_edge *edge;
     struct entry_order order;
     size_t bundle_ends[TILE_WIDTH + 1]; /* of the entries in the bundle */
-    bool is_bundle_built;               /* it is a partial one, or of no file */
-    struct buf bundle;                  /* where it is built */
-    char *bundle_file; /* BUNDLE_MAX, else: its file, which entries are held against */
+    bool is_bundle_built;               /* else its file is held against the entries as they come */
+    struct buf bundle;                  /* that is built */
+    char *bundle_file;                  /* what its file has; room for BUNDLE_MAX and one */
     size_t bundle_file_len;
-    bool is_bundle_same; /* so far */
-    char *read_bytes;    /* BUNDLE_MAX, for what is read to compare */
+    bool is_bundle_same; /* as its file, so far */
+    char *read_bytes;    /* for what is read to compare; room for as much */
     struct error *error;
 };
 
@@ -310,7 +309,7 @@ static bool check_full_tile(void *context, unsigned level, uint64_t number,
     return index >= auditor->checkpoint.size || check_file(auditor, &path, tile_content, index);
 }
 
-/* One that the checkpoint covers as a whole is read at once. */
+/* One that the checkpoint covers as a whole has a file, which is read at once; others are built. */
 static void begin_bundle(struct auditor *auditor, uint64_t index)
 {
     const struct tile_path path = { TILE_ENTRIES, index / TILE_WIDTH, TILE_WIDTH };
@@ -326,36 +325,30 @@ static void begin_bundle(struct auditor *auditor, uint64_t index)
     auditor->is_bundle_same = true;
 }
 
-static void build_bundle(struct auditor *auditor, const char head[ENTRY_HEAD_LEN], struct str entry)
-{
-    buf_add(&auditor->bundle, (struct str){ head, ENTRY_HEAD_LEN });
-    buf_add(&auditor->bundle, entry);
-}
-
-static void compare_bundle(struct auditor *auditor, size_t at, const char head[ENTRY_HEAD_LEN],
-                           struct str entry)
+/* Whether the bundle's file has the entry at `at`, which is within it. */
+static bool file_has_entry(const struct auditor *auditor, size_t at, struct str entry)
 {
     const char *there = auditor->bundle_file + at;
+    char head[BUNDLE_HEAD_LEN];
 
-    if (auditor->is_bundle_same)
-        auditor->is_bundle_same = auditor->bundle_file_len - at >= ENTRY_HEAD_LEN + entry.len &&
-                                  memcmp(there, head, ENTRY_HEAD_LEN) == 0 &&
-                                  memcmp(there + ENTRY_HEAD_LEN, entry.data, entry.len) == 0;
+    bundle_head(entry, head);
+    return auditor->bundle_file_len - at >= BUNDLE_HEAD_LEN + entry.len &&
+           memcmp(there, head, BUNDLE_HEAD_LEN) == 0 &&
+           memcmp(there + BUNDLE_HEAD_LEN, entry.data, entry.len) == 0;
 }
 
 static bool add_to_bundle(struct auditor *auditor, struct str entry, uint64_t index)
 {
-    const char head[ENTRY_HEAD_LEN] = { (char)(entry.len >> 8), (char)entry.len };
     size_t position = index % TILE_WIDTH;
     size_t at = position == 0 ? 0 : auditor->bundle_ends[position];
 
     if (position == 0)
         begin_bundle(auditor, index);
     if (auditor->is_bundle_built)
-        build_bundle(auditor, head, entry);
-    else
-        compare_bundle(auditor, at, head, entry);
-    auditor->bundle_ends[position + 1] = at + ENTRY_HEAD_LEN + entry.len;
+        bundle_add(&auditor->bundle, entry);
+    else if (auditor->is_bundle_same)
+        auditor->is_bundle_same = file_has_entry(auditor, at, entry);
+    auditor->bundle_ends[position + 1] = at + BUNDLE_HEAD_LEN + entry.len;
     return buf_is_ok(&auditor->bundle) ||
            error_set(auditor->error, ERROR_MEMORY, "no memory for an audit");
 }

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "ledger/block.h"
+#include "ledger/bundle.h"
 #include "ledger/eraser.h"
 #include "ledger/indexer.h"
 #include "ledger/inquiry.h"
@@ -754,9 +755,7 @@ static bool fill_bundle(struct store_reader *reader, uint64_t first, unsigned co
 
         if (!read_entry(reader, first + i, &entry, NULL, error))
             return false;
-        buf_add_byte(bundle, (uint8_t)(entry.len >> 8));
-        buf_add_byte(bundle, (uint8_t)(entry.len & 0xff));
-        buf_add(bundle, entry);
+        bundle_add(bundle, entry);
     }
     return buf_is_ok(bundle) || error_set(error, ERROR_MEMORY, "no memory for a bundle");
 }

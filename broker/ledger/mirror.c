@@ -13,14 +13,13 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "ledger/bundle.h"
 #include "ledger/entry.h"
 #include "ledger/entry_order.h"
 #include "ledger/tile.h"
 #include "ledger/tile_writer.h"
 #include "store/store.h"
 
-#define ENTRY_HEAD_LEN 2
-#define BUNDLE_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + ENTRY_HEAD_LEN))
 #define ARENA_BYTES ((size_t)64 * 1024 * 1024)
 
 struct mirror {
@@ -204,21 +203,6 @@ static bool read_note(struct mirror *mirror)
 
 /* ---- entries ---- */
 
-/* One entry of a bundle, cut off its front. */
-static bool cut_entry(struct str *bundle, struct str *entry)
-{
-    size_t len = 0;
-
-    if (bundle->len < ENTRY_HEAD_LEN)
-        return false;
-    len = (size_t)(uint8_t)bundle->data[0] << 8 | (uint8_t)bundle->data[1];
-    if (bundle->len < ENTRY_HEAD_LEN + len)
-        return false;
-    *entry = (struct str){ bundle->data + ENTRY_HEAD_LEN, len };
-    *bundle = (struct str){ entry->data + len, bundle->len - ENTRY_HEAD_LEN - len };
-    return true;
-}
-
 static bool check_entry(struct mirror *mirror, struct str entry, uint64_t index,
                         const struct merkle_hash *expected)
 {
@@ -245,7 +229,7 @@ static bool take_bundle(struct mirror *mirror, uint64_t number, unsigned width,
     for (unsigned i = 0; i < width; i++) {
         struct str entry;
 
-        if (!cut_entry(&rest, &entry))
+        if (!bundle_cut(&rest, &entry))
             return refuse(mirror, number * TILE_WIDTH + i, "a bundle ends before its entries");
         if (!check_entry(mirror, entry, number * TILE_WIDTH + i, &leaves[i]))
             return false;

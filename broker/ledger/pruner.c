@@ -14,13 +14,13 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/time_text.h"
+#include "ledger/bundle.h"
 #include "ledger/entry.h"
 #include "ledger/indexer.h"
 #include "ledger/ledger.h"
 #include "ledger/tile.h"
 #include "store/store.h"
 
-#define BUNDLE_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + 2))
 #define ARENA_MAX (STORE_PRUNE_MAX * (STORE_ENTRY_MAX + STORE_PRIVATE_MAX))
 #define PATH_MAX_LEN 4096
 
@@ -114,9 +114,7 @@ static bool fill_bundle(struct run *run, uint64_t number, unsigned width, struct
 
         if (!store_reader_get(run->reader, number * TILE_WIDTH + i, &entry, NULL, run->error))
             return false;
-        buf_add_byte(bundle, (uint8_t)(entry.len >> 8));
-        buf_add_byte(bundle, (uint8_t)entry.len);
-        buf_add(bundle, entry);
+        bundle_add(bundle, entry);
     }
     return buf_is_ok(bundle) || error_set(run->error, ERROR_MEMORY, "no memory for a bundle");
 }

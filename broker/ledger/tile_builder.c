@@ -4,13 +4,12 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "ledger/bundle.h"
 #include "ledger/entry.h"
 #include "store/store.h"
 
-#define ENTRY_HEAD_LEN 2
-#define BUNDLE_MAX ((size_t)TILE_WIDTH * (STORE_ENTRY_MAX + TILE_WRITER_ALIGNMENT))
-
-_Static_assert(ENTRY_HEAD_LEN <= TILE_WRITER_ALIGNMENT, "entries with their heads fit a bundle");
+/* What aligned memory is allocated in. */
+#define BUNDLE_ROOM ROUND_UP(BUNDLE_MAX, TILE_WRITER_ALIGNMENT)
 
 void tile_builder_init(struct tile_builder *builder, struct store_reader *reader, int tiles)
 {
@@ -66,7 +65,7 @@ static bool clear_bundle(struct tile_builder *builder, struct error *error)
 {
     builder->bundle_len = 0;
     if (builder->bundle == NULL)
-        builder->bundle = aligned_alloc(TILE_WRITER_ALIGNMENT, BUNDLE_MAX);
+        builder->bundle = aligned_alloc(TILE_WRITER_ALIGNMENT, BUNDLE_ROOM);
     return builder->bundle != NULL || error_set(error, ERROR_MEMORY, "no memory for a bundle");
 }
 
@@ -76,10 +75,9 @@ static bool add_to_bundle(struct tile_builder *builder, struct str entry, struct
 
     if (entry.len > STORE_ENTRY_MAX)
         return error_set(error, ERROR_INVALID, "an entry is longer than it may be");
-    at[0] = (char)(entry.len >> 8);
-    at[1] = (char)entry.len;
-    memcpy(at + ENTRY_HEAD_LEN, entry.data, entry.len);
-    builder->bundle_len += ENTRY_HEAD_LEN + entry.len;
+    bundle_head(entry, at);
+    memcpy(at + BUNDLE_HEAD_LEN, entry.data, entry.len);
+    builder->bundle_len += BUNDLE_HEAD_LEN + entry.len;
     return true;
 }
 

@@ -19,7 +19,7 @@ struct store_reader;
 struct tile_builder {
     struct store_reader *reader; /* borrowed */
     struct tile_writer writer;
-    char *bundle; /* BUNDLE_MAX, aligned; made when it is first needed */
+    char *bundle; /* room for any, aligned; made when it is first needed */
     size_t bundle_len;
 };
 
