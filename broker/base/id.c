@@ -7,8 +7,20 @@
 #define TIME_DIGITS 10
 #define RANDOM_DIGITS (ID_LEN - TIME_DIGITS)
 
-/* Crockford's base 32: no I, L, O, U. */
-static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const char id_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+#define DIGIT ID_DIGIT
+/* clang-format off */
+const uint8_t id_digit_values[256] = {
+    ['0'] = DIGIT | 0, ['1'] = DIGIT | 1, ['2'] = DIGIT | 2, ['3'] = DIGIT | 3, ['4'] = DIGIT | 4,
+    ['5'] = DIGIT | 5, ['6'] = DIGIT | 6, ['7'] = DIGIT | 7, ['8'] = DIGIT | 8, ['9'] = DIGIT | 9,
+    ['A'] = DIGIT | 10, ['B'] = DIGIT | 11, ['C'] = DIGIT | 12, ['D'] = DIGIT | 13, ['E'] = DIGIT | 14,
+    ['F'] = DIGIT | 15, ['G'] = DIGIT | 16, ['H'] = DIGIT | 17, ['J'] = DIGIT | 18, ['K'] = DIGIT | 19,
+    ['M'] = DIGIT | 20, ['N'] = DIGIT | 21, ['P'] = DIGIT | 22, ['Q'] = DIGIT | 23, ['R'] = DIGIT | 24,
+    ['S'] = DIGIT | 25, ['T'] = DIGIT | 26, ['V'] = DIGIT | 27, ['W'] = DIGIT | 28, ['X'] = DIGIT | 29,
+    ['Y'] = DIGIT | 30, ['Z'] = DIGIT | 31,
+};
+/* clang-format on */
 
 bool id_new(int64_t wall_ms, char out[ID_LEN + 1], struct error *error)
 {
@@ -18,9 +30,9 @@ bool id_new(int64_t wall_ms, char out[ID_LEN + 1], struct error *error)
     if (RAND_bytes(random, sizeof(random)) != 1)
         return error_set_openssl(error, "cannot get random bytes for an id");
     for (size_t i = 0; i < TIME_DIGITS; i++)
-        out[i] = digits[time >> (5 * (TIME_DIGITS - 1 - i)) & 31];
+        out[i] = id_digits[time >> (5 * (TIME_DIGITS - 1 - i)) & 31];
     for (size_t i = 0; i < RANDOM_DIGITS; i++)
-        out[TIME_DIGITS + i] = digits[random[i] & 31];
+        out[TIME_DIGITS + i] = id_digits[random[i] & 31];
     out[ID_LEN] = '\0';
     return true;
 }
@@ -28,20 +40,14 @@ bool id_new(int64_t wall_ms, char out[ID_LEN + 1], struct error *error)
 /* All of it is looked at, which is quicker than to stop early. */
 bool id_is_valid(struct str text)
 {
-    static const bool is_digit[256] = {
-        ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true, ['4'] = true, ['5'] = true,
-        ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true, ['A'] = true, ['B'] = true,
-        ['C'] = true, ['D'] = true, ['E'] = true, ['F'] = true, ['G'] = true, ['H'] = true,
-        ['J'] = true, ['K'] = true, ['M'] = true, ['N'] = true, ['P'] = true, ['Q'] = true,
-        ['R'] = true, ['S'] = true, ['T'] = true, ['V'] = true, ['W'] = true, ['X'] = true,
-        ['Y'] = true, ['Z'] = true,
-    };
-    bool is_valid = text.len == ID_LEN;
+    uint8_t all = ID_DIGIT;
 
-    for (size_t i = 0; i < ID_LEN && text.len == ID_LEN; i++)
-        is_valid &= is_digit[(uint8_t)text.data[i]];
+    if (text.len != ID_LEN)
+        return false;
+    for (size_t i = 0; i < ID_LEN; i++)
+        all &= id_digit_values[(uint8_t)text.data[i]];
     /* 26 digits hold 130 bits: the first is at most 7 */
-    return is_valid && text.data[0] <= '7';
+    return all != 0 && text.data[0] <= '7';
 }
 
 int64_t id_time_s(struct str id)
@@ -49,6 +55,6 @@ int64_t id_time_s(struct str id)
     int64_t wall_ms = 0;
 
     for (size_t i = 0; i < TIME_DIGITS; i++)
-        wall_ms = wall_ms * 32 + (int64_t)str_find(STR(digits), id.data[i]);
+        wall_ms = wall_ms * 32 + (id_digit_values[(uint8_t)id.data[i]] & (ID_DIGIT - 1));
     return wall_ms / 1000;
 }

@@ -2,26 +2,10 @@
 
 #include <string.h>
 
+#include "base/id.h"
 #include "store/bytes.h"
 
-/* Crockford's base 32, as ids are made of. */
-static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-
 #define DIGIT_BITS 5
-
-/* Their values with a bit besides, so that what is none is 0. */
-#define DIGIT 0x20
-/* clang-format off */
-static const uint8_t digit_values[256] = {
-    ['0'] = DIGIT | 0, ['1'] = DIGIT | 1, ['2'] = DIGIT | 2, ['3'] = DIGIT | 3, ['4'] = DIGIT | 4,
-    ['5'] = DIGIT | 5, ['6'] = DIGIT | 6, ['7'] = DIGIT | 7, ['8'] = DIGIT | 8, ['9'] = DIGIT | 9,
-    ['A'] = DIGIT | 10, ['B'] = DIGIT | 11, ['C'] = DIGIT | 12, ['D'] = DIGIT | 13, ['E'] = DIGIT | 14,
-    ['F'] = DIGIT | 15, ['G'] = DIGIT | 16, ['H'] = DIGIT | 17, ['J'] = DIGIT | 18, ['K'] = DIGIT | 19,
-    ['M'] = DIGIT | 20, ['N'] = DIGIT | 21, ['P'] = DIGIT | 22, ['Q'] = DIGIT | 23, ['R'] = DIGIT | 24,
-    ['S'] = DIGIT | 25, ['T'] = DIGIT | 26, ['V'] = DIGIT | 27, ['W'] = DIGIT | 28, ['X'] = DIGIT | 29,
-    ['Y'] = DIGIT | 30, ['Z'] = DIGIT | 31,
-};
-/* clang-format on */
 
 static const uint8_t nothing[STORE_HANDLE_LEN];
 
@@ -40,16 +24,16 @@ void lease_number_put(uint8_t bytes[LEASE_NUMBER_LEN], int64_t number)
     put_u32(bytes + 1, (uint32_t)left);
 }
 
-/* Digits as a number of so many times five bits; `*all` keeps what they have in common. */
+/* The number that digits are, five bits each; `*all` becomes 0 where one is none. */
 static uint64_t read_digits(const char *text, size_t count, uint8_t *all)
 {
     uint64_t number = 0;
 
     for (size_t i = 0; i < count; i++) {
-        uint8_t value = digit_values[(uint8_t)text[i]];
+        uint8_t value = id_digit_values[(uint8_t)text[i]];
 
         *all &= value;
-        number = number << DIGIT_BITS | (value & (DIGIT - 1));
+        number = number << DIGIT_BITS | (value & (ID_DIGIT - 1));
     }
     return number;
 }
@@ -57,12 +41,12 @@ static uint64_t read_digits(const char *text, size_t count, uint8_t *all)
 /* 26 digits of 5 bits are 130: the first has three at most. The 14th is the one in both halves. */
 bool lease_id_pack(const char id[ID_LEN], uint8_t bytes[LEASE_ID_LEN])
 {
-    uint8_t all = DIGIT;
+    uint8_t all = ID_DIGIT;
     uint64_t high = read_digits(id, 13, &all);
     uint64_t middle = read_digits(id + 13, 1, &all);
     uint64_t low = read_digits(id + 14, 12, &all);
 
-    if (all != DIGIT || id[0] > '7')
+    if (all == 0 || id[0] > '7')
         return false;
     put_u64(bytes, high << 1 | middle >> 4);
     put_u64(bytes + 8, middle << 60 | low);
@@ -78,7 +62,7 @@ static void unpack_id(const uint8_t bytes[LEASE_ID_LEN], char id[ID_LEN + 1])
     for (size_t i = 0; i < LEASE_ID_LEN; i++) {
         bits = bits << 8 | bytes[i];
         for (count += 8; count >= DIGIT_BITS; len++)
-            id[len] = digits[bits >> (count -= DIGIT_BITS) & 31];
+            id[len] = id_digits[bits >> (count -= DIGIT_BITS) & 31];
     }
     id[ID_LEN] = '\0';
 }
