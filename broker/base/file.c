@@ -15,6 +15,9 @@
 
 #include "base/error.h"
 
+/* O_DIRECT, which the C library hides outside of _GNU_SOURCE. */
+#define OPEN_DIRECT __O_DIRECT
+
 /* Read until `len` bytes or the end; `*got` says how many there were. */
 static bool read_up_to(int file, const char *path, char *data, size_t len, size_t *got,
                        struct error *error)
@@ -289,6 +292,17 @@ static bool remove_entries(int folder, const char *path, size_t depth, struct er
 bool file_remove_folder(const char *path, struct error *error)
 {
     return remove_name(AT_FDCWD, path, path, 0, error);
+}
+
+bool file_begin_direct(int file, int *flags)
+{
+    *flags = fcntl(file, F_GETFL);
+    return *flags >= 0 && fcntl(file, F_SETFL, *flags | OPEN_DIRECT) == 0;
+}
+
+bool file_end_direct(int file, int flags)
+{
+    return fcntl(file, F_SETFL, flags) == 0;
 }
 
 const char *file_join(struct arena *arena, const char *folder, const char *name)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/arena.h"
@@ -54,6 +55,21 @@ bool file_is_ours_alone(const struct stat *status);
 bool file_remove_folder(const char *path, struct error *error) MUST_USE;
 
 #define FILE_DEPTH_MAX 32
+
+/**
+ * What is written past the page cache begins and ends at a multiple of this, in the file as in
+ * memory. A page has as many bytes, or a multiple of them.
+ */
+#define FILE_DIRECT_ALIGNMENT ((size_t)4096)
+
+/**
+ * Have writes by a descriptor go past the page cache until file_end_direct(), which takes `*flags`.
+ * False where that cannot be: nothing is changed then.
+ */
+bool file_begin_direct(int file, int *flags) MUST_USE;
+
+/** False: the descriptor stays as it was, and refuses the next write that is not aligned. */
+bool file_end_direct(int file, int flags);
 
 /** "folder/name" in the arena, NUL-terminated; NULL on failure. */
 const char *file_join(struct arena *arena, const char *folder, const char *name);

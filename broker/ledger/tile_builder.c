@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "ledger/bundle.h"
 #include "ledger/entry.h"
 #include "store/store.h"
 
 /* What aligned memory is allocated in. */
-#define BUNDLE_ROOM ROUND_UP(BUNDLE_MAX, TILE_WRITER_ALIGNMENT)
+#define BUNDLE_ROOM ROUND_UP(BUNDLE_MAX, FILE_DIRECT_ALIGNMENT)
 
 void tile_builder_init(struct tile_builder *builder, struct store_reader *reader, int tiles)
 {
@@ -65,7 +66,7 @@ static bool clear_bundle(struct tile_builder *builder, struct error *error)
 {
     builder->bundle_len = 0;
     if (builder->bundle == NULL)
-        builder->bundle = aligned_alloc(TILE_WRITER_ALIGNMENT, BUNDLE_ROOM);
+        builder->bundle = aligned_alloc(FILE_DIRECT_ALIGNMENT, BUNDLE_ROOM);
     return builder->bundle != NULL || error_set(error, ERROR_MEMORY, "no memory for a bundle");
 }
 

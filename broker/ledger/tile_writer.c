@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 
 /* A file before it gets its name, in the root: "new" and its number. */
 #define TEMPORARY_LEN 8
@@ -17,9 +18,8 @@
 /* What is shorter is copied as quickly. */
 #define DIRECT_LEN_MIN ((size_t)64 * 1024)
 
-/* Of the system, which the C library hides outside of _GNU_SOURCE. */
-#define OPEN_DIRECT __O_DIRECT
-#define SYNC_BEGINS 2 /* SYNC_FILE_RANGE_WRITE */
+/* SYNC_FILE_RANGE_WRITE, which the C library hides outside of _GNU_SOURCE. */
+#define SYNC_BEGINS 2
 
 /* Open a folder's folder `name`, which is made where it is missing. */
 static int enter_folder(int parent, const char *name, mode_t mode)
@@ -186,21 +186,21 @@ static bool write_copied(int file, struct str content)
 /* How much of the content was written past the page cache; where that cannot be, nothing. */
 static size_t write_direct(int file, struct str content)
 {
-    size_t len = content.len / TILE_WRITER_ALIGNMENT * TILE_WRITER_ALIGNMENT;
-    int flags = fcntl(file, F_GETFL);
+    size_t len = content.len / FILE_DIRECT_ALIGNMENT * FILE_DIRECT_ALIGNMENT;
     size_t done = 0;
+    int flags;
 
-    if (content.len < DIRECT_LEN_MIN || (uintptr_t)content.data % TILE_WRITER_ALIGNMENT != 0 ||
-        flags < 0 || fcntl(file, F_SETFL, flags | OPEN_DIRECT) != 0)
+    if (content.len < DIRECT_LEN_MIN || (uintptr_t)content.data % FILE_DIRECT_ALIGNMENT != 0 ||
+        !file_begin_direct(file, &flags))
         return 0;
-    while (done < len && done % TILE_WRITER_ALIGNMENT == 0) {
+    while (done < len && done % FILE_DIRECT_ALIGNMENT == 0) {
         ssize_t count = write(file, content.data + done, len - done);
 
         if (count <= 0)
             break;
         done += (size_t)count;
     }
-    return fcntl(file, F_SETFL, flags) == 0 ? done : 0;
+    return file_end_direct(file, flags) ? done : 0;
 }
 
 /* What could not be written past the page cache, and the rest of a block, goes through it. */

@@ -12,9 +12,6 @@ struct error;
 #define TILE_WRITER_FOLDERS 16
 #define TILE_WRITER_FILES 32
 
-/** What is written past the page cache begins at a multiple of this. */
-#define TILE_WRITER_ALIGNMENT 4096
-
 /** A folder that files were put into since it was last synced. */
 struct tile_writer_folder {
     char path[TILE_PATH_MAX];
@@ -49,7 +46,7 @@ struct tile_writer {
 
 /**
  * Write a file; it gets its name at the latest with tile_writer_sync(). What is large and aligned
- * (TILE_WRITER_ALIGNMENT) is written past the page cache: who reads bundles of a log reads its
+ * (FILE_DIRECT_ALIGNMENT) is written past the page cache: who reads bundles of a log reads its
  * store, and copying them would cost more than all else of publishing.
  *
  * Errors: ERROR_IO

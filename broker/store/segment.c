@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/secret.h"
 
 #define SEGMENT_DIGITS 20
@@ -24,10 +25,7 @@
 #define NEAR_LEN ((uint64_t)1024 * 1024)
 #define ZEROS_LEN ((size_t)256 * 1024)
 
-static const _Alignas(SEGMENT_ALIGNMENT) uint8_t zeros[ZEROS_LEN];
-
-/* O_DIRECT, which the C library hides outside of _GNU_SOURCE. */
-#define OPEN_DIRECT __O_DIRECT
+static const _Alignas(FILE_DIRECT_ALIGNMENT) uint8_t zeros[ZEROS_LEN];
 
 void segment_name(uint64_t first_index, char name[SEGMENT_NAME_LEN + 1])
 {
@@ -175,9 +173,9 @@ int segment_write_zeros(int file, uint64_t offset, uint64_t len)
 /* Whole blocks; how far it came is added to `*offset`, whatever stopped it. */
 static void write_direct(int file, uint64_t *offset, uint64_t end)
 {
-    int flags = fcntl(file, F_GETFL);
+    int flags;
 
-    if (flags < 0 || fcntl(file, F_SETFL, flags | OPEN_DIRECT) != 0)
+    if (!file_begin_direct(file, &flags))
         return;
     while (*offset < end) {
         size_t step = end - *offset < ZEROS_LEN ? (size_t)(end - *offset) : ZEROS_LEN;
@@ -186,14 +184,14 @@ static void write_direct(int file, uint64_t *offset, uint64_t end)
             break;
         *offset += step;
     }
-    (void)fcntl(file, F_SETFL, flags); /* where it fails, so does the next write */
+    (void)file_end_direct(file, flags); /* where it fails, so does the next write */
 }
 
 int segment_write_zeros_ahead(int file, uint64_t offset, uint64_t len)
 {
     uint64_t end = offset + len;
-    uint64_t from = ROUND_UP(offset, SEGMENT_ALIGNMENT);
-    uint64_t to = end / SEGMENT_ALIGNMENT * SEGMENT_ALIGNMENT;
+    uint64_t from = ROUND_UP(offset, FILE_DIRECT_ALIGNMENT);
+    uint64_t to = end / FILE_DIRECT_ALIGNMENT * FILE_DIRECT_ALIGNMENT;
     int failure = 0;
 
     if (from < to) {

@@ -40,12 +40,6 @@ int segment_write(int file, struct str bytes, uint64_t offset) MUST_USE;
 int segment_write_zeros(int file, uint64_t offset, uint64_t len) MUST_USE;
 
 /**
- * What is written past the page cache begins and ends at a multiple of this. A page has as many
- * bytes, or a multiple of them.
- */
-#define SEGMENT_ALIGNMENT ((size_t)4096)
-
-/**
  * The same past the page cache, where that can be. Whoever writes there next should write whole
  * pages: the cache has none of them, and of one that is written in part the rest is read from the
  * disk first. Nobody else writes by the same descriptor meanwhile.

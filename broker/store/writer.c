@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "store/frame.h"
 
 /* Ask for more zeros when less than this is left, and for so many more. */
@@ -25,7 +26,7 @@ static uint64_t zeros_for(const struct writer *writer, uint64_t used, uint64_t n
         least + STEP_LEN < writer->segment_len ? least + STEP_LEN : writer->segment_len;
 
     ahead = (ahead > least ? ahead : least) + WRITER_RESERVE_LEN;
-    return ROUND_UP(ahead, SEGMENT_ALIGNMENT);
+    return ROUND_UP(ahead, FILE_DIRECT_ALIGNMENT);
 }
 
 /* Read all of it: 0 or an errno value. */
@@ -133,9 +134,10 @@ static enum writer_outcome undo_write(const struct writer *writer, size_t len, i
 static struct str whole_pages(const struct writer *writer, struct str frame, uint64_t zeroed)
 {
     uint64_t end = writer->used + frame.len;
-    uint64_t page_end = ROUND_UP(end, SEGMENT_ALIGNMENT);
+    uint64_t page_end = ROUND_UP(end, FILE_DIRECT_ALIGNMENT);
 
-    _Static_assert(FRAME_ZEROS_BEHIND > SEGMENT_ALIGNMENT - 1, "as many zeros as a page can lack");
+    _Static_assert(FRAME_ZEROS_BEHIND > FILE_DIRECT_ALIGNMENT - 1,
+                   "as many zeros as a page can lack");
     page_end = page_end > zeroed && zeroed >= end ? zeroed : page_end;
     return (struct str){ frame.data, (size_t)(page_end - writer->used) };
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "ledger/tile_writer.h"
 #include "tests/test.h"
 
@@ -25,7 +26,7 @@ static int make(void **state)
     (void)snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/stagepass-tiles-XXXXXX");
     assert_non_null(mkdtemp(fixture->folder));
     fixture->writer.root = open(fixture->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    fixture->content = aligned_alloc(TILE_WRITER_ALIGNMENT, CONTENT_MAX);
+    fixture->content = aligned_alloc(FILE_DIRECT_ALIGNMENT, CONTENT_MAX);
     assert_non_null(fixture->content);
     for (size_t i = 0; i < CONTENT_MAX; i++)
         fixture->content[i] = (char)(i * 151 ^ i >> 7);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "store/segment.h"
 #include "tests/test.h"
 
@@ -38,11 +39,11 @@ static void zeros_ahead_are_where_they_should_be(void **state)
     } cases[] = {
         { 0, 0 },
         { 0, 1 },
-        { 0, SEGMENT_ALIGNMENT },
-        { 1, SEGMENT_ALIGNMENT },
-        { 1, 2 * SEGMENT_ALIGNMENT - 1 },
-        { SEGMENT_ALIGNMENT - 1, SEGMENT_ALIGNMENT + 2 },
-        { SEGMENT_ALIGNMENT, (size_t)300 * 1024 },
+        { 0, FILE_DIRECT_ALIGNMENT },
+        { 1, FILE_DIRECT_ALIGNMENT },
+        { 1, 2 * FILE_DIRECT_ALIGNMENT - 1 },
+        { FILE_DIRECT_ALIGNMENT - 1, FILE_DIRECT_ALIGNMENT + 2 },
+        { FILE_DIRECT_ALIGNMENT, (size_t)300 * 1024 },
         { 5000, (size_t)700 * 1024 + 1 },
     };
 
@@ -76,7 +77,7 @@ static void a_write_that_fails_is_told(void **state)
 
     (void)state;
     assert_true(reading >= 0);
-    assert_int_not_equal(segment_write_zeros_ahead(reading, 0, 2 * SEGMENT_ALIGNMENT), 0);
+    assert_int_not_equal(segment_write_zeros_ahead(reading, 0, 2 * FILE_DIRECT_ALIGNMENT), 0);
     (void)close(reading);
     (void)close(file);
     (void)unlink(path);
