@@ -25,6 +25,7 @@ static bool keep(const struct activation *activation, const struct archive_activ
     size_t count = policy_text_count(activation->policy);
     struct archive_file *files;
 
+    _Static_assert(POLICY_FILE_NAME_MAX <= ARCHIVE_NAME_MAX, "what is loaded can be kept");
     if (!arena)
         return error_set(error, ERROR_MEMORY, "keeping a policy");
     files = arena_alloc_array(arena, count, sizeof(*files));

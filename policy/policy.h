@@ -18,6 +18,7 @@
 struct error;
 
 #define POLICY_FILES_MAX 100000
+#define POLICY_FILE_NAME_MAX 1024 /* of a file, from the policy folder on */
 #define POLICY_STAGE_GRANTS_MAX 16
 #define POLICY_ALTERNATIVES_MAX 16 /* maps in a list of maps */
 #define POLICY_AFTER_MAX 8         /* stages that one waits for */

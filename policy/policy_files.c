@@ -64,9 +64,12 @@ static bool grow(struct walk *walk)
     return true;
 }
 
-/* Whether a name can be shown, and be a line of a list. */
+/* Whether a name can be shown, be a line of a list, and lead to a file below any other folder. */
 static bool check_name(struct walk *walk, const char *path, struct str name)
 {
+    _Static_assert(POLICY_FILE_NAME_MAX == 1024, "the message says so");
+    if (name.len > POLICY_FILE_NAME_MAX)
+        return complain(walk->diagnostics, path, "its name has more than 1024 bytes");
     return (!str_has_control(name) && str_is_utf8(name)) ||
            complain(walk->diagnostics, path,
                     "its name has control characters, or is not UTF-8: it could not be shown");

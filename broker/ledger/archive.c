@@ -40,7 +40,8 @@
 
 static bool is_segment(struct str segment)
 {
-    return segment.len > 0 && !str_eq(segment, STR(".")) && !str_eq(segment, STR(".."));
+    return segment.len > 0 && segment.len <= ARCHIVE_SEGMENT_MAX && !str_eq(segment, STR(".")) &&
+           !str_eq(segment, STR(".."));
 }
 
 /* Whether a name can be a line, and a path below any folder. */
@@ -489,7 +490,7 @@ static bool check_files(const struct archive_file *files, size_t count, struct e
                          ARCHIVE_FILES_MAX, count);
     for (size_t i = 0; i < count; i++) {
         if (!is_name(files[i].name))
-            return error_set(error, ERROR_INVALID, "'" STR_FMT "' is no name that can be kept",
+            return error_set(error, ERROR_INVALID, "no name that can be kept: '" STR_FMT "'",
                              STR_ARG(files[i].name));
         if (i > 0 && str_compare(files[i - 1].name, files[i].name) >= 0)
             return error_set(error, ERROR_INVALID, "'" STR_FMT "' is out of order",

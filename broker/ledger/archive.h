@@ -32,7 +32,8 @@ struct error;
 
 #define ARCHIVE_FILES_MAX 100000
 #define ARCHIVE_FILE_BYTES_MAX ((size_t)1024 * 1024)
-#define ARCHIVE_NAME_MAX ((size_t)4096)
+#define ARCHIVE_NAME_MAX ((size_t)1024)
+#define ARCHIVE_SEGMENT_MAX 255      /* between slashes: what file systems can have */
 #define ARCHIVE_PIECE_FILES_MAX 1024 /* at most in a piece; 128 on the average */
 
 struct archive_file {

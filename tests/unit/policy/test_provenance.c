@@ -251,6 +251,28 @@ static void names_that_cannot_be_shown_are_refused(void **state)
     assert_true(load(loading));
 }
 
+static void a_name_as_long_as_can_be_kept_is_read_and_a_longer_one_is_refused(void **state)
+{
+    struct loading *loading = *state;
+    char name[POLICY_FILE_NAME_MAX + 2];
+
+    memset(name, 'a', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    for (size_t at = 200; at < POLICY_FILE_NAME_MAX - 100; at += 201) {
+        name[at] = '\0';
+        assert_int_equal(mkdir(path_of(loading, name), 0700), 0);
+        name[at] = '/';
+    }
+    memcpy(name + POLICY_FILE_NAME_MAX - 4, ".yaml", 6);
+    world_write(loading->folder, name, "sets: { a: [b] }\n");
+    assert_false(load(loading));
+    assert_str(loading->diagnostics.list[0].message, "its name has more than 1024 bytes");
+    assert_int_equal(unlink(path_of(loading, name)), 0);
+    memcpy(name + POLICY_FILE_NAME_MAX - 5, ".yaml", 6);
+    world_write(loading->folder, name, "sets: { a: [b] }\n");
+    assert_true(load(loading));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +286,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(source_has_limits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(source_is_as_guarded_as_a_policy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_told_by_name_and_hash, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_name_as_long_as_can_be_kept_is_read_and_a_longer_one_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_that_cannot_be_shown_are_refused, set_up, tear_down),
     };
 

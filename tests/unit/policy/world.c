@@ -406,7 +406,7 @@ void world_make_folder(char out[64])
 
 void world_write(const char *folder, const char *name, const char *text)
 {
-    char path[512];
+    char path[2048];
     FILE *file;
 
     (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
