@@ -16,10 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         "witness.example.net/w1+0abc1f19+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU", 76
     };
     struct str text = { (const char *)data, size };
-    struct note_verifier verifier = { 0 };
-    struct note_verifier other = { 0 };
+    struct note_verifier verifier = { .type = NOTE_KEY_LOG };
+    struct note_verifier other = { .type = NOTE_KEY_LOG };
     struct checkpoint checkpoint = { 0 };
-    struct note_verifier witness = { 0 };
+    struct note_verifier witness = { .type = NOTE_KEY_WITNESS };
     struct error error = { 0 };
     struct str line = { 0 };
     int64_t time_s = 0;
