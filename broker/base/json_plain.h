@@ -31,16 +31,14 @@ bool json_plain_write(struct buf *buf, const json_t *json) MUST_USE;
 /* 0x80 in each byte that is zero, and perhaps in bytes above one that is. */
 static inline uint64_t json_plain_zero_bytes(uint64_t word)
 {
-    return (word - UINT64_C(0x0101010101010101)) & ~word & UINT64_C(0x8080808080808080);
+    return (word - EACH_BYTE(1)) & ~word & EACH_BYTE(0x80);
 }
 
 /** Whether any of 8 bytes does not stand for itself within a string, or is not ASCII. */
 static inline bool json_plain_has_other(uint64_t word)
 {
-    const uint64_t each = UINT64_C(0x0101010101010101);
-    uint64_t below_space = (word - each * 0x20) & ~word & UINT64_C(0x8080808080808080);
+    uint64_t below_space = (word - EACH_BYTE(0x20)) & ~word & EACH_BYTE(0x80);
 
-    return ((word & UINT64_C(0x8080808080808080)) | below_space |
-            json_plain_zero_bytes(word ^ each * '"') | json_plain_zero_bytes(word ^ each * '\\')) !=
-           0;
+    return ((word & EACH_BYTE(0x80)) | below_space | json_plain_zero_bytes(word ^ EACH_BYTE('"')) |
+            json_plain_zero_bytes(word ^ EACH_BYTE('\\'))) != 0;
 }

@@ -54,8 +54,6 @@ static bool put_str(const struct writer *writer, struct str bytes)
     return out != NULL;
 }
 
-#define SPACES UINT64_C(0x2020202020202020)
-
 /* What is shorter than a word, by its two halves, which may overlap; spaces fill the word. */
 static bool copy_short(char *out, struct str text)
 {
@@ -76,12 +74,12 @@ static bool copy_short(char *out, struct str text)
         memcpy(&last, text.data + text.len - sizeof(last), sizeof(last));
         memcpy(out, &first, sizeof(first));
         memcpy(out + text.len - sizeof(last), &last, sizeof(last));
-        return !json_plain_has_other(SPACES << 32 | (uint64_t)last << 16 | first);
+        return !json_plain_has_other(EACH_BYTE(' ') << 32 | (uint64_t)last << 16 | first);
     }
     if (text.len == 0)
         return true;
     *out = *text.data;
-    return !json_plain_has_other(SPACES << 8 | (uint8_t)*text.data);
+    return !json_plain_has_other(EACH_BYTE(' ') << 8 | (uint8_t)*text.data);
 }
 
 /* Copy a text, and tell whether it is plain. The last word may overlap the one before it. */

@@ -16,18 +16,15 @@
 #define DIGITS_MAX 18
 #define BLOCK 64
 
-/* Kept in registers: all that changes it is part of one function. */
+/* So that the walker stays in registers: all that changes it becomes part of one function. */
 #define INLINE static inline __attribute__((always_inline))
 
 /* ---- blocks ---- */
 
-/* The byte in each of eight places. */
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (uint64_t)(byte))
-
 /* The high bit of each of eight bytes that is zero. */
 static uint64_t zeros(uint64_t eight)
 {
-    return ~(((eight & EACH(0x7f)) + EACH(0x7f)) | eight) & EACH(0x80);
+    return ~(((eight & EACH_BYTE(0x7f)) + EACH_BYTE(0x7f)) | eight) & EACH_BYTE(0x80);
 }
 
 /* The high bits of eight bytes, as the lowest eight bits. */
@@ -47,9 +44,10 @@ static bool look_at_words(const char *bytes, uint64_t *quotes)
 
         memcpy(&eight, bytes + i, sizeof(eight));
         eight = le64toh(eight);
-        bad |= (eight & EACH(0x80)) | zeros(eight ^ EACH('\\')) | zeros(eight ^ EACH(0x7f)) |
-               (~((eight | EACH(0x80)) - EACH(0x20)) & EACH(0x80));
-        *quotes |= high_bits(zeros(eight ^ EACH('"'))) << i;
+        bad |= (eight & EACH_BYTE(0x80)) | zeros(eight ^ EACH_BYTE('\\')) |
+               zeros(eight ^ EACH_BYTE(0x7f)) |
+               (~((eight | EACH_BYTE(0x80)) - EACH_BYTE(0x20)) & EACH_BYTE(0x80));
+        *quotes |= high_bits(zeros(eight ^ EACH_BYTE('"'))) << i;
     }
     return bad == 0;
 }

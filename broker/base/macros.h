@@ -38,5 +38,8 @@
 /** The first multiple of `unit` that is no smaller than `size`. */
 #define ROUND_UP(size, unit) (((size) + (unit)-1) / (unit) * (unit))
 
+/** A byte in each of the eight places of a word. */
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (uint64_t)(byte))
+
 /** How many elements a fixed array has. */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

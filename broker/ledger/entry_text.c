@@ -92,14 +92,11 @@ bool entry_text_is_entry_time(struct str value)
     return inside(value, &text) && text.len == TIME_TEXT_MS_LEN;
 }
 
-/* The byte in each of eight places. */
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (uint64_t)(byte))
-
 /* The high bit of each of eight ASCII bytes that is a digit of lower-case hex. */
 static uint64_t hex_digits(uint64_t eight)
 {
-    uint64_t is_number = (eight + EACH(0x80 - '0')) & ~(eight + EACH(0x7f - '9'));
-    uint64_t is_letter = (eight + EACH(0x80 - 'a')) & ~(eight + EACH(0x7f - 'f'));
+    uint64_t is_number = (eight + EACH_BYTE(0x80 - '0')) & ~(eight + EACH_BYTE(0x7f - '9'));
+    uint64_t is_letter = (eight + EACH_BYTE(0x80 - 'a')) & ~(eight + EACH_BYTE(0x7f - 'f'));
 
     return is_number | is_letter;
 }
@@ -107,7 +104,7 @@ static uint64_t hex_digits(uint64_t eight)
 /* By eight bytes, the last of which overlap; all are looked at, which is quicker than to stop. */
 bool entry_is_hex(struct str text, size_t len)
 {
-    uint64_t good = EACH(0x80);
+    uint64_t good = EACH_BYTE(0x80);
 
     if (text.len != len || len < sizeof(good))
         return false;
@@ -116,9 +113,9 @@ bool entry_is_hex(struct str text, size_t len)
 
         memcpy(&eight, text.data + (len - i < sizeof(good) ? len - sizeof(good) : i),
                sizeof(eight));
-        good &= hex_digits(eight & EACH(0x7f)) & ~eight;
+        good &= hex_digits(eight & EACH_BYTE(0x7f)) & ~eight;
     }
-    return (good & EACH(0x80)) == EACH(0x80);
+    return (good & EACH_BYTE(0x80)) == EACH_BYTE(0x80);
 }
 
 bool entry_text_is_flag(struct str value)

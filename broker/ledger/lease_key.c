@@ -22,12 +22,12 @@ enum fact {
 };
 
 static const struct str fact_names[FACT_COUNT] = {
-    [FACT_REPOSITORY_ID] = { "repository_id", 13 },
-    [FACT_REPOSITORY] = { "repository", 10 },
-    [FACT_RUN] = { "run", 3 },
-    [FACT_ATTEMPT] = { "attempt", 7 },
-    [FACT_JOB] = { "job", 3 },
-    [FACT_COMMIT] = { "commit", 6 },
+    [FACT_REPOSITORY_ID] = STR_INIT("repository_id"),
+    [FACT_REPOSITORY] = STR_INIT("repository"),
+    [FACT_RUN] = STR_INIT("run"),
+    [FACT_ATTEMPT] = STR_INIT("attempt"),
+    [FACT_JOB] = STR_INIT("job"),
+    [FACT_COMMIT] = STR_INIT("commit"),
 };
 
 /* Their texts; empty where one is not known. */
@@ -43,10 +43,10 @@ static const struct {
     size_t fact_count;
     enum fact facts[3]; /* without the first there is no such key */
 } rows[STORE_KEY_COUNT] = {
-    [STORE_KEY_STAGE] = { { "stage", 5 }, false, false, 0, { FACT_COUNT } },
-    [STORE_KEY_JOB] = { { "job", 3 }, true, true, 3, { FACT_RUN, FACT_ATTEMPT, FACT_JOB } },
-    [STORE_KEY_RUN] = { { "run", 3 }, true, true, 1, { FACT_RUN } },
-    [STORE_KEY_COMMIT] = { { "commit", 6 }, false, true, 1, { FACT_COMMIT } },
+    [STORE_KEY_STAGE] = { STR_INIT("stage"), false, false, 0, { FACT_COUNT } },
+    [STORE_KEY_JOB] = { STR_INIT("job"), true, true, 3, { FACT_RUN, FACT_ATTEMPT, FACT_JOB } },
+    [STORE_KEY_RUN] = { STR_INIT("run"), true, true, 1, { FACT_RUN } },
+    [STORE_KEY_COMMIT] = { STR_INIT("commit"), false, true, 1, { FACT_COMMIT } },
 };
 
 #define LENGTH_MAX 21 /* of 64 bits in digits, and a colon */
