@@ -439,7 +439,7 @@ static void warn_of_shadow(struct diagnostics *shadow, const struct error *error
     diagnostics_append(diagnostics, shadow);
 }
 
-/* Whoever checks may not be who may read the key, so this is a warning, too. */
+/* Only a warning, since whoever checks need not be who may read the key. */
 static void warn_of_certificate(const struct config *config, struct diagnostics *diagnostics)
 {
     const struct config_listen *listen = &config->listen;
@@ -495,8 +495,10 @@ static void reload_certificate(struct broker *broker)
     log_end(&line);
 }
 
-/* The certificate by itself, so that one which ends soon is replaced beside a policy with a
-   mistake; and first, so that all is in force when the log says so. */
+/*
+ * The certificate by itself, so that a policy with a mistake does not keep one that ends soon; and
+ * first, so that all is in force when the log says so.
+ */
 static void reload(struct broker *broker)
 {
     reload_certificate(broker);

@@ -42,7 +42,7 @@ struct lease_words {
 
 extern const struct option_row lease_word_rows[LEASE_WORD_COUNT];
 
-/** Whether what is set has its form. Errors: ERROR_USAGE: a bad time, an abbreviated commit */
+/** Whether what is set has its form. Errors: ERROR_USAGE (a bad time, an abbreviated commit) */
 bool lease_words_check(const struct lease_words *words, struct error *error) MUST_USE;
 
 /** Add what is set to a form or a query, each as "&word=value". */

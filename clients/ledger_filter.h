@@ -22,8 +22,7 @@ struct ledger_filter_options {
 #define LEDGER_FILTER_OPTION_COUNT (LEDGER_FIELD_COUNT + 3)
 extern const struct option_row ledger_filter_option_rows[LEDGER_FILTER_OPTION_COUNT];
 
-/** Add one to a query; the failure names the option. Errors: ERROR_USAGE. Owns: it borrows `value`
- */
+/** Add one to a query, which borrows `value`. Errors: ERROR_USAGE, which names the option */
 bool ledger_filter_add(struct ledger_query *query, const char *name, const char *value,
                        int64_t now_ms, struct error *error) MUST_USE;
 

@@ -40,9 +40,9 @@ enum process_role {
 };
 
 /**
- * Whether there is such a program to run, by its path or in PATH.
+ * Whether there is such a program to run, by its path or in our PATH.
  *
- * Errors: ERROR_IO and others of errno; `*exit_code` is then what process_start() would give
+ * Errors: those of errno; `*exit_code` is then what process_start() would give
  */
 bool process_find(const char *program, int *exit_code, struct error *error) MUST_USE;
 

@@ -7,7 +7,7 @@
 /* The one kind whose grants are asked for by audience. */
 #define AUDIENCE_KIND STR("jwt")
 
-#define NAMES_BYTES ((size_t)128) /* of most: the ids of stages, which stand behind them */
+#define NAMES_BYTES ((size_t)128) /* most ids of a pipeline's stages, which lie behind them */
 
 struct decider {
     const struct policy *policy;
@@ -24,7 +24,7 @@ struct decider {
 
 /* ---- which pipelines ---- */
 
-/* The same of the stage that is asked for, in one of the pipelines that may fit. */
+/* Fetch what is read of the stage that is asked for, in a pipeline that may fit. */
 static void fetch_stage(const struct policy_pipeline *pipeline, uint32_t name_hash)
 {
     for (size_t i = 0; i < pipeline->stage_count; i++) {
@@ -36,7 +36,7 @@ static void fetch_stage(const struct policy_pipeline *pipeline, uint32_t name_ha
     }
 }
 
-/* Of the stage that is asked for by its name. */
+/* The hash of the name of the stage that is asked for. */
 static uint32_t asked_hash(const struct policy_request *request)
 {
     struct str pipeline;

@@ -220,8 +220,8 @@ struct policy_test_row {
 };
 
 /**
- * What a decision looks for a stage by, and what of the stage's it reads then: memory that most of
- * its conditions and grants lie in, to be had at once.
+ * By what a decision finds a stage, and where most of the stage's conditions and grants lie, so
+ * that they can be fetched at once.
  */
 struct policy_stage_key {
     const void *rule;
@@ -248,7 +248,7 @@ struct policy_pipeline {
     size_t test_count;
 };
 
-/** Tells names of stages apart, for most of them. */
+/** A name's hash: where two differ so do the names, and most names have one of their own. */
 uint32_t policy_name_hash(struct str name);
 
 #define POLICY_CACHE_LINE 64
@@ -256,8 +256,8 @@ uint32_t policy_name_hash(struct str name);
 #define POLICY_IDENTITY_BYTES ((size_t)768) /* of most: a pipeline, and its identity behind it */
 
 /**
- * Have memory on its way that is looked at next: of most pipelines nothing has been for long. Of
- * much only the beginning is fetched.
+ * Fetch memory that is read next, since most pipelines have not been read for long. Of what is
+ * large only the beginning is fetched.
  */
 static inline void policy_fetch(const void *start, size_t size)
 {

@@ -268,8 +268,7 @@ void policy_stage_clause_read(struct policy_loader *loader,
 /** Whether a name has 1 to `max` bytes, all of them in `set`. */
 bool policy_is_name(struct str text, const char *set, size_t max);
 
-/** "did you mean ...?": the name that a text is nearly, in small letters; empty where it is none.
- */
+/** "did you mean ...?": the name that a text is nearly, in lower case; empty where it is none. */
 struct str policy_name_hint(const struct policy_loader *loader, struct str text, const char *set,
                             size_t max);
 

@@ -162,8 +162,9 @@ uint32_t policy_name_hash(struct str name)
 }
 
 /*
- * A stage that has been read. What a decision needs was made one after the other, from the first
- * condition to the grants, and lies so for most; of others something is fetched in vain.
+ * The key of a stage that has been read. What a decision needs of it was allocated in one go, from
+ * the first condition to the grants, so that most of it lies in one stretch of memory; where it
+ * does not, something is fetched in vain.
  */
 static struct policy_stage_key key_of(const struct policy_stage_rule *stage)
 {

@@ -112,9 +112,9 @@ bool bearer_get(const struct http_request *request, struct str *token, struct er
     MUST_USE;
 
 /**
- * What a route answers that takes a lease's handle as bearer credential, where it failed. Who shows
- * none that is good there costs their address (ERROR_UNAUTHORIZED); nobody else waits for what that
- * spent.
+ * Answer the failure of a route that takes a lease's handle as bearer credential. A handle that is
+ * nobody's (ERROR_UNAUTHORIZED) costs its address a request of its budget, and gets 429 where that
+ * is spent; no other failure costs anything.
  */
 enum progress handle_refuse(struct http_request *request, const struct api *api,
                             const struct error *why);

@@ -84,7 +84,7 @@ struct arena *arena_new_in(struct slab *slab, size_t max_bytes)
     return arena;
 }
 
-/* What was not used of the room in the slab is for the next. */
+/* Give the rest of its room back to the slab. */
 static void close_chunk(struct arena *arena)
 {
     struct chunk *chunk = arena->open;
@@ -164,6 +164,7 @@ static struct chunk *allocate_chunk(size_t capacity)
     return data;
 }
 
+/* All the room that the slab has left is the chunk's until it is closed. */
 static struct chunk *open_chunk(struct arena *arena, size_t size)
 {
     struct slab_block *block = NULL;

@@ -28,17 +28,17 @@ struct arena *arena_new_frugal(size_t max_bytes) MUST_USE;
 struct slab;
 
 /**
- * The same for what is besides read at random: side by side with others, in a slab's large pages.
- * Until it is settled or freed no other one is made there, and the slab has to stay.
+ * The same for what is read at random, too: it lies beside others in a slab's large pages. Until it
+ * is settled or freed, no other one may be made in the slab, and the slab has to stay.
  */
 struct arena *arena_new_in(struct slab *slab, size_t max_bytes) MUST_USE;
 
-/** The slab is free for the next one; what is still made lies elsewhere. */
+/** Leave the slab to the next arena; what is allocated from here on lies elsewhere. */
 void arena_settle(struct arena *arena);
 
 /**
- * Whether the pages that it keeps in a slab are mostly those of arenas that were freed: whoever
- * makes it anew saves memory.
+ * Whether a page of a slab that it keeps was mostly used by arenas that are freed: to make it anew
+ * elsewhere saves memory.
  */
 bool arena_is_sparse(const struct arena *arena);
 

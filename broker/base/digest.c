@@ -209,6 +209,7 @@ __attribute__((target("sse4.2"))) static void lane_start(void)
     }
 }
 
+/* What a checksum becomes when as many zeros follow as a lane has bytes. */
 static uint64_t behind_lane(uint64_t wide)
 {
     uint32_t crc = (uint32_t)wide;

@@ -18,5 +18,5 @@ typedef bool (*json_walk_member)(void *context, struct str name, struct str valu
  */
 bool json_walk(struct str text, json_walk_member each, void *context) MUST_USE;
 
-/** The same without the processor's vectors, for those that have none. */
+/** The same without the processor's vectors, as json_walk() is where there are none: for tests. */
 bool json_walk_portable(struct str text, json_walk_member each, void *context) MUST_USE;

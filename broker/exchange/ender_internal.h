@@ -53,7 +53,7 @@ struct settling {
     struct arena *arena;
     struct rules *rules;
     struct store_lease lease; /* as it was looked up */
-    int64_t ahead_s;          /* so far our clock was ahead of the store's as it was claimed */
+    int64_t ahead_s;          /* of our clock, ahead of the store's, when it was claimed */
     struct step step;         /* goes on with `done` */
     void (*done)(struct settling *settling);
 
@@ -70,7 +70,7 @@ struct settling {
 /** Begin; `done` is called once all of it is over and recorded, at once perhaps. */
 void settling_begin(struct settling *settling);
 
-/** The time by which its credentials live or have expired: that of the clock which is behind. */
+/** The time by which its credentials have expired or not: that of the clock that is behind. */
 int64_t settling_now_s(const struct settling *settling);
 
 /** Whether nothing of what a lease owes is left at any target, now that it has expired. */

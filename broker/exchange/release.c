@@ -89,8 +89,8 @@ static bool put_mark(struct release *release, const json_t *claims, json_t *entr
 }
 
 /*
- * What is told of the token: lists follow from its status. The lease stands beside it, not as the
- * entry's own, which would say how that went on: it lives as before.
+ * What is told of the token: lists follow from its status. Its lease is told here, and not as the
+ * entry's own, which would be a change of it: it lives as before.
  */
 static json_t *record_of(const struct release *release, const json_t *claims)
 {

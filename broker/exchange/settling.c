@@ -109,9 +109,9 @@ static bool can_ask(struct errand *errand)
 }
 
 /*
- * Nothing of some kinds is left at the target once they have expired. What was released or revoked
- * in its last second may have by then, and stands in no list: whoever looks at lists looks at its
- * end first.
+ * Nothing of some kinds is left at the target once they have expired. What is released or revoked
+ * in its last second may have expired when this looks, and is put into no list: whoever checks a
+ * list checks before that when it ends.
  */
 static bool is_gone(const struct settling *settling, const struct owed *owed, int64_t now_s)
 {

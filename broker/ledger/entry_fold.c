@@ -165,8 +165,10 @@ static bool read_ms(const json_t *value, int64_t *wall_ms)
     return json_is_string(value) && time_text_parse(json_str(value), wall_ms);
 }
 
-/* What is ended by a list, or by a name, is refused until it expires, and then it is of no use any
- * more. What is ended at once says whether that is so. */
+/*
+ * What is ended by a list, or by a name, is refused until it expires, and then of no use any more.
+ * Of what is ended at once its entry says whether that is so.
+ */
 static bool lapses(const json_t *credential)
 {
     struct str revoke = json_str(json_object_get(credential, "revoke"));

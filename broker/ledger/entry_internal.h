@@ -105,22 +105,27 @@ enum member {
     MEMBER_END
 };
 
-/** An entry's members, found at once. */
+/** An entry's members, found once for its check and its fold. */
 struct entry_view {
     enum entry_type type;
     const struct type_row *row;
     const json_t *values[MEMBER_END]; /* borrowed; NULL: it has none */
     const char *foreign;              /* a name that is no member's, or NULL */
-    bool is_checked;                  /* all of it has the forms of its type's row */
+    bool is_checked;                  /* it is what entry_check() demands */
 };
 
-/** `*view` is all zero before. Errors: ERROR_INVALID (no type that we know) */
+/**
+ * Find them; `*view` is all zero before.
+ *
+ * Errors: ERROR_INVALID (no type that we know)
+ * Owns:   `*view` borrows from the entry
+ */
 bool entry_view_read(const json_t *entry, struct entry_view *view, struct error *error) MUST_USE;
 
 /** Whether a member that is there has its form. */
 bool entry_view_fits(const struct entry_view *view, enum member member);
 
-/** The one fold: what entry_fold() says. */
+/** What entry_fold() says; all ways to fold come here. */
 bool entry_fold_view(const struct entry_view *view, struct store_change *changes,
                      size_t *change_count, struct error *error) MUST_USE;
 

@@ -42,6 +42,7 @@ bool lease_key(const struct lease_key_parts *parts, enum store_lease_key kind,
 /** The attempt as a number, for STORE_GUARD_LATEST; 0 where it is none. */
 uint16_t lease_attempt(const json_t *ci);
 
-/** All keys at once, and the attempt. */
+/** All keys, as lease_key() makes each; those that there are not are zero. Gives lease_attempt().
+ */
 uint16_t lease_keys(const struct lease_key_parts *parts,
                     uint8_t keys[STORE_KEY_COUNT][STORE_KEY_LEN]);

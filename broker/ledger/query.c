@@ -360,8 +360,10 @@ static bool stands_at(struct str text, size_t at, struct str part, bool ignores_
     return ignores_case ? str_eq_ignore_case(there, part) : str_eq(there, part);
 }
 
-/* Whether a part, which is not empty, stands anywhere: its first and last byte are looked for in
- * sixteen places at once. */
+/*
+ * Whether a part, which is not empty, stands anywhere: its first and last byte are looked for in
+ * sixteen places at once.
+ */
 static bool has_bytes(struct str text, struct str part, bool ignores_case)
 {
     struct wanted_byte first = wanted_byte(part.data[0], ignores_case);

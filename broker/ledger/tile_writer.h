@@ -29,8 +29,8 @@ struct tile_writer_file {
  * Writes tiles and bundles so that they are whole under their name or not there, and durable once
  * tile_writer_sync() has said so: temporary files, syncs, renames, and a sync of the folder, each
  * for many files at once, since a file system's journal is then committed once for them. Until they
- * have their names files are in `root`, and what a writer leaves there that is killed, the next one
- * removes: entries must not stay where no pruning looks.
+ * have their names files are in `root`; what a writer that was killed left there is removed by the
+ * next one, for entries must not stay where no pruning looks.
  *
  * Threads: confined
  */
@@ -54,14 +54,16 @@ struct tile_writer {
 bool tile_writer_put(struct tile_writer *writer, const struct tile_path *path, struct str content,
                      struct error *error) MUST_USE;
 
-/** Whether a file is there, or will be once tile_writer_sync() was called. */
+/** Whether a file is there, or will be after the next tile_writer_sync(). */
 bool tile_writer_has(const struct tile_writer *writer, const struct tile_path *path);
 
 /** Make files and names durable and close the folders. */
 bool tile_writer_sync(struct tile_writer *writer, struct error *error) MUST_USE;
 
-/** Close files and folders without waiting for anything, and drop what has no name yet; does
- * nothing after tile_writer_sync(). */
+/**
+ * Close files and folders without waiting for anything, and drop what has no name yet. Does nothing
+ * after tile_writer_sync().
+ */
 void tile_writer_release(struct tile_writer *writer);
 
 /** Remove one partial tile, or all of its number when `path->width` is TILE_WIDTH. */

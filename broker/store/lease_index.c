@@ -5,7 +5,7 @@
 
 #define CAPACITY_FIRST 8
 
-/* How far ahead rows are fetched that a growing shard asks for their hashes. */
+/* A shard that grows asks rows for their hashes: so many slots ahead they are fetched. */
 #define AHEAD 8
 
 static uint32_t slot_of(uint32_t hash, uint32_t number)

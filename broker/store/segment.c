@@ -375,7 +375,7 @@ static bool find_head(const uint8_t *bytes, size_t len, struct index_range range
     return false;
 }
 
-/* A frame is no longer than most are; one of zeros has no frames behind it, or pruned ones. */
+/* As far as most frames reach. Behind zeros no frame follows, or what is looked for was pruned. */
 bool segment_view_near(struct segment_view *view, uint64_t *offset, uint64_t last, bool *is_head,
                        struct frame_head *head, struct error *error)
 {

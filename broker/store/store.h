@@ -475,13 +475,13 @@ struct store_claims {
     struct store_lease *leases; /* the caller's: at most `max` */
     size_t max;
     size_t count;
-    int64_t ahead_s; /* so far this broker's clock is ahead of the database's; 0: not */
+    int64_t ahead_s; /* of this broker's clock, ahead of the database's; 0: it is not */
 };
 
 /**
  * Claim leases that are due, those that wait longest first. None is claimed twice, by this broker
- * or another one of the database, before `again_s` seconds are over. What lapsed by this broker's
- * clock alone is left to others, or until the clocks agree.
+ * or another one of the database, before `again_s` seconds are over. What has just
+ * expired, by this broker's clock but not yet by the database's, is left.
  *
  * Errors:  ERROR_LEDGER (the database cannot be asked)
  * Threads: any, not an HTTP thread

@@ -185,8 +185,10 @@ struct target_kind {
      * are taken. "grants_needing_keys": a public key and its proof; "grants_needing_csrs": a
      * certificate request. */
     const char *needing;
-    /** Read the settings, which are zero before; report through the reader, in whose arena they
-     * are. NULL where there are none: see target_configure(). */
+    /**
+     * Read the settings, which are zero before; report through the reader, in whose arena they are.
+     * NULL where there are none: see target_configure().
+     */
     bool (*configure)(const struct yaml_reader *reader, const json_t *node, struct target *target);
     size_t settings_size; /* of a target's `settings` */
     /** Load what a start must have (CA keys). NULL: nothing. */
@@ -264,10 +266,15 @@ extern const struct target_kind *const target_kinds[];
 extern const size_t target_kind_count;
 const struct target_kind *target_kind_find(struct str name);
 
-/** Read the settings of a target of a kind; they are in `arena`. False where something is wrong,
- * which is reported. */
+/**
+ * Read the settings of a target, whose kind is known, from `node`. False where something is wrong,
+ * which is reported.
+ *
+ * Owns: they are in `arena`
+ */
 bool target_configure(struct target *target, const struct yaml_reader *reader, const json_t *node,
                       struct arena *arena);
+
 /** The kinds' grant rows, `target_kind_count` of them. */
 const struct policy_grant_kind *const *target_grant_kinds(void);
 /** The kind that a grant row belongs to. */
