@@ -440,7 +440,8 @@ static void warn_of_shadow(struct diagnostics *shadow, const struct error *error
 }
 
 /* Only a warning, since whoever checks need not be who may read the key. */
-static void warn_of_certificate(const struct config *config, struct diagnostics *diagnostics)
+static void warn_of_certificate(const struct config *config, const char *config_path,
+                                struct diagnostics *diagnostics)
 {
     const struct config_listen *listen = &config->listen;
     OWNED(tls_close) struct tls *tls = NULL;
@@ -448,8 +449,9 @@ static void warn_of_certificate(const struct config *config, struct diagnostics 
 
     if (listen->certificate_file &&
         !tls_open(listen->certificate_file, listen->key_file, listen->client_ca_file, &tls, &error))
-        (void)diagnostics_add(diagnostics, DIAGNOSTIC_WARNING, (struct position){ 0 }, STR(""),
-                              STR(""), "the broker would not start: %s", error.cause);
+        (void)diagnostics_add(diagnostics, DIAGNOSTIC_WARNING,
+                              (struct position){ .file = str_from(config_path) }, STR(""), STR(""),
+                              "the broker would not start: %s", error.cause);
 }
 
 bool broker_check(const char *config_path, struct diagnostics *diagnostics, struct error *error)
@@ -470,7 +472,7 @@ bool broker_check(const char *config_path, struct diagnostics *diagnostics, stru
         return false;
     is_good = rules_load(config, &sources, &outcome, &rules, error);
     warn_of_shadow(&shadow_diagnostics, &outcome.shadow_error, diagnostics);
-    warn_of_certificate(config, diagnostics);
+    warn_of_certificate(config, config_path, diagnostics);
     rules_discard(rules);
     upstream_stop(sources.upstream);
     return is_good;

@@ -134,7 +134,9 @@ static bool check_secret_file(const char *path, const struct stat *status, size_
     if (!S_ISREG(status->st_mode))
         return error_set(error, ERROR_IO, "%s: expected a regular file", path);
     if (!is_good_mode(status))
-        return error_set(error, ERROR_CONFIG, "others may use it (mode %04o): chmod 0600 %s",
+        return error_set(error, ERROR_CONFIG, "%s (mode %04o): chmod 0600 %s",
+                         (status->st_mode & 077) != 0 ? "others may use it"
+                                                      : "its owner is to read it and no more",
                          (unsigned)status->st_mode & 07777, path);
     if (status->st_size < 0 || (size_t)status->st_size > max_bytes)
         return error_set(error, ERROR_LIMIT, "%s: larger than %zu bytes", path, max_bytes);
