@@ -57,9 +57,6 @@ struct analysed {
     const struct policy_stage_rule *stage;
 };
 
-/** Whether a stage is one of production: what lints for production are about. */
-bool analysed_is_production(const struct analysed *stage);
-
 /** The place of a condition that counts for a stage. */
 struct position analysed_place(const struct analysed *stage,
                                const struct policy_condition *condition);

@@ -189,12 +189,18 @@ static void warn_of(struct linting *linting, const struct policy_condition *cond
     findings_add(linting->findings, &finding);
 }
 
+/* What lints for production are about. */
+static bool is_production(const struct analysed *stage)
+{
+    return str_starts_with(stage->stage->shown.environment, STR("prod"));
+}
+
 static void try_lint(struct linting *linting, const struct claim_lint *lint,
                      const struct policy_clause *clause, const struct policy_map *map,
                      const struct policy_condition *condition)
 {
     if (is_one_of(condition->name, lint->claims) && condition_has(condition, lint->has) &&
-        (!lint->is_of_production || analysed_is_production(&linting->stage)) &&
+        (!lint->is_of_production || is_production(&linting->stage)) &&
         !is_harmless(&linting->stage, clause, map, lint->unless))
         warn_of(linting, condition, lint->rule, lint->message, str_from(lint->hint));
 }
@@ -236,11 +242,6 @@ static void lint_clauses(struct linting *linting)
 }
 
 /* ---- production ---- */
-
-bool analysed_is_production(const struct analysed *stage)
-{
-    return str_starts_with(stage->stage->shown.environment, STR("prod"));
-}
 
 /* The flags of a condition's claim at an issuer, and of the claim that a fact is there. */
 static unsigned flags_at(const struct policy_issuer *issuer, struct str name)
@@ -413,7 +414,7 @@ static void lint_production(struct linting *linting)
     const struct policy_clause *clauses[LETTING_MAX];
     size_t count = letting_clauses(&linting->stage, clauses);
 
-    if (!analysed_is_production(&linting->stage))
+    if (!is_production(&linting->stage))
         return;
     lint_weight(linting);
     for (size_t i = 0; i < count; i++)

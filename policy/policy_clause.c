@@ -1,7 +1,8 @@
 #include "base/json.h"
 #include "policy/policy_loader.h"
 
-bool policy_map_read(struct policy_loader *loader, const json_t *json,
+/* One map of conditions; `issuer` is skipped where `is_identity`. */
+static bool read_map(struct policy_loader *loader, const json_t *json,
                      const struct policy_scope *scope, bool is_identity, struct policy_map *map)
 {
     size_t size = json_object_size(json);
@@ -76,7 +77,7 @@ void policy_clause_read(struct policy_loader *loader, const json_t *map, const c
     if (maps == NULL)
         return;
     for (size_t i = 0; i < count; i++)
-        (void)policy_map_read(loader, map_of(json, i), scope, false, &maps[i]);
+        (void)read_map(loader, map_of(json, i), scope, false, &maps[i]);
     *clause = (struct policy_clause){ maps, count };
 }
 
@@ -262,7 +263,7 @@ static bool read_identity_map(struct policy_loader *loader, const json_t *json,
         return false;
     scope =
         (struct policy_scope){ .issuers = issuers->issuers, .issuer_count = issuers->issuer_count };
-    if (!policy_map_read(loader, json, &scope, true, map))
+    if (!read_map(loader, json, &scope, true, map))
         return false;
     check_id(loader, json, &scope, map);
     return true;

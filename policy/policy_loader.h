@@ -161,10 +161,6 @@ void policy_clause_read(struct policy_loader *loader, const json_t *map, const c
 void policy_identity_read(struct policy_loader *loader, const json_t *map,
                           struct policy_pipeline *pipeline, struct policy_scope *scope);
 
-/** Read one map of conditions; `issuer` is skipped where `is_identity`. */
-bool policy_map_read(struct policy_loader *loader, const json_t *json,
-                     const struct policy_scope *scope, bool is_identity, struct policy_map *map);
-
 /** Read one condition. Mistakes are reported. */
 bool policy_condition_read(struct policy_loader *loader, const json_t *map, const char *name,
                            const struct policy_scope *scope, struct policy_condition *condition);
@@ -278,10 +274,6 @@ void policy_pipeline_read(struct policy_loader *loader, const json_t *root,
 
 /** Read `proof`: enum policy_proof bits; 0 where it is not written or wrong. */
 unsigned policy_proofs_read(const struct policy_loader *loader, const json_t *map);
-
-/** Read the stages of a pipeline. */
-void policy_stages_read(struct policy_loader *loader, const json_t *map,
-                        const struct policy_scope *scope, struct policy_pipeline *pipeline);
 
 /** Read `during` of a stage. Mistakes are reported. */
 void policy_during_read(struct policy_loader *loader, const json_t *map,

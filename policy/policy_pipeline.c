@@ -177,7 +177,7 @@ static struct policy_stage_key key_of(const struct policy_stage_rule *stage)
                                       policy_name_hash(stage->shown.name) };
 }
 
-void policy_stages_read(struct policy_loader *loader, const json_t *map,
+static void read_stages(struct policy_loader *loader, const json_t *map,
                         const struct policy_scope *scope, struct policy_pipeline *pipeline)
 {
     struct policy_stage_rule *stages;
@@ -321,7 +321,7 @@ void policy_pipeline_read(struct policy_loader *loader, const json_t *root,
         policy_identity_read(loader, root, pipeline, &scope);
     policy_clause_read(loader, root, "when", &scope, &pipeline->when);
     policy_clause_read(loader, root, "unless", &scope, &pipeline->unless);
-    policy_stages_read(loader, root, &scope, pipeline);
+    read_stages(loader, root, &scope, pipeline);
     policy_tests_read(loader, root, &scope, pipeline);
     hash_document(loader, root, pipeline);
 }

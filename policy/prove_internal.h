@@ -280,9 +280,6 @@ struct prove_variable *prove_root(struct prover *prover, bool is_fact) MUST_USE;
 
 /* ---- what atoms say of values ---- */
 
-/** What an atom's question comes to for a value of its variable. */
-enum policy_outcome prove_outcome(const struct prove_atom *atom, const struct prove_value *value);
-
 /** Whether an atom allows a value of its variable, whatever the variable is of. */
 bool prove_allows(const struct prove_atom *atom, const struct prove_value *value);
 

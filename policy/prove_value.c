@@ -225,7 +225,9 @@ static struct prove_value look(const struct prove_atom *atom, const struct prove
     return seen;
 }
 
-enum policy_outcome prove_outcome(const struct prove_atom *atom, const struct prove_value *value)
+/* What an atom's question comes to for a value of its variable. */
+static enum policy_outcome outcome_of(const struct prove_atom *atom,
+                                      const struct prove_value *value)
 {
     char digits[DIGITS_MAX];
     struct prove_value seen = look(atom, value, digits);
@@ -239,7 +241,7 @@ enum policy_outcome prove_outcome(const struct prove_atom *atom, const struct pr
 
 bool prove_allows(const struct prove_atom *atom, const struct prove_value *value)
 {
-    return (atom->allowed & PROVE_OUTCOME(prove_outcome(atom, value))) != 0;
+    return (atom->allowed & PROVE_OUTCOME(outcome_of(atom, value))) != 0;
 }
 
 /* ---- demands ---- */
@@ -257,7 +259,7 @@ static enum policy_outcome demand_outcome(const struct prove_demand *demand,
     case PROVE_WHOLE:
         break;
     }
-    return prove_outcome(demand->atom, value);
+    return outcome_of(demand->atom, value);
 }
 
 bool prove_demands_allow(const struct prove_demands *demands, const struct prove_value *value)

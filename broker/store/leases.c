@@ -67,7 +67,7 @@ uint32_t leases_find(const struct leases *leases, const char id[ID_LEN])
     return lease_index_find(&leases->by_id, &rows, hash_id(bytes), bytes);
 }
 
-uint32_t leases_find_handle(const struct leases *leases, const uint8_t handle[STORE_HANDLE_LEN])
+static uint32_t find_handle(const struct leases *leases, const uint8_t handle[STORE_HANDLE_LEN])
 {
     struct lease_index_rows rows = by_handle(leases);
 
@@ -103,7 +103,7 @@ struct store_lease leases_by_id(const struct leases *leases, const char id[ID_LE
 struct store_lease leases_by_handle(const struct leases *leases,
                                     const uint8_t handle[STORE_HANDLE_LEN])
 {
-    return read_row(leases, leases_find_handle(leases, handle));
+    return read_row(leases, find_handle(leases, handle));
 }
 
 static bool set_handle(struct leases *leases, uint32_t number,
@@ -496,7 +496,7 @@ void leases_begin(struct leases *leases, int64_t now_s)
 
 uint32_t leases_beat(struct leases *leases, const uint8_t handle[STORE_HANDLE_LEN], int64_t now_s)
 {
-    uint32_t number = leases_find_handle(leases, handle);
+    uint32_t number = find_handle(leases, handle);
     const struct lease_row *row = number == 0 ? NULL : leases_row(leases, number);
 
     if (row == NULL || row->state != LEASE_ISSUED ||

@@ -54,7 +54,6 @@ void leases_release(struct leases *leases);
 
 /** The number of a lease's row, or 0. */
 uint32_t leases_find(const struct leases *leases, const char id[ID_LEN]);
-uint32_t leases_find_handle(const struct leases *leases, const uint8_t handle[STORE_HANDLE_LEN]);
 
 /** Have the memory fetched that a change is looked up in: it will be applied soon. */
 void leases_expect(const struct leases *leases, const struct store_lease *change);

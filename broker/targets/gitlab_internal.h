@@ -76,12 +76,6 @@ struct str gitlab_path(enum gitlab_token token, struct str owner, struct arena *
 
 /* ---- names ---- */
 
-/**
- * What a token is found by: "stagepass-BROKER-LEASE-TAG". It begins the token's name at GitLab, in
- * front of a space. `data` NULL: no memory.
- */
-struct str gitlab_name(const struct mint *mint);
-
 /** "stagepass-BROKER-": what all names of this broker begin with. */
 struct str gitlab_name_start(struct str issuer, struct arena *arena);
 

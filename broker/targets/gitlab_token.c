@@ -48,7 +48,11 @@ struct str gitlab_name_start(struct str issuer, struct arena *arena)
     return tag.data ? arena_printf(arena, PREFIX STR_FMT "-", STR_ARG(tag)) : tag;
 }
 
-struct str gitlab_name(const struct mint *mint)
+/*
+ * What a token is found by: "stagepass-BROKER-LEASE-TAG". It begins the token's name at GitLab, in
+ * front of a space. `data` NULL: no memory.
+ */
+static struct str name_of(const struct mint *mint)
 {
     struct arena *arena = mint->arena;
     struct str start = gitlab_name_start(mint->tools->issuer, arena);
@@ -351,7 +355,7 @@ bool gitlab_intend(struct mint *mint, struct error *error)
 
     if (!gitlab_read_grant(&reader, mint->fields, &state.grant))
         return grant_error(&reader, error);
-    name = gitlab_name(mint);
+    name = name_of(mint);
     if (!name.data || !find_end(mint, &state) || !json_put(record, "name", json_from_str(name)) ||
         !json_put(record, gitlab_owner(state.grant.token), json_from_str(state.grant.owner)) ||
         !json_put(record, "token_kind", json_string(gitlab_token_name(state.grant.token))) ||

@@ -23,8 +23,8 @@ static void read_life(const json_t *json, struct oauth_answer *answer)
     answer->expires_in_s = life_s > LIFE_MAX_S ? LIFE_MAX_S : life_s;
 }
 
-bool oauth_answer_read(struct str body, struct arena *arena, struct oauth_answer *answer,
-                       struct error *error)
+static bool read_answer(struct str body, struct arena *arena, struct oauth_answer *answer,
+                        struct error *error)
 {
     json_t *json = NULL;
 
@@ -73,7 +73,7 @@ bool oauth_answer_take(const struct remote_call *call, const struct oauth_peer *
     *may_exist = call->outcome != UPSTREAM_UNSENT;
     if (!remote_call_is_answered(call, peer->who, error))
         return false;
-    if (!oauth_answer_read(buf_str(&call->body), arena, answer, &inner))
+    if (!read_answer(buf_str(&call->body), arena, answer, &inner))
         return error_set(error, ERROR_MINT_UNKNOWN, "%s answered %d; %s", peer->who, call->status,
                          inner.cause);
     if (answer->has_error) {

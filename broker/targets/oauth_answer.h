@@ -33,12 +33,6 @@ struct oauth_answer {
 /** Seconds that a token may outlive what was asked for: room for clocks and the way there. */
 #define OAUTH_LIFE_LEEWAY_S 60
 
-/**
- * Errors: ERROR_SYNTAX, ERROR_LIMIT, ERROR_MEMORY
- */
-bool oauth_answer_read(struct str body, struct arena *arena, struct oauth_answer *answer,
-                       struct error *error) MUST_USE;
-
 /** Who is asked, for messages, and what to do about its errors. */
 struct oauth_peer {
     const char *who;

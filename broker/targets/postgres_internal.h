@@ -87,9 +87,6 @@ bool postgres_pool_submit(struct postgres_pool *pool, struct workers *workers,
 bool postgres_pool_open(const struct postgres_pool *pool, const char *database, int64_t deadline_ms,
                         struct pg_connection *connection, struct error *error) MUST_USE;
 
-/** Milliseconds that are left until then; at least 1. */
-int postgres_left_ms(int64_t deadline_ms);
-
 /* --- roles: postgres_role.c --- */
 
 /** What a role's maker and its end can trip over: for what is told of a SQLSTATE. */

@@ -46,7 +46,8 @@ static int64_t now_ms(void)
     return clock_monotonic_ns() / 1000000; /* for a wait of the system's, never moved by tests */
 }
 
-int postgres_left_ms(int64_t deadline_ms)
+/* Milliseconds that are left until then; at least 1. */
+static int time_left_ms(int64_t deadline_ms)
 {
     int64_t left_ms = deadline_ms - now_ms();
 
@@ -101,7 +102,7 @@ static bool start_session(struct pg_connection *connection, int64_t deadline_ms,
     OWNED(pg_result_clear) struct pg_result *result = NULL;
     struct error said = { 0 };
 
-    pg_begin(connection, postgres_left_ms(deadline_ms));
+    pg_begin(connection, time_left_ms(deadline_ms));
     result = pg_query(connection, SESSION, &said);
     if (!result)
         return postgres_explain(connection, POSTGRES_CONNECTING, &said, error);
@@ -135,7 +136,7 @@ static bool is_alive(struct session *session, int64_t deadline_ms)
 
     if (now_ms() - session->opened_ms < AGE_MAX_MS && now_ms() - session->used_ms < IDLE_MAX_MS &&
         pg_is_quiet(&session->connection)) {
-        pg_begin(&session->connection, postgres_left_ms(deadline_ms));
+        pg_begin(&session->connection, time_left_ms(deadline_ms));
         result = pg_query(&session->connection, "SELECT 1", &ignored);
     }
     pg_result_clear(result);
@@ -187,7 +188,7 @@ static void serve(struct postgres_pool *pool, struct postgres_call *call)
         (void)error_set(&call->error, ERROR_MINT,
                         "its turn to ask PostgreSQL did not come in time");
     else if (get_session(pool, call, &session, &call->error)) {
-        pg_begin(&session.connection, postgres_left_ms(call->deadline_ms));
+        pg_begin(&session.connection, time_left_ms(call->deadline_ms));
         call->is_good = call->work(call, &session.connection, &call->error);
     }
     if (call->is_good && pg_is_open(&session.connection))
