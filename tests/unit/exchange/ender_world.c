@@ -391,14 +391,7 @@ uint64_t append_lease(struct world *world, enum entry_type type, unsigned number
 
 struct store_lease look_up(struct world *world, unsigned number)
 {
-    struct store_lease lease = { 0 };
-    struct error error = { 0 };
-    char id[ID_LEN + 1];
-
-    id_of(number, id);
-    if (!ledger_lease_by_id(world->ledger, str_from(id), &lease, &error))
-        fail_msg("lease %u: %s", number, error.cause);
-    return lease;
+    return lease_of(world->ledger, number);
 }
 
 void release(struct world *world, unsigned number)

@@ -44,14 +44,7 @@ static int clean(void **state)
 
 static struct store_lease look_up(struct world *world, unsigned number)
 {
-    struct store_lease lease = { 0 };
-    struct error error = { 0 };
-    char id[ID_LEN + 1];
-
-    id_of(number, id);
-    if (!ledger_lease_by_id(world->ledger, str_from(id), &lease, &error))
-        fail_msg("lease %u: %s", number, error.cause);
-    return lease;
+    return lease_of(world->ledger, number);
 }
 
 static struct store_lease open_lease(struct world *world, unsigned number)

@@ -226,6 +226,18 @@ void append_many(struct ledger *ledger, unsigned count)
     }
 }
 
+struct store_lease lease_of(struct ledger *ledger, unsigned number)
+{
+    struct store_lease lease = { 0 };
+    struct error error = { 0 };
+    char id[ID_LEN + 1];
+
+    id_of(number, id);
+    if (!ledger_lease_by_id(ledger, str_from(id), &lease, &error))
+        fail_msg("lease %u: %s", number, error.cause);
+    return lease;
+}
+
 struct signal {
     pthread_mutex_t lock;
     pthread_cond_t changed;

@@ -43,6 +43,9 @@ void handle_of(unsigned number, uint8_t handle_sha256[32]);
 uint64_t append_one(struct ledger *ledger, json_t *take_entry);
 void append_many(struct ledger *ledger, unsigned count);
 
+/** The lease of that number, which the ledger must be able to look up. */
+struct store_lease lease_of(struct ledger *ledger, unsigned number);
+
 /** Wait until the published checkpoint covers `size` entries. */
 void wait_published(struct ledger *ledger, uint64_t size);
 /** The receipt of an entry, waited for. */
