@@ -224,11 +224,9 @@ static void print_ending_of_token(const json_t *credential)
     bool is_listed = str_eq(member(credential, "revoke"), STR("list"));
 
     print_named("  a token for ", member(credential, "audience"));
-    print_named(is_listed ? ": once the lease has ended, who looks at its status list or asks the "
-                            "broker refuses it, others take it until "
-                          : ": once the lease has ended, who asks the broker refuses it, others "
-                            "take it until ",
-                member(credential, "expires_at"));
+    (void)printf(": once the lease has ended, who %sasks the broker refuses it, others take it",
+                 is_listed ? "looks at its status list or " : "");
+    print_named(" until ", member(credential, "expires_at"));
     (void)putchar('\n');
 }
 

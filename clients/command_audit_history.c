@@ -96,7 +96,7 @@ static bool is_list_whole(const json_t *entry)
     return list && json_integer_value(count) == (json_int_t)json_array_size(list);
 }
 
-/* There was none before, so that its entry has nothing that it widened. */
+/* Whether no policy was before it: then its entry does not say what it widened. */
 static bool is_first(const json_t *entry)
 {
     return !json_object_get(entry, "previous");
@@ -180,7 +180,7 @@ static bool put_diff(const struct history *history, const struct policy_diff *di
     return true;
 }
 
-/* What the ledger's first policy let in, it let in at once. */
+/* All stages that the ledger's first policy has of the pipeline: it let all of it in at once. */
 static bool put_first(const struct history *history, const struct policy *policy, json_t *changes)
 {
     for (size_t i = 0; i < policy_stage_count(policy); i++) {
@@ -239,6 +239,13 @@ static bool compare(struct history *history, const json_t *entry, json_t *change
            (put_diff(history, &diff, changes) || no_memory(error));
 }
 
+static bool put_changes(struct history *history, const json_t *entry, json_t *changes,
+                        const char **why, struct error *error)
+{
+    return is_first(entry) ? list_first(history, entry, changes, why, error)
+                           : compare(history, entry, changes, why, error);
+}
+
 /* ---- one activation ---- */
 
 static bool put_exceptions(const struct history *history, const json_t *entry, json_t *object)
@@ -285,8 +292,7 @@ static bool add(struct history *history, const struct ledger_found *found, struc
         return no_memory(error);
     }
     json_decref(object); /* the list has it */
-    if (history->has_world && !(is_first(found->entry) ? list_first : compare)(
-                                  history, found->entry, changes, &why, error))
+    if (history->has_world && !put_changes(history, found->entry, changes, &why, error))
         return false;
     if (why && (!put_words(history, found->entry, changes) ||
                 !json_put(object, "not_compared", json_string(why)) ||

@@ -66,6 +66,7 @@ static void add_groups(const struct command *const *list, size_t count, struct b
     buf_add_text(out, "    esac\n");
 }
 
+/* The three lists that the script has of a command. */
 enum part {
     PART_OPTIONS,
     PART_TAKES,
@@ -74,16 +75,16 @@ enum part {
 
 static void add_option(const struct option_row *row, enum part part, struct buf *out)
 {
+    const char *equals = part == PART_CHOICES ? "=" : "";
+    const char *choices = part == PART_CHOICES ? row->value : "";
+
     if (part != PART_OPTIONS && row->kind == OPTION_FLAG)
         return;
     if (part == PART_CHOICES && row->kind != OPTION_CHOICE)
         return;
-    buf_printf(out, " --%s%s%s", row->name, part == PART_CHOICES ? "=" : "",
-               part == PART_CHOICES ? row->value : "");
-    if (row->letter == '\0' || part == PART_OPTIONS)
-        return;
-    buf_printf(out, " -%c%s%s", row->letter, part == PART_CHOICES ? "=" : "",
-               part == PART_CHOICES ? row->value : "");
+    buf_printf(out, " --%s%s%s", row->name, equals, choices);
+    if (row->letter != '\0' && part != PART_OPTIONS)
+        buf_printf(out, " -%c%s%s", row->letter, equals, choices);
 }
 
 static void add_part(const struct command *command, const char *name, enum part part,

@@ -79,9 +79,8 @@ struct ledger_query {
  * before `now_ms`). An address may be a range ("10.0.0.0/8").
  *
  * Errors: ERROR_REQUEST (no such word; past a limit; a value that is empty, no UTF-8, or has
- * control characters; no time; a second `since`, `until` or `text`; a `since` that is not before
- *         `until`)
- * Owns:   the query borrows `value`
+ *         control characters; no time; an abbreviated commit; a second `since`, `until` or `text`;
+ * a `since` that is not before `until`) Owns:   the query borrows `value`
  */
 bool query_add(struct ledger_query *query, struct str name, struct str value, int64_t now_ms,
                struct error *error) MUST_USE;
