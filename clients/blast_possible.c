@@ -54,8 +54,7 @@ static bool fill_grant(json_t *object, const struct who_grant *from, const char 
            json_put(object, "policy", json_string(policy)) &&
            json_put(object, "is_certain", json_boolean(from->is_certain)) &&
            (!grant->target || json_put(object, "target", json_from_str(grant->target->name))) &&
-           (from->given.account.len == 0 ||
-            json_put(object, "account", json_from_str(from->given.account))) &&
+           json_put_text(object, "account", from->given.account) &&
            put_names(object, "gives", from->given.names, from->given.name_count) &&
            put_names(object, "as", from->given.principals, from->given.principal_count);
 }

@@ -156,11 +156,10 @@ static bool put_change(const struct history *history, struct str stage,
     if (!is_wanted(history, from->way))
         return true;
     change = json_object();
-    return json_array_append_new(changes, change) == 0 &&
-           (stage.len == 0 || json_put(change, "stage", json_from_str(stage))) &&
+    return json_array_append_new(changes, change) == 0 && json_put_text(change, "stage", stage) &&
            json_put(change, "way", json_string(policy_way_name(from->way))) &&
            json_put(change, "subject", json_string(from->subject)) &&
-           (from->grant.len == 0 || json_put(change, "grant", json_from_str(from->grant))) &&
+           json_put_text(change, "grant", from->grant) &&
            (!from->is_undecided || json_put(change, "undecided", json_true())) &&
            json_put(change, "text", json_from_str(from->text));
 }

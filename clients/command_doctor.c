@@ -58,9 +58,8 @@ static bool add(struct findings *findings, const char *what, struct str at, stru
         return true;
     row = json_append_object(findings->rows);
     return json_put(row, "at", json_from_str(at)) && json_put(row, "what", json_string(what)) &&
-           json_put(row, "of", json_from_str(of)) &&
-           (name.len == 0 || json_put(row, "name", json_from_str(name))) &&
-           (owner.len == 0 || json_put(row, "owner", json_from_str(owner)));
+           json_put(row, "of", json_from_str(of)) && json_put_text(row, "name", name) &&
+           json_put_text(row, "owner", owner);
 }
 
 static struct str text_of(const json_t *object, const char *name)

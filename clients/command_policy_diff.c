@@ -114,7 +114,7 @@ static bool fill_change(json_t *json, const struct policy_change *change)
     return json_put(json, "way", json_string(policy_way_name(change->way))) &&
            json_put(json, "subject", json_string(change->subject)) &&
            json_put(json, "text", json_from_str(change->text)) &&
-           (change->grant.len == 0 || json_put(json, "grant", json_from_str(change->grant))) &&
+           json_put_text(json, "grant", change->grant) &&
            json_put(json, "undecided", json_boolean(change->is_undecided)) &&
            (change->example == NULL ||
             (json_put(json, "example", proof_example_json(change->example)) &&

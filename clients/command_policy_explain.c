@@ -386,8 +386,7 @@ static bool put_recorded(const struct question *question, json_t *json)
            json_put(object, "policy", json_from_str(recorded->policy)) &&
            json_put(object, "same_policy", json_boolean(question->is_same_policy)) &&
            json_put(object, "kept_policy", json_boolean(question->is_kept)) &&
-           (question->asked.len == 0 ||
-            json_put(json, "cannot_tell", json_from_str(question->asked)));
+           json_put_text(json, "cannot_tell", question->asked);
 }
 
 static int print_json(const struct question *question)

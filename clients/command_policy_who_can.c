@@ -288,11 +288,6 @@ static int print_text(const struct found *found)
 /* ---- JSON ---- */
 
 /* A member that is left out where the text is empty. */
-static bool put_text(json_t *json, const char *name, struct str text)
-{
-    return text.len == 0 || json_put(json, name, json_from_str(text));
-}
-
 static bool put_time(json_t *json, const char *name, int64_t time_s)
 {
     char text[TIME_TEXT_S_LEN + 1];
@@ -309,12 +304,12 @@ static bool fill_grant(json_t *json, const struct who_grant *found)
 
     return json_put(json, "name", json_from_str(grant->name)) &&
            json_put(json, "kind", json_string(grant->kind->name)) &&
-           put_text(json, "target", grant->target == NULL ? STR("") : grant->target->name) &&
+           json_put_text(json, "target", grant->target == NULL ? STR("") : grant->target->name) &&
            json_put(json, "ttl_s", json_integer(grant->ttl_s)) &&
            put_time(json, "until", grant->until_s) &&
            json_put(json, "ends", json_string(ending_word(grant, grant->fields))) &&
            (!note || json_put(json, "ends_note", json_string(note))) &&
-           put_text(json, "account", found->given.account) &&
+           json_put_text(json, "account", found->given.account) &&
            json_put(json, "principals",
                     json_from_strs(found->given.principals, found->given.principal_count)) &&
            json_put(json, "certain", json_boolean(found->is_certain)) &&
@@ -377,8 +372,8 @@ static bool fill_stage(json_t *json, const struct found *found, const struct who
 
     return json_put(json, "stage", json_from_str(shown->id)) &&
            json_put(json, "kind", json_string(policy_stage_kind_name(shown->kind))) &&
-           put_text(json, "environment", shown->environment) &&
-           put_text(json, "tenant", shown->tenant) &&
+           json_put_text(json, "environment", shown->environment) &&
+           json_put_text(json, "tenant", shown->tenant) &&
            json_put(json, "owner", json_from_str(shown->owner)) &&
            put_time(json, "review_by", shown->review_by_s) &&
            json_put(json, "certain", json_boolean(stage->is_certain)) && put_grants(json, stage) &&

@@ -34,7 +34,7 @@ static bool put_leaf(json_t *list, const struct explain_leaf *leaf)
     return object && json_put(object, "name", json_from_str(leaf->name)) &&
            json_put(object, "expected", json_from_str(leaf->expected)) &&
            ((!leaf->value && leaf->got.len == 0) || json_put(object, "got", got(leaf))) &&
-           (leaf->why.len == 0 || json_put(object, "why", json_from_str(leaf->why))) &&
+           json_put_text(object, "why", leaf->why) &&
            json_put(object, "outcome", json_string(outcomes[leaf->outcome])) &&
            json_put(object, "good", json_boolean(leaf->is_good)) &&
            json_put(object, "named", json_boolean(leaf->is_named)) && put_place(object, &leaf->at);

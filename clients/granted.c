@@ -256,6 +256,5 @@ bool granted_put(json_t *json, const struct policy_decision *decision)
 {
     return json_put(json, "grants", grant_list(decision)) &&
            put_obligations(json, &decision->obligations) &&
-           (decision->instance.len == 0 ||
-            json_put(json, "instance", json_from_str(decision->instance)));
+           json_put_text(json, "instance", decision->instance);
 }

@@ -27,8 +27,7 @@ static bool put_result(json_t *list, const struct policy_test_result *result)
 
     return object && json_put(object, "name", json_from_str(result->name)) &&
            json_put(object, "pipeline", json_from_str(result->pipeline)) &&
-           (result->stage.len == 0 || json_put(object, "stage", json_from_str(result->stage))) &&
-           put_place(object, &result->at) &&
+           json_put_text(object, "stage", result->stage) && put_place(object, &result->at) &&
            json_put(object, "passed", json_boolean(result->has_passed)) &&
            json_put(object, "duration_us", json_integer(result->duration_ns / 1000)) &&
            json_put(object, "expected", test_report_outcome(&result->expected)) &&
@@ -41,8 +40,7 @@ static bool put_gap(json_t *list, const struct policy_covered *item)
 {
     json_t *object = json_append_object(list);
 
-    return object && put_place(object, &item->at) &&
-           (item->stage.len == 0 || json_put(object, "stage", json_from_str(item->stage))) &&
+    return object && put_place(object, &item->at) && json_put_text(object, "stage", item->stage) &&
            json_put(object, "clause", json_string(item->clause)) &&
            json_put(object, "name", json_from_str(item->name)) &&
            json_put(object, "allowed", json_boolean(item->has_allowed)) &&

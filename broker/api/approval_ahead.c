@@ -189,20 +189,17 @@ static json_t *hash_text(const uint8_t digest[SHA256_LEN])
     return buf_is_ok(&text) ? json_from_str(buf_str(&text)) : NULL;
 }
 
-static bool put_str(json_t *object, const char *name, struct str value)
-{
-    return value.len == 0 || json_put(object, name, json_from_str(value));
-}
-
 static bool put_stage(const struct ahead *ahead, json_t *entry)
 {
     const struct policy_stage *stage = ahead->stage;
 
-    return put_str(entry, "pipeline", stage->pipeline) && put_str(entry, "stage", stage->id) &&
+    return json_put_text(entry, "pipeline", stage->pipeline) &&
+           json_put_text(entry, "stage", stage->id) &&
            json_put(entry, "kind", json_string(policy_stage_kind_name(stage->kind))) &&
-           put_str(entry, "environment", stage->environment) &&
-           put_str(entry, "tenant", stage->tenant) && put_str(entry, "owner", stage->owner) &&
-           put_str(entry, "instance", ahead->subject.instance) &&
+           json_put_text(entry, "environment", stage->environment) &&
+           json_put_text(entry, "tenant", stage->tenant) &&
+           json_put_text(entry, "owner", stage->owner) &&
+           json_put_text(entry, "instance", ahead->subject.instance) &&
            json_put(entry, "policy", hash_text(policy_sha256(ahead->rules->policy))) &&
            json_put(entry, "rule", hash_text(ahead->subject.rule_sha256)) &&
            json_put(entry, "digest", hash_text(ahead->digest));
@@ -213,7 +210,7 @@ static bool put_terms(const struct ahead *ahead, json_t *request)
     const struct policy_approval *terms = &ahead->terms;
     json_t *object = json_object();
 
-    return json_put(request, "approval", object) && put_str(object, "by", terms->by) &&
+    return json_put(request, "approval", object) && json_put_text(object, "by", terms->by) &&
            json_put(object, "count", json_integer(terms->count)) &&
            json_put(object, "within_s", json_integer(terms->within_s)) &&
            (!terms->self_is_unchecked ||
@@ -227,9 +224,9 @@ static bool put_request(const struct ahead *ahead, json_t *entry)
     json_t *request = json_object();
     json_t *ci = json_object();
 
-    return json_put(entry, "ci", ci) && put_str(ci, "commit", subject->commit) &&
-           put_str(ci, "workflow_commit", subject->workflow_commit) &&
-           json_put(entry, "request", request) && put_str(request, "reason", ahead->reason) &&
+    return json_put(entry, "ci", ci) && json_put_text(ci, "commit", subject->commit) &&
+           json_put_text(ci, "workflow_commit", subject->workflow_commit) &&
+           json_put(entry, "request", request) && json_put_text(request, "reason", ahead->reason) &&
            (!subject->bindings ||
             json_put(request, "bindings", json_incref(json_iterable(subject->bindings)))) &&
            json_put(request, "grants",

@@ -20,8 +20,7 @@ static bool put_why(json_t *body, const struct error *error, const struct exchan
     decision = &exchange->decision;
     return put_failed(body, decision) &&
            json_put(body, "owner", json_from_str(decision->stage->owner)) &&
-           (exchange->rules->help.len == 0 ||
-            json_put(body, "help", json_from_str(exchange->rules->help)));
+           json_put_text(body, "help", exchange->rules->help);
 }
 
 /* Of which grant no credential could be had: then there are none of the others either. */

@@ -47,11 +47,6 @@ static json_t *json_from_sha256(const uint8_t digest[SHA256_LEN])
     return buf_is_ok(&text) ? json_from_str(buf_str(&text)) : NULL;
 }
 
-static bool put_str(json_t *object, const char *name, struct str value)
-{
-    return value.len == 0 || json_put(object, name, json_from_str(value));
-}
-
 static bool put_time(json_t *object, const char *name, int64_t time_s)
 {
     char text[TIME_TEXT_S_LEN + 1];
@@ -86,9 +81,9 @@ static bool put_grant(json_t *list, const struct policy_grant *grant)
 
     if (!object || json_array_append_new(list, object) != 0)
         return false;
-    return put_str(object, "name", grant->name) &&
+    return json_put_text(object, "name", grant->name) &&
            json_put(object, "kind", json_string(grant->kind->name)) &&
-           (!grant->target || put_str(object, "target", grant->target->name)) &&
+           (!grant->target || json_put_text(object, "target", grant->target->name)) &&
            json_put(object, "ttl_s", json_integer(grant->ttl_s)) &&
            put_time(object, "until", grant->until_s);
 }
@@ -102,9 +97,9 @@ static bool put_stage(json_t *list, const struct policy_stage *stage)
         json_decref(grants);
         return false;
     }
-    if (!json_put(object, "grants", grants) || !put_str(object, "id", stage->id) ||
+    if (!json_put(object, "grants", grants) || !json_put_text(object, "id", stage->id) ||
         !json_put(object, "kind", json_string(policy_stage_kind_name(stage->kind))) ||
-        !put_str(object, "environment", stage->environment) ||
+        !json_put_text(object, "environment", stage->environment) ||
         !put_time(object, "until", stage->until_s))
         return false;
     for (size_t i = 0; i < stage->grant_count; i++)
@@ -121,8 +116,10 @@ static bool begin_pipeline(struct page *page, const struct policy_stage *stage)
         return false;
     page->pipeline = stage->pipeline;
     page->stages = json_array();
-    return json_put(object, "stages", page->stages) && put_str(object, "name", stage->pipeline) &&
-           put_str(object, "owner", stage->owner) && put_str(object, "tenant", stage->tenant) &&
+    return json_put(object, "stages", page->stages) &&
+           json_put_text(object, "name", stage->pipeline) &&
+           json_put_text(object, "owner", stage->owner) &&
+           json_put_text(object, "tenant", stage->tenant) &&
            put_time(object, "review_by", stage->review_by_s);
 }
 
@@ -174,10 +171,11 @@ static bool put_exception(json_t *list, const struct policy_exception *exception
 
     if (!object || json_array_append_new(list, object) != 0)
         return false;
-    return put_str(object, "from", exception->guardrail) &&
-           put_str(object, "pipeline", exception->pipeline) &&
-           put_str(object, "stage", exception->stage) &&
-           put_time(object, "until", exception->until_s) && put_str(object, "why", exception->why);
+    return json_put_text(object, "from", exception->guardrail) &&
+           json_put_text(object, "pipeline", exception->pipeline) &&
+           json_put_text(object, "stage", exception->stage) &&
+           put_time(object, "until", exception->until_s) &&
+           json_put_text(object, "why", exception->why);
 }
 
 static const struct policy_stage *
@@ -219,8 +217,8 @@ static bool put_source(const struct policy *policy, json_t *body)
         return true;
     object = json_object();
     return json_put(body, "source", object) &&
-           put_str(object, "repository", provenance->repository) &&
-           put_str(object, "commit", provenance->commit);
+           json_put_text(object, "repository", provenance->repository) &&
+           json_put_text(object, "commit", provenance->commit);
 }
 
 static bool put_counts(const struct policy *policy, json_t *body)
@@ -241,10 +239,10 @@ static bool put_mistake(json_t *list, const struct policy_mistake *mistake)
 
     if (!object || json_array_append_new(list, object) != 0)
         return false;
-    return put_str(object, "file", str_from(mistake->file)) &&
+    return json_put_text(object, "file", str_from(mistake->file)) &&
            (mistake->line == 0 || (json_put(object, "line", json_integer(mistake->line)) &&
                                    json_put(object, "column", json_integer(mistake->column)))) &&
-           put_str(object, "message", str_from(mistake->message));
+           json_put_text(object, "message", str_from(mistake->message));
 }
 
 static bool put_load(const struct policy_report *report, json_t *body)

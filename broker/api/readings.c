@@ -76,7 +76,7 @@ static json_t *describe(const struct person *person)
     json_t *object = json_object();
 
     if (json_put(object, "subject", json_from_str(person->subject)) &&
-        (person->email.len == 0 || json_put(object, "email", json_from_str(person->email))))
+        json_put_text(object, "email", person->email))
         return object;
     json_decref(object);
     return NULL;

@@ -56,8 +56,8 @@ static bool fill_entry(const struct signing *signing, json_t *entry, struct aren
     struct str review = arena_printf(arena, "sha256:" STR_FMT, STR_ARG(signing->sha256));
 
     return json_put(entry, "review", json_from_str(review)) &&
-           (signing->note.len == 0 || json_put(entry, "detail", json_from_str(signing->note))) &&
-           (signing->tenant.len == 0 || json_put(entry, "tenant", json_from_str(signing->tenant)));
+           json_put_text(entry, "detail", signing->note) &&
+           json_put_text(entry, "tenant", signing->tenant);
 }
 
 static bool submit(struct http_request *request, const struct api *api, struct signing *signing,

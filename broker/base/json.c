@@ -216,6 +216,11 @@ bool json_put(json_t *object, const char *name, json_t *take_value)
     return json_object_set_new(object, name, take_value) == 0;
 }
 
+bool json_put_text(json_t *object, const char *name, struct str text)
+{
+    return text.len == 0 || json_put(object, name, json_from_str(text));
+}
+
 /* Rounded down. A double from -2^63 to below 2^63 fits int64; those with a fraction by far. */
 static bool floor_to_int64(double real, int64_t *value)
 {

@@ -94,6 +94,9 @@ struct str json_str(const json_t *string);
  */
 bool json_put(json_t *object, const char *name, json_t *take_value) MUST_USE;
 
+/** The same of a text, which is left out where it is empty. */
+bool json_put_text(json_t *object, const char *name, struct str text) MUST_USE;
+
 /**
  * A point in time: a JSON integer, or a real rounded down, within int64; false for all else.
  *

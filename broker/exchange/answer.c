@@ -124,8 +124,7 @@ static bool put_date(json_t *list, const struct policy_date *date)
     json_t *item = json_append_object(list);
 
     return json_put(item, "what", json_string(policy_date_kind_name(date->kind))) &&
-           (date->name.len == 0 || json_put(item, "name", json_from_str(date->name))) &&
-           json_put(item, "at", record_time(date->at_s));
+           json_put_text(item, "name", date->name) && json_put(item, "at", record_time(date->at_s));
 }
 
 /* What ends or is due within the next weeks, so that whoever reads the job's log knows in time. */

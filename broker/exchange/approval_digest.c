@@ -9,11 +9,6 @@
 #define SUBJECT_MAX ((size_t)256 * 1024)
 #define SHOWN_MAX ((size_t)4 * 1024) /* so that an entry always has room for it */
 
-static bool put_str(json_t *object, const char *name, struct str value)
-{
-    return value.len == 0 || json_put(object, name, json_from_str(value));
-}
-
 /* Members of details that are of the job's own key, made for this one request, and its name. */
 static bool is_of_request(const char *name)
 {
@@ -43,8 +38,10 @@ static bool put_grant(json_t *list, const struct approval_grant *grant)
 {
     json_t *object = json_append_object(list);
 
-    return put_str(object, "grant", grant->name) && put_str(object, "type", grant->kind) &&
-           put_str(object, "target", grant->target) && put_str(object, "scope", grant->scope) &&
+    return json_put_text(object, "grant", grant->name) &&
+           json_put_text(object, "type", grant->kind) &&
+           json_put_text(object, "target", grant->target) &&
+           json_put_text(object, "scope", grant->scope) &&
            (!grant->fields ||
             json_put(object, "fields", json_incref(json_iterable(grant->fields)))) &&
            (!grant->details || put_details(object, grant->details)) &&
@@ -127,20 +124,20 @@ static bool put_workflow(json_t *object, const struct approval_subject *subject)
 
 static bool put_run(json_t *object, const struct approval_subject *subject)
 {
-    return put_str(object, "issuer", subject->issuer) &&
-           put_str(object, "repository", subject->repository) &&
-           put_str(object, "run", subject->run);
+    return json_put_text(object, "issuer", subject->issuer) &&
+           json_put_text(object, "repository", subject->repository) &&
+           json_put_text(object, "run", subject->run);
 }
 
 static json_t *describe(const struct approval_subject *subject)
 {
     json_t *object = json_object();
 
-    if (put_str(object, "stage", subject->stage) &&
-        put_str(object, "instance", subject->instance) &&
-        put_str(object, "commit", subject->commit) &&
+    if (json_put_text(object, "stage", subject->stage) &&
+        json_put_text(object, "instance", subject->instance) &&
+        json_put_text(object, "commit", subject->commit) &&
         (subject->commit.len > 0 || put_run(object, subject)) && put_workflow(object, subject) &&
-        put_str(object, "audience", subject->audience) &&
+        json_put_text(object, "audience", subject->audience) &&
         (!subject->breaks_glass || json_put(object, "break_glass", json_true())) &&
         (!subject->bindings ||
          json_put(object, "bindings", json_incref(json_iterable(subject->bindings)))) &&

@@ -35,18 +35,13 @@ static json_t *hex_of(const uint8_t digest[SHA256_LEN])
     return buf_is_ok(&text) ? json_from_str(buf_str(&text)) : NULL;
 }
 
-static bool put_str(json_t *object, const char *name, struct str value)
-{
-    return value.len == 0 || json_put(object, name, json_from_str(value));
-}
-
 static bool put_token(json_t *object, const char *name, const struct verified_token *token)
 {
     json_t *kept = json_object();
 
-    return json_put(object, name, kept) && put_str(kept, "issuer", token->issuer->name) &&
+    return json_put(object, name, kept) && json_put_text(kept, "issuer", token->issuer->name) &&
            json_put(kept, "claims", json_incref(json_iterable(token->claims))) &&
-           put_str(kept, "kid", token->kid) && json_put(kept, "mark", hex_of(token->mark)) &&
+           json_put_text(kept, "kid", token->kid) && json_put(kept, "mark", hex_of(token->mark)) &&
            json_put(kept, "sha256", hex_of(token->sha256)) &&
            (!token->is_key_bound || json_put(kept, "bound", json_true()));
 }
@@ -81,9 +76,10 @@ static bool put_request(json_t *object, const struct exchange *exchange)
     json_t *kept = json_object();
 
     return json_put(object, "request", kept) &&
-           put_str(kept, "stage", exchange->decision.stage->id) &&
-           put_str(kept, "audience", request->audience) && put_str(kept, "scope", request->scope) &&
-           put_str(kept, "reason", request->reason) &&
+           json_put_text(kept, "stage", exchange->decision.stage->id) &&
+           json_put_text(kept, "audience", request->audience) &&
+           json_put_text(kept, "scope", request->scope) &&
+           json_put_text(kept, "reason", request->reason) &&
            (request->ttl_s == 0 || json_put(kept, "ttl_s", json_integer(request->ttl_s))) &&
            (!request->details ||
             json_put(kept, "details", json_incref(json_iterable(request->details)))) &&

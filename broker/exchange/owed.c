@@ -201,5 +201,5 @@ bool owed_put_pending(json_t *pending, const struct owed *owed)
     return json_put(item, "index", json_integer((json_int_t)owed->index)) &&
            json_put(item, "grant", json_from_str(owed->grant)) &&
            json_put(item, "type", json_from_str(owed->type)) &&
-           (owed->target.len == 0 || json_put(item, "target", json_from_str(owed->target)));
+           json_put_text(item, "target", owed->target);
 }

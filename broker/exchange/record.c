@@ -40,11 +40,6 @@ json_t *record_time(int64_t wall_s)
 }
 
 /* Empty strings are left out: what is not there needs no member. */
-static bool put_str(json_t *object, const char *name, struct str value)
-{
-    return value.len == 0 || json_put(object, name, json_from_str(value));
-}
-
 /* Whether a row is a pointer to something within the claim; without memory it is taken for one. */
 static bool leads_into(const struct claim *row, const char *name)
 {
@@ -115,7 +110,7 @@ static bool put_token(const struct exchange *exchange, json_t *entry)
                     json_from_hex((struct str){ (const char *)token->mark, SHA256_LEN }, "")) &&
            json_put(object, "exp", json_integer(token->expires_s)) &&
            json_put(object, "iat", json_integer(token->issued_s)) &&
-           put_str(object, "kid", token->kid) && put_holder(exchange, object);
+           json_put_text(object, "kid", token->kid) && put_holder(exchange, object);
 }
 
 static bool is_kept_fact(const json_t *value)
@@ -199,9 +194,10 @@ static bool put_request(const struct exchange *exchange, json_t *entry)
     const struct exchange_request *request = &exchange->request;
     json_t *object = json_object();
 
-    return json_put(entry, "request", object) && put_str(object, "stage", request->stage) &&
-           put_scope(object, request->scope) && put_str(object, "audience", request->audience) &&
-           put_str(object, "reason", request->reason) &&
+    return json_put(entry, "request", object) && json_put_text(object, "stage", request->stage) &&
+           put_scope(object, request->scope) &&
+           json_put_text(object, "audience", request->audience) &&
+           json_put_text(object, "reason", request->reason) &&
            (!request->bindings ||
             json_put(object, "bindings", json_incref(json_iterable(request->bindings)))) &&
            (request->ttl_s == 0 || json_put(object, "ttl_s", json_integer(request->ttl_s)));
@@ -216,11 +212,13 @@ static bool put_stage(const struct exchange *exchange, json_t *entry)
         return false;
     if (!stage)
         return true;
-    return put_str(entry, "pipeline", stage->pipeline) && put_str(entry, "stage", stage->id) &&
+    return json_put_text(entry, "pipeline", stage->pipeline) &&
+           json_put_text(entry, "stage", stage->id) &&
            json_put(entry, "kind", json_string(policy_stage_kind_name(stage->kind))) &&
-           put_str(entry, "environment", stage->environment) &&
-           put_str(entry, "tenant", stage->tenant) && put_str(entry, "owner", stage->owner) &&
-           put_str(entry, "instance", exchange->decision.instance) &&
+           json_put_text(entry, "environment", stage->environment) &&
+           json_put_text(entry, "tenant", stage->tenant) &&
+           json_put_text(entry, "owner", stage->owner) &&
+           json_put_text(entry, "instance", exchange->decision.instance) &&
            json_put(entry, "rule", json_from_sha256(exchange->decision.rule_sha256));
 }
 
@@ -238,7 +236,7 @@ static bool put_common(const struct exchange *exchange, json_t *entry, json_t *p
     struct claim_table claims = token->issuer->claims;
 
     if (!json_put(entry, "decision", json_string(exchange->decision_id)) ||
-        !put_str(entry, "issuer", token->issuer->name) || !put_token(exchange, entry) ||
+        !json_put_text(entry, "issuer", token->issuer->name) || !put_token(exchange, entry) ||
         !put_request(exchange, entry) || !put_stage(exchange, entry) || !put_block(exchange, entry))
         return error_set(error, ERROR_MEMORY, "entry");
     return put_subject(exchange, entry, private_part, error) &&
@@ -290,7 +288,7 @@ static bool put_shadow(const struct exchange_verdict *shadow, json_t *entry)
     return json_put(entry, "shadow", object) && put_verdict(shadow, object) &&
            json_put(object, "policy", json_from_sha256(policy_sha256(shadow->policy))) &&
            (!decision->stage ||
-            (put_str(object, "stage", decision->stage->id) &&
+            (json_put_text(object, "stage", decision->stage->id) &&
              json_put(object, "rule", json_from_sha256(decision->rule_sha256)))) &&
            (!shadow->is_allowed || put_grants(decision, object));
 }
@@ -315,7 +313,7 @@ bool record_denied(struct exchange *exchange, const struct error *cause, json_t 
     if (!json_put(*entry, "reason", json_string(reason)) ||
         (exchange->request.renewal &&
          !json_put(*entry, "lease", json_string(exchange->request.renewal->lease.id))) ||
-        !put_str(*entry, "approval", exchange->request.approval) ||
+        !json_put_text(*entry, "approval", exchange->request.approval) ||
         !put_failed(&exchange->decision, *entry) || !replay_put_first(exchange->replay, *entry))
         return error_set(error, ERROR_MEMORY, "entry");
     return true;
@@ -339,7 +337,7 @@ static bool put_revoke(json_t *object, const struct target_kind *kind, const str
 
     if (revocation == POLICY_REVOKED_BY_EXPIRY || !may_be_there(mint, type))
         return true;
-    return put_str(object, "attempt", mint->attempt) &&
+    return json_put_text(object, "attempt", mint->attempt) &&
            json_put(object, "revoke", json_string(target_revocation_name(revocation))) &&
            (revocation != POLICY_REVOKED_NOW || !kind->is_gone_by_expiry ||
             json_put(object, "lapses", json_true()));
@@ -351,8 +349,9 @@ static bool put_credential(json_t *list, const struct mint *mint, const char *ty
 
     if (!object || json_array_append_new(list, object) != 0)
         return false;
-    return put_str(object, "grant", mint->grant) && json_put(object, "type", json_string(type)) &&
-           (!mint->target || put_str(object, "target", mint->target->name)) &&
+    return json_put_text(object, "grant", mint->grant) &&
+           json_put(object, "type", json_string(type)) &&
+           (!mint->target || json_put_text(object, "target", mint->target->name)) &&
            json_put(object, "ttl_s", json_integer(mint->ttl_s)) &&
            (mint->expires_s == 0 || json_put(object, "expires_at", record_time(mint->expires_s)));
 }
@@ -478,7 +477,7 @@ static bool put_asked(const struct exchange *exchange, json_t *request)
 
     return grants &&
            json_put(request, "grants", approval_grants_shown(grants, exchange->mint_count)) &&
-           json_put(request, "approval", terms) && put_str(terms, "by", wanted->by) &&
+           json_put(request, "approval", terms) && json_put_text(terms, "by", wanted->by) &&
            json_put(terms, "count", json_integer(wanted->count)) &&
            json_put(terms, "within_s", json_integer(wanted->within_s)) &&
            (!wanted->self_is_unchecked ||
@@ -499,7 +498,7 @@ bool record_approval(struct exchange *exchange, json_t **entry, json_t **private
         !json_put(*entry, "handle", json_from_sha256(code)) ||
         !json_put(*entry, "until", record_time(approval->until_s)) ||
         !json_put(*entry, "left", json_integer(exchange->decision.obligations.approval->count)) ||
-        !put_str(*entry, "instance", exchange->decision.instance) ||
+        !json_put_text(*entry, "instance", exchange->decision.instance) ||
         !put_asked(exchange, json_object_get(*entry, "request")))
         return error_set(error, ERROR_MEMORY, "entry");
     return true;

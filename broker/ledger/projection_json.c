@@ -15,7 +15,7 @@ static bool put_seen(json_t *object, const struct ledger_seen *seen)
 
     time_text_s(seen->last_ms / 1000, last);
     return json_put(object, "issuer", json_from_str(seen->issuer)) &&
-           (seen->name.len == 0 || json_put(object, "name", json_from_str(seen->name))) &&
+           json_put_text(object, "name", seen->name) &&
            json_put(object, "used", json_integer(seen->count)) &&
            (seen->denied == 0 || json_put(object, "denied", json_integer(seen->denied))) &&
            json_put(object, "last_seen", json_string(last));

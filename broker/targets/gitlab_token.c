@@ -286,7 +286,7 @@ static bool put_record(struct mint *mint, const json_t *answer, struct str token
     struct str user = gitlab_number(answer, "user_id", mint->arena);
 
     return json_put(mint->record, "id", json_from_str(token_id(mint->arena, token))) &&
-           (user.len == 0 || json_put(mint->record, "user_id", json_from_str(user)));
+           json_put_text(mint->record, "user_id", user);
 }
 
 static struct str username_in(const json_t *answer, const struct gitlab_grant *grant)

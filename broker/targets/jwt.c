@@ -354,7 +354,7 @@ static bool put_credential(struct mint *mint, struct str scope, struct str token
 
     mint->credential = json_object();
     return json_put(mint->credential, "jwt", jwt) && json_put(jwt, "token", json_from_str(token)) &&
-           (scope.len == 0 || json_put(jwt, "scope", json_from_str(scope)));
+           json_put_text(jwt, "scope", scope);
 }
 
 static bool sign_token(struct mint *mint, struct error *error)

@@ -369,7 +369,7 @@ static bool put_results(struct mint *mint, const struct kubernetes_state *state,
            json_put(kubernetes, "server", json_from_str(own->api)) &&
            json_put(kubernetes, "namespace", json_from_str(state->grant.space)) &&
            json_put(kubernetes, "service_account", json_from_str(state->grant.account)) &&
-           (own->ca.len == 0 || json_put(kubernetes, "ca", json_from_str(own->ca))) &&
+           json_put_text(kubernetes, "ca", own->ca) &&
            (!text_is_token(jti, UID_MAX) || json_put(mint->record, "jti", json_from_str(jti)));
 }
 

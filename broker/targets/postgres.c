@@ -387,7 +387,7 @@ bool postgres_put_place(json_t *postgres, const struct postgres_settings *own, c
            json_put(postgres, "database", json_string(database)) &&
            json_put(postgres, "user", json_string(user)) &&
            (!tls || json_put(postgres, "sslmode", json_string(tls))) &&
-           (own->ca.len == 0 || json_put(postgres, "ca", json_from_str(own->ca)));
+           json_put_text(postgres, "ca", own->ca);
 }
 
 static bool finish(struct mint *mint, const struct postgres_making *making, struct error *error)

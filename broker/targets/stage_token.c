@@ -62,7 +62,7 @@ static bool put_facts(json_t *claims, const struct mint *mint)
     return json_put(claims, "stage", json_from_str(mint->stage)) &&
            json_put(claims, "pipeline", json_from_str(pipeline)) &&
            json_put(claims, "lease", json_from_str(mint->lease)) &&
-           (mint->run.len == 0 || json_put(claims, "run", json_from_str(mint->run)));
+           json_put_text(claims, "run", mint->run);
 }
 
 static json_t *claims_new(const struct mint *mint, const struct stage_token *wanted,

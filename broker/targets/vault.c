@@ -339,7 +339,7 @@ static bool put_results(struct mint *mint, const struct vault_grant *grant, cons
            json_put(vault, "token", json_from_str(token)) &&
            json_put(vault, "address", json_from_str(own->address)) &&
            json_put(vault, "role", json_from_str(grant->role)) &&
-           (grant->path.len == 0 || json_put(vault, "namespace", json_from_str(grant->path))) &&
+           json_put_text(vault, "namespace", grant->path) &&
            json_put(mint->record, "id", json_incref(json_object_get(auth, "accessor")));
 }
 
@@ -361,8 +361,7 @@ static bool put_record(struct mint *mint, const struct vault_state *state, struc
 {
     mint->record = json_object();
     return (json_put(mint->record, "role", json_from_str(state->grant.role)) &&
-            (state->grant.path.len == 0 ||
-             json_put(mint->record, "namespace", json_from_str(state->grant.path)))) ||
+            json_put_text(mint->record, "namespace", state->grant.path)) ||
            error_set(error, ERROR_MEMORY, "no memory for a record");
 }
 

@@ -65,9 +65,7 @@ static bool put_results(struct mint *mint, const struct x509_grant *grant,
     return json_put(mint->credential, "x509", x509) &&
            json_put(x509, "certificate", json_from_str(certificate->pem)) &&
            json_put(x509, "chain", json_from_str(certificate->chain)) &&
-           (certificate->root.len == 0 ||
-            json_put(x509, "root", json_from_str(certificate->root))) &&
-           put_names(grant, x509) &&
+           json_put_text(x509, "root", certificate->root) && put_names(grant, x509) &&
            json_put(mint->record, "id", json_from_str(certificate->serial)) &&
            json_put(mint->record, "fingerprint", json_from_str(certificate->sha256)) &&
            json_put(mint->record, "ca", json_from_str(certificate->issuer));

@@ -327,6 +327,19 @@ static void a_missing_value_fails_a_put(void **state)
     assert_int_equal(json_object_size(json), 1);
 }
 
+static void an_empty_text_is_not_put(void **state)
+{
+    JSON_OWNED json_t *json = json_object();
+
+    (void)state;
+    assert_true(json_put_text(json, "empty", STR("")));
+    assert_int_equal(json_object_size(json), 0);
+    assert_true(json_put_text(json, "text", STR("y")));
+    assert_true(str_eq(json_str(json_object_get(json, "text")), STR("y")));
+    assert_false(json_put_text(json, "text", STR("\xff")));
+    assert_false(json_put_text(NULL, "text", STR("y")));
+}
+
 static void a_kept_value_ends_with_the_arena(void **state)
 {
     json_t *json = json_array();
@@ -721,6 +734,7 @@ int main(void)
         cmocka_unit_test(a_string_member_is_borrowed_and_other_types_are_refused),
         cmocka_unit_test(a_json_string_is_made_of_utf8_without_nul_only),
         cmocka_unit_test(a_missing_value_fails_a_put),
+        cmocka_unit_test(an_empty_text_is_not_put),
         cmocka_unit_test(a_kept_value_ends_with_the_arena),
         cmocka_unit_test(a_value_that_cannot_be_kept_is_released),
         cmocka_unit_test(lists_of_texts_are_made),
