@@ -79,7 +79,7 @@ struct seen {
     char last_cause[256];
     struct exists existing[64];
     size_t existing_count;
-    int64_t ahead_s; /* so far our clock is ahead of the store's */
+    _Atomic int64_t ahead_s; /* so far our clock is ahead of the store's */
 };
 
 extern struct seen seen;

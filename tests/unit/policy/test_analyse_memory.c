@@ -46,7 +46,7 @@ static void run_all(run_failing run, const void *given)
 
     while (nth < RUNS_MAX && good < ENOUGH)
         good = run(given, nth++) ? good + 1 : 0;
-    assert_in_range(nth, ENOUGH + 5, RUNS_MAX - 1);
+    assert_in_range(nth, ENOUGH + 2, RUNS_MAX - 1);
 }
 
 /* A token fits both sides: whatever fails, that is never good. */

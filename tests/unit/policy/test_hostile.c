@@ -15,7 +15,7 @@
  * second; with sanitizers in eight.
  */
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SECONDS_MAX 8
 #else
 #define SECONDS_MAX 1
