@@ -45,16 +45,6 @@ static bool keep(const struct activation *activation, const struct archive_activ
 
 /* ---- the entry ---- */
 
-static json_t *json_from_sha256(const uint8_t digest[SHA256_LEN])
-{
-    OWNED(buf_release) struct buf text = { 0 };
-
-    buf_init(&text, 128);
-    buf_add_text(&text, "sha256:");
-    buf_add_hex(&text, (struct str){ (const char *)digest, SHA256_LEN });
-    return buf_is_ok(&text) ? json_from_str(buf_str(&text)) : NULL;
-}
-
 static json_t *json_from_time(int64_t time_s)
 {
     char text[TIME_TEXT_S_LEN + 1];

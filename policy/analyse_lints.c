@@ -120,24 +120,16 @@ static bool is_harmless(const struct analysed *stage, const struct policy_clause
 
 /* ---- rows of a profile ---- */
 
-static bool text_has(struct str text, struct str piece)
-{
-    for (size_t i = 0; i + piece.len <= text.len; i++)
-        if (memcmp(text.data + i, piece.data, piece.len) == 0)
-            return true;
-    return false;
-}
-
 static bool test_has(const struct policy_test *test, struct str piece)
 {
     if (test->is_negated)
         return false;
     if (test->operation == POLICY_LIKE)
-        return text_has(test->glob->text, piece);
+        return str_contains(test->glob->text, piece);
     if (test->operation != POLICY_ONE_OF || test->values.texts == NULL)
         return false;
     for (size_t i = 0; i < test->values.count; i++)
-        if (text_has(test->values.texts[i], piece))
+        if (str_contains(test->values.texts[i], piece))
             return true;
     return false;
 }

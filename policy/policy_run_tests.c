@@ -281,21 +281,13 @@ static bool run_alone(struct batch *batch, const struct policy_test_row *row)
            error_set(&batch->error, ERROR_MEMORY, "testing a policy");
 }
 
-static bool holds(struct str text, struct str piece)
-{
-    for (size_t i = 0; i + piece.len <= text.len; i++)
-        if (memcmp(text.data + i, piece.data, piece.len) == 0)
-            return true;
-    return false;
-}
-
 static bool is_chosen(const struct batch *batch, const struct policy_test_row *row)
 {
     const struct policy_pipeline *pipeline = batch->linked->pipeline;
     struct str filter = batch->options->filter;
 
-    return filter.len == 0 || holds(row->name, filter) || holds(row->stage, filter) ||
-           holds(pipeline->name, filter) || holds(pipeline->file, filter);
+    return filter.len == 0 || str_contains(row->name, filter) || str_contains(row->stage, filter) ||
+           str_contains(pipeline->name, filter) || str_contains(pipeline->file, filter);
 }
 
 static void run_batch(void *batches, size_t index)

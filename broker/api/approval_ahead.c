@@ -179,16 +179,6 @@ static bool describe(struct ahead *ahead, struct error *error)
 
 /* ---- the entry ---- */
 
-static json_t *hash_text(const uint8_t digest[SHA256_LEN])
-{
-    OWNED(buf_release) struct buf text = { 0 };
-
-    buf_init(&text, 128);
-    buf_add_text(&text, "sha256:");
-    buf_add_hex(&text, (struct str){ (const char *)digest, SHA256_LEN });
-    return buf_is_ok(&text) ? json_from_str(buf_str(&text)) : NULL;
-}
-
 static bool put_stage(const struct ahead *ahead, json_t *entry)
 {
     const struct policy_stage *stage = ahead->stage;
@@ -200,9 +190,9 @@ static bool put_stage(const struct ahead *ahead, json_t *entry)
            json_put_text(entry, "tenant", stage->tenant) &&
            json_put_text(entry, "owner", stage->owner) &&
            json_put_text(entry, "instance", ahead->subject.instance) &&
-           json_put(entry, "policy", hash_text(policy_sha256(ahead->rules->policy))) &&
-           json_put(entry, "rule", hash_text(ahead->subject.rule_sha256)) &&
-           json_put(entry, "digest", hash_text(ahead->digest));
+           json_put(entry, "policy", json_from_sha256(policy_sha256(ahead->rules->policy))) &&
+           json_put(entry, "rule", json_from_sha256(ahead->subject.rule_sha256)) &&
+           json_put(entry, "digest", json_from_sha256(ahead->digest));
 }
 
 static bool put_terms(const struct ahead *ahead, json_t *request)
@@ -280,7 +270,7 @@ static bool make_entry(struct ahead *ahead, struct error *error)
 /* What is granted must be what was seen, in a dry run. */
 static bool check_seen(const struct ahead *ahead, struct error *error)
 {
-    JSON_OWNED json_t *digest = hash_text(ahead->digest);
+    JSON_OWNED json_t *digest = json_from_sha256(ahead->digest);
 
     if (!digest)
         return error_set(error, ERROR_MEMORY, "digest");

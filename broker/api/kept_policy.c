@@ -27,16 +27,6 @@ struct listing {
     json_t *files;
 };
 
-static json_t *json_from_digest(const uint8_t digest[SHA256_LEN])
-{
-    OWNED(buf_release) struct buf text = { 0 };
-
-    buf_init(&text, 128);
-    buf_add_text(&text, "sha256:");
-    buf_add_hex(&text, (struct str){ (const char *)digest, SHA256_LEN });
-    return buf_is_ok(&text) ? json_from_str(buf_str(&text)) : NULL;
-}
-
 static bool add_piece(struct listing *listing, size_t index, struct error *error)
 {
     const struct archive_piece *piece = &listing->set.pieces[index];
@@ -51,7 +41,7 @@ static bool add_piece(struct listing *listing, size_t index, struct error *error
 
         if (!file || json_array_append_new(listing->files, file) != 0 ||
             !json_put(file, "name", json_from_str(files[i].name)) ||
-            !json_put(file, "sha256", json_from_digest(files[i].sha256)))
+            !json_put(file, "sha256", json_from_sha256(files[i].sha256)))
             return error_set(error, ERROR_MEMORY, "a kept policy");
     }
     return true;
@@ -62,7 +52,7 @@ static bool fill(struct listing *listing, struct cursor *cursor, json_t *body, s
     size_t next = (size_t)cursor->position;
 
     listing->files = json_array();
-    if (!json_put(body, "policy", json_from_digest(cursor->sha256)) ||
+    if (!json_put(body, "policy", json_from_sha256(cursor->sha256)) ||
         !json_put(body, "count", json_integer((json_int_t)listing->set.file_count)) ||
         !json_put(body, "files", listing->files))
         return error_set(error, ERROR_MEMORY, "a kept policy");

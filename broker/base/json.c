@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "base/json_plain.h"
 
@@ -168,6 +169,16 @@ struct str json_text(struct arena *arena, const json_t *json)
     buf_init(&text, ARENA_REQUEST_MAX);
     buf_add_json(&text, json);
     return buf_is_ok(&text) ? arena_copy(arena, buf_str(&text)) : (struct str){ 0 };
+}
+
+json_t *json_from_sha256(const uint8_t sha256[SHA256_LEN])
+{
+    OWNED(buf_release) struct buf text = { 0 };
+
+    buf_init(&text, 128);
+    buf_add_text(&text, "sha256:");
+    buf_add_hex(&text, (struct str){ (const char *)sha256, SHA256_LEN });
+    return buf_is_ok(&text) ? json_from_str(buf_str(&text)) : NULL;
 }
 
 json_t *json_from_strs(const struct str *texts, size_t count)

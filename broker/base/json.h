@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/macros.h"
 #include "base/str.h"
 
@@ -78,6 +79,9 @@ bool json_get_str(const json_t *object, const char *name, struct str *value) MUS
 
 /** A new JSON string; NULL when the text is not UTF-8, holds a NUL, or there is no memory. */
 json_t *json_from_str(struct str text) MUST_USE;
+
+/** "sha256:" and the digest in hex; NULL without memory. */
+json_t *json_from_sha256(const uint8_t sha256[SHA256_LEN]) MUST_USE;
 
 /** A new JSON array of strings; NULL as json_from_str(). */
 json_t *json_from_strs(const struct str *texts, size_t count) MUST_USE;

@@ -16,19 +16,13 @@
  * `reason` and `scope` get in. Nothing here is a secret: the handle goes in as its hash.
  */
 
-static json_t *json_from_hex(struct str bytes, const char *prefix)
+static json_t *json_from_hex(const uint8_t *bytes, size_t len)
 {
     OWNED(buf_release) struct buf text = { 0 };
 
     buf_init(&text, 256);
-    buf_add_text(&text, prefix);
-    buf_add_hex(&text, bytes);
+    buf_add_hex(&text, (struct str){ (const char *)bytes, len });
     return buf_is_ok(&text) ? json_from_str(buf_str(&text)) : NULL;
-}
-
-static json_t *json_from_sha256(const uint8_t digest[SHA256_LEN])
-{
-    return json_from_hex((struct str){ (const char *)digest, SHA256_LEN }, "sha256:");
 }
 
 json_t *record_time(int64_t wall_s)
@@ -39,7 +33,6 @@ json_t *record_time(int64_t wall_s)
     return json_string(text);
 }
 
-/* Empty strings are left out: what is not there needs no member. */
 /* Whether a row is a pointer to something within the claim; without memory it is taken for one. */
 static bool leads_into(const struct claim *row, const char *name)
 {
@@ -86,15 +79,13 @@ static bool put_holder(const struct exchange *exchange, json_t *object)
     json_t *proof;
 
     if (exchange_holder(&exchange->request.proof, holder) &&
-        !json_put(object, "holder",
-                  json_from_hex((struct str){ (const char *)holder, sizeof(holder) }, "")))
+        !json_put(object, "holder", json_from_hex(holder, sizeof(holder))))
         return false;
     if (!dpop)
         return true;
     proof = json_object();
     return json_put(object, "proof", proof) &&
-           json_put(proof, "mark",
-                    json_from_hex((struct str){ (const char *)dpop->mark, SHA256_LEN }, "")) &&
+           json_put(proof, "mark", json_from_hex(dpop->mark, SHA256_LEN)) &&
            json_put(proof, "exp", json_integer(dpop->expires_s));
 }
 
@@ -106,8 +97,7 @@ static bool put_token(const struct exchange *exchange, json_t *entry)
     /* A mark that was set by the entry that asked stays: it is not set again, nor freed. */
     return json_put(entry, "token", object) &&
            (exchange->request.approval.len == 0 || json_put(object, "asked", json_true())) &&
-           json_put(object, "mark",
-                    json_from_hex((struct str){ (const char *)token->mark, SHA256_LEN }, "")) &&
+           json_put(object, "mark", json_from_hex(token->mark, SHA256_LEN)) &&
            json_put(object, "exp", json_integer(token->expires_s)) &&
            json_put(object, "iat", json_integer(token->issued_s)) &&
            json_put_text(object, "kid", token->kid) && put_holder(exchange, object);

@@ -323,16 +323,6 @@ static bool fill_in(const struct mint *mint, struct ssh_certificate *certificate
            random_serial(&certificate->serial, error);
 }
 
-static json_t *json_from_texts(const struct texts *texts)
-{
-    JSON_OWNED json_t *list = json_array();
-
-    for (size_t i = 0; i < texts->count; i++)
-        if (json_array_append_new(list, json_from_str(texts->list[i])) != 0)
-            return NULL;
-    return TAKE(list);
-}
-
 static bool put_results(struct mint *mint, const struct ssh_certificate *certificate,
                         struct str line, struct str ca)
 {
@@ -345,7 +335,8 @@ static bool put_results(struct mint *mint, const struct ssh_certificate *certifi
     mint->expires_s = certificate->valid_before_s;
     return json_put(mint->credential, "ssh", ssh) &&
            json_put(ssh, "certificate", json_from_str(line)) &&
-           json_put(ssh, "principals", json_from_texts(&certificate->principals)) &&
+           json_put(ssh, "principals",
+                    json_from_strs(certificate->principals.list, certificate->principals.count)) &&
            json_put(mint->record, "id", json_string(serial)) &&
            json_put(mint->record, "key_id", json_from_str(certificate->key_id)) &&
            json_put(mint->record, "fingerprint",

@@ -38,20 +38,11 @@ static bool fill_names(const struct x509_grant *grant,
     return plan->name_count == grant->names.count;
 }
 
-static json_t *json_from_texts(const struct texts *texts)
-{
-    JSON_OWNED json_t *list = json_array();
-
-    for (size_t i = 0; i < texts->count; i++)
-        if (json_array_append_new(list, json_from_str(texts->list[i])) != 0)
-            return NULL;
-    return TAKE(list);
-}
-
 static bool put_names(const struct x509_grant *grant, json_t *object)
 {
-    return grant->id.len > 0 ? json_put(object, "spiffe_id", json_from_str(grant->id))
-                             : json_put(object, "san", json_from_texts(&grant->names));
+    return grant->id.len > 0
+               ? json_put(object, "spiffe_id", json_from_str(grant->id))
+               : json_put(object, "san", json_from_strs(grant->names.list, grant->names.count));
 }
 
 static bool put_results(struct mint *mint, const struct x509_grant *grant,
