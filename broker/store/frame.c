@@ -108,7 +108,10 @@ static bool is_zero(const uint8_t *bytes, size_t len)
     return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
 }
 
-/* What the tree says of their hashes takes the checksum's place. */
+/*
+ * What the tree says of their hashes takes the checksum's place. A hash of zeros is none: of a
+ * frame whose first sector alone reached the disk the entries are the zeros that were there.
+ */
 static bool is_pruned(const struct frame *frame)
 {
     const uint8_t *entry = record_head(frame, frame->head.entry_count);
@@ -116,7 +119,7 @@ static bool is_pruned(const struct frame *frame)
     for (uint32_t i = 0; i < frame->head.entry_count; i++) {
         size_t len = get_u32(record_head(frame, i));
 
-        if (len < STORE_PRUNED_LEN || entry[0] != 0 ||
+        if (len < STORE_PRUNED_LEN || entry[0] != 0 || is_zero(entry, STORE_PRUNED_LEN) ||
             !is_zero(entry + STORE_PRUNED_LEN, len - STORE_PRUNED_LEN))
             return false;
         entry += len;

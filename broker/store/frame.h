@@ -24,7 +24,7 @@
  *
  * Numbers are big-endian. A private part can be erased in place: FRAME_ERASED instead of the CRC,
  * then zeros. All else is covered by a checksum, but for a frame whose entries were all pruned: of
- * each its first bytes are a NUL and its leaf hash, and the rest are zeros.
+ * each its first bytes are a NUL and its leaf hash, which is not all zeros, and the rest are zeros.
  */
 #define FRAME_HEAD_LEN 40
 #define FRAME_ALIGNMENT 8

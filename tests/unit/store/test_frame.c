@@ -74,6 +74,34 @@ static void a_change_of_any_bit_is_noticed(void **state)
     free(bytes);
 }
 
+/* A NUL and a hash stand for an entry; zeros stand for none. */
+static void zeros_are_no_pruned_entry(void **state)
+{
+    struct frame_builder builder = { 0 };
+    struct frame frame = { 0 };
+    uint8_t bytes[128] = { 0 };
+    uint8_t *entry = bytes + FRAME_HEAD_LEN + 8;
+    struct str made = { 0 };
+
+    (void)state;
+    assert_true(frame_builder_init(&builder));
+    frame_builder_clear(&builder, 7);
+    frame_builder_add(&builder, STR("an entry of more bytes than pruning leaves"), STR(""));
+    made = frame_builder_finish(&builder, 1763805600123);
+    assert_true(made.len <= sizeof(bytes));
+    memcpy(bytes, made.data, FRAME_HEAD_LEN + 8);
+    assert_false(read_whole(bytes, &frame));
+    for (size_t i = 1; i < STORE_PRUNED_LEN; i++) {
+        entry[i] = 1;
+        assert_true(read_whole(bytes, &frame));
+        assert_true(store_entry_is_pruned(frame_entry(&frame, 0)));
+        entry[i] = 0;
+    }
+    entry[STORE_PRUNED_LEN] = 1;
+    assert_false(read_whole(bytes, &frame));
+    frame_builder_release(&builder);
+}
+
 static void an_erased_private_part_is_empty(void **state)
 {
     static const uint8_t erased[10] = { 'E', 'R', 'A', 'S' };
@@ -147,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_gives_back_what_was_put_in),
         cmocka_unit_test(a_change_of_any_bit_is_noticed),
+        cmocka_unit_test(zeros_are_no_pruned_entry),
         cmocka_unit_test(an_erased_private_part_is_empty),
         cmocka_unit_test(an_empty_frame_takes_any_one_proposal),
         cmocka_unit_test(a_frame_has_at_most_so_many_entries),

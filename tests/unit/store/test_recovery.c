@@ -110,6 +110,27 @@ static void an_end_torn_at_any_byte_is_cut(void **state)
     }
 }
 
+/* Where no more than its lengths reached the disk its entry is zeros, as of one that is pruned. */
+static void an_end_of_which_no_entry_is_there_is_cut(void **state)
+{
+    uint64_t offsets[8] = { 0 };
+    struct store *store = open_store(*state, ROLL_OFTEN);
+
+    append_many(store, 0, 4);
+    assert_true(append_now(store, "this is longer than what pruning leaves"));
+    store_close(store);
+    remove_file(*state, "snapshot");
+    assert_int_equal(frame_offsets(*state, 0, offsets, 8), 5);
+    for (uint64_t at = offsets[4]; at + FRAME_ALIGNMENT <= offsets[5]; at++) {
+        struct folder copy;
+
+        folder_copy(*state, &copy);
+        zero_range(&copy, FIRST_SEGMENT, at, (size_t)(offsets[5] - at));
+        expect_recovery(&copy, 4);
+        folder_remove(&copy);
+    }
+}
+
 static void a_file_cut_at_any_byte_of_its_end_is_recovered(void **state)
 {
     uint64_t offsets[8] = { 0 };
@@ -425,6 +446,7 @@ int main(void)
         /* First, while the process has no threads yet that a fork would leave behind. */
         cmocka_unit_test(what_was_acknowledged_survives_kill_9),
         STORE_TEST(an_end_torn_at_any_byte_is_cut),
+        STORE_TEST(an_end_of_which_no_entry_is_there_is_cut),
         STORE_TEST(a_file_cut_at_any_byte_of_its_end_is_recovered),
         STORE_TEST(an_end_whose_beginning_is_lost_is_cut),
         STORE_TEST(a_changed_byte_in_the_middle_is_refused),
