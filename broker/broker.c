@@ -151,8 +151,10 @@ static bool is_loading_degraded(struct broker *broker, struct api_degraded *out)
     }
     out->why = "the last reload failed: the configuration and policy before it are in force";
     out->since_s = loading_failing_since_s(broker->loading);
-    if (out->since_s == 0)
-        out->since_s = broker->certificate_failing_since_s;
+    if (out->since_s != 0)
+        return true;
+    out->why = "the TLS certificate does not load: the one before it is in force";
+    out->since_s = broker->certificate_failing_since_s;
     return out->since_s != 0;
 }
 
@@ -499,7 +501,7 @@ static void reload_certificate(struct broker *broker)
 
 /*
  * The certificate by itself, so that a policy with a mistake does not keep one that ends soon; and
- * first, so that all is in force when the log says so.
+ * first, so that it is in force when the log says that the rest is.
  */
 static void reload(struct broker *broker)
 {
