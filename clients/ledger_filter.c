@@ -68,12 +68,9 @@ bool ledger_filter_add(struct ledger_query *query, const char *name, const char 
                        int64_t now_ms, struct error *error)
 {
     struct error why = { 0 };
-    const char *fault;
 
-    if (query_add(query, str_from(name), str_from(value), now_ms, &why))
-        return true;
-    fault = strstr(why.cause, "': "); /* behind the word, which is the option's */
-    return error_set(error, ERROR_USAGE, "--%s: %s", name, fault ? fault + 3 : why.cause);
+    return query_add_value(query, str_from(name), str_from(value), now_ms, &why) ||
+           error_set(error, ERROR_USAGE, "--%s: %s", name, why.cause);
 }
 
 bool ledger_filter_read(const struct ledger_filter_options *options, int64_t now_ms,

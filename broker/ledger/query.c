@@ -444,25 +444,24 @@ static bool add_time(struct ledger_query *query, struct str name, struct str val
     int64_t *time_ms = str_eq(name, STR("since")) ? &query->since_ms : &query->until_ms;
 
     if (*time_ms != 0)
-        return error_set(error, ERROR_REQUEST, "'" STR_FMT "' is given twice", STR_ARG(name));
+        return error_set(error, ERROR_REQUEST, "it is given twice");
     if (!query_time(value, now_ms, time_ms) || *time_ms <= 0) {
         *time_ms = 0;
         return error_set(error, ERROR_REQUEST,
-                         "'" STR_FMT "': expected a time (2026-11-22T10:00:00Z), a date or a "
-                         "duration before now (90d)",
-                         STR_ARG(name));
+                         "expected a time (2026-11-22T10:00:00Z), a date or a duration before now "
+                         "(90d)");
     }
     if (query->until_ms != 0 && query->since_ms >= query->until_ms)
-        return error_set(error, ERROR_REQUEST, "'since' is not before 'until'");
+        return error_set(error, ERROR_REQUEST, "expected a 'since' before 'until'");
     return true;
 }
 
 static bool add_text(struct ledger_query *query, struct str value, struct error *error)
 {
     if (query->text.len > 0)
-        return error_set(error, ERROR_REQUEST, "'text' is given twice");
+        return error_set(error, ERROR_REQUEST, "it is given twice");
     if (value.len > QUERY_TEXT_MAX)
-        return error_set(error, ERROR_REQUEST, "'text': at most %zu bytes", QUERY_TEXT_MAX);
+        return error_set(error, ERROR_REQUEST, "at most %zu bytes", QUERY_TEXT_MAX);
     query->text = value;
     return true;
 }
@@ -474,40 +473,43 @@ static bool check_form(enum ledger_field field, struct str value, struct error *
     struct error why = { 0 };
 
     return field != LEDGER_FIELD_COMMIT || block_check(BLOCK_COMMIT, value, &none, &why) ||
-           error_set(error, ERROR_REQUEST, "'commit': %s", why.cause);
+           error_set(error, ERROR_REQUEST, "%s", why.cause);
 }
 
-static bool add_value(struct query_values *values, struct str name, struct str value,
-                      struct error *error)
+static bool add_value(struct query_values *values, struct str value, struct error *error)
 {
     if (values->count == QUERY_VALUES_MAX)
-        return error_set(error, ERROR_REQUEST, "'" STR_FMT "': at most %d values", STR_ARG(name),
-                         QUERY_VALUES_MAX);
+        return error_set(error, ERROR_REQUEST, "at most %d values", QUERY_VALUES_MAX);
     values->values[values->count++] = value;
     return true;
 }
 
-bool query_add(struct ledger_query *query, struct str name, struct str value, int64_t now_ms,
-               struct error *error)
+bool query_add_value(struct ledger_query *query, struct str name, struct str value, int64_t now_ms,
+                     struct error *error)
 {
     enum ledger_field field = LEDGER_FIELD_TYPE;
     bool is_time = str_eq(name, STR("since")) || str_eq(name, STR("until"));
     bool is_text = str_eq(name, STR("text"));
 
     if (!is_time && !is_text && !query_field_from(name, &field))
-        return error_set(error, ERROR_REQUEST, "nothing can be searched by '" STR_FMT "'",
-                         STR_ARG(str_slice(name, 0, PATH_MAX_LEN)));
+        return error_set(error, ERROR_REQUEST, "nothing can be searched by that");
     if (value.len == 0 || value.len > QUERY_VALUE_MAX || !str_is_utf8(value) ||
         str_has_control(value))
         return error_set(error, ERROR_REQUEST,
-                         "'" STR_FMT "': expected 1 to %zu bytes of text without control "
-                         "characters",
-                         STR_ARG(name), QUERY_VALUE_MAX);
+                         "expected 1 to %zu bytes of text without control characters",
+                         QUERY_VALUE_MAX);
     if (is_time)
         return add_time(query, name, value, now_ms, error);
     if (is_text)
         return add_text(query, value, error);
-    return check_form(field, value, error) && add_value(&query->fields[field], name, value, error);
+    return check_form(field, value, error) && add_value(&query->fields[field], value, error);
+}
+
+bool query_add(struct ledger_query *query, struct str name, struct str value, int64_t now_ms,
+               struct error *error)
+{
+    return query_add_value(query, name, value, now_ms, error) ||
+           error_wrap(error, "'" STR_FMT "'", STR_ARG(str_slice(name, 0, PATH_MAX_LEN)));
 }
 
 bool query_is_open(const struct ledger_query *query)

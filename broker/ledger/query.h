@@ -80,10 +80,15 @@ struct ledger_query {
  *
  * Errors: ERROR_REQUEST (no such word; past a limit; a value that is empty, no UTF-8, or has
  *         control characters; no time; an abbreviated commit; a second `since`, `until` or `text`;
- * a `since` that is not before `until`) Owns:   the query borrows `value`
+ *         a `since` that is not before `until`)
+ * Owns:   the query borrows `value`
  */
 bool query_add(struct ledger_query *query, struct str name, struct str value, int64_t now_ms,
                struct error *error) MUST_USE;
+
+/** The same for a caller that names the word in its own way: the cause does not. */
+bool query_add_value(struct ledger_query *query, struct str name, struct str value, int64_t now_ms,
+                     struct error *error) MUST_USE;
 
 /** A time as query_add() reads it. */
 bool query_time(struct str text, int64_t now_ms, int64_t *wall_ms) MUST_USE;
