@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
@@ -83,6 +84,37 @@ static int64_t end_of(const gnutls_datum_t *chain)
     return end_s > 0 ? end_s : 0;
 }
 
+static bool has_key(const gnutls_datum_t *pem)
+{
+    gnutls_privkey_t key = NULL;
+    bool is_good =
+        gnutls_privkey_init(&key) == GNUTLS_E_SUCCESS &&
+        gnutls_privkey_import_x509_raw(key, pem, GNUTLS_X509_FMT_PEM, NULL, 0) == GNUTLS_E_SUCCESS;
+
+    gnutls_privkey_deinit(key);
+    return is_good;
+}
+
+/* Which of the two files is wrong, and what belongs there; the library names neither. */
+static bool tell_pair(const struct tls *tls, const gnutls_datum_t *chain, const gnutls_datum_t *key,
+                      int result, struct error *error)
+{
+    if (result == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
+        return error_set(error, ERROR_CONFIG,
+                         "%s is not the key of %s: expected that of its first certificate",
+                         tls->key_file, tls->certificate_file);
+    if (end_of(chain) == 0)
+        return error_set(error, ERROR_CONFIG,
+                         "%s: expected certificates in PEM, the broker's own first, behind it "
+                         "those that signed it",
+                         tls->certificate_file);
+    if (!has_key(key))
+        return error_set(error, ERROR_CONFIG, "%s: expected a private key in unencrypted PEM",
+                         tls->key_file);
+    return error_set(error, ERROR_CONFIG, "certificate '%s' with key '%s': %s",
+                     tls->certificate_file, tls->key_file, gnutls_strerror(result));
+}
+
 static bool load_pair(const struct tls *tls, struct arena *arena, struct tls_identity *identity,
                       struct error *error)
 {
@@ -100,8 +132,7 @@ static bool load_pair(const struct tls *tls, struct arena *arena, struct tls_ide
     result = gnutls_certificate_set_x509_key_mem2(identity->credentials, &chain_datum, &key_datum,
                                                   GNUTLS_X509_FMT_PEM, NULL, 0);
     if (result < 0)
-        return error_set(error, ERROR_CONFIG, "certificate '%s' with key '%s': %s",
-                         tls->certificate_file, tls->key_file, gnutls_strerror(result));
+        return tell_pair(tls, &chain_datum, &key_datum, result, error);
     identity->end_s = end_of(&chain_datum);
     return true;
 }
@@ -119,7 +150,8 @@ static bool load_client_ca(const struct tls *tls, struct arena *arena,
     datum = datum_of(authorities.data, authorities.len);
     if (gnutls_certificate_set_x509_trust_mem(identity->credentials, &datum, GNUTLS_X509_FMT_PEM) <=
         0)
-        return error_set(error, ERROR_CONFIG, "no certificate authority in '%s'",
+        return error_set(error, ERROR_CONFIG,
+                         "%s: expected certificates in PEM, of who signs clients' certificates",
                          tls->client_ca_file);
     identity->asks_clients = true;
     return true;

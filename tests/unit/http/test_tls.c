@@ -439,6 +439,21 @@ static void a_reload_is_for_new_connections(void **state)
     http_stop(server);
 }
 
+static void write_text(const char *path, const char *text, unsigned mode)
+{
+    gnutls_datum_t copy = { (unsigned char *)gnutls_strdup(text), (unsigned)strlen(text) };
+
+    write_datum(path, &copy, mode);
+}
+
+/* The file at fault comes first, then what is wrong with it. */
+static void assert_told_of(const struct error *error, const char *file, const char *what)
+{
+    assert_int_equal(error->code, ERROR_CONFIG);
+    assert_true(str_starts_with(str_from(error->cause), str_from(file)));
+    assert_true(str_starts_with(str_from(error->cause + strlen(file)), str_from(what)));
+}
+
 static void a_broken_new_pair_keeps_the_old(void **state)
 {
     struct pair other = server_pair("other");
@@ -446,7 +461,7 @@ static void a_broken_new_pair_keeps_the_old(void **state)
     struct error garbage = { 0 };
     struct error missing = { 0 };
     struct error readable = { 0 };
-    gnutls_datum_t text;
+    struct error no_key = { 0 };
     struct http_server *server;
 
     (void)state;
@@ -455,12 +470,16 @@ static void a_broken_new_pair_keeps_the_old(void **state)
 
     write_certificate(certificate_file, &other); /* the key stays: they do not fit */
     assert_false(http_reload_certificate(server, &mismatch));
-    assert_int_equal(mismatch.code, ERROR_CONFIG);
+    assert_told_of(&mismatch, key_file, " is not the key of ");
 
-    text = (gnutls_datum_t){ (unsigned char *)gnutls_strdup("not a certificate"), 17 };
-    write_datum(certificate_file, &text, 0644);
+    write_text(certificate_file, "not a certificate", 0644);
     assert_false(http_reload_certificate(server, &garbage));
-    assert_int_equal(garbage.code, ERROR_CONFIG);
+    assert_told_of(&garbage, certificate_file, ": expected certificates in PEM, the broker's own");
+
+    write_certificate(certificate_file, &other);
+    write_text(key_file, "not a key", 0600);
+    assert_false(http_reload_certificate(server, &no_key));
+    assert_told_of(&no_key, key_file, ": expected a private key in unencrypted PEM");
 
     assert_int_equal(unlink(certificate_file), 0);
     assert_false(http_reload_certificate(server, &missing));
