@@ -134,7 +134,7 @@ bool diagnostics_add(struct diagnostics *diagnostics, enum diagnostic_severity s
 
 /* ---- the same mistake, related to several places ---- */
 
-static bool is_same_place(const struct position *a, const struct position *b)
+bool position_eq(const struct position *a, const struct position *b)
 {
     return a->line == b->line && a->column == b->column && str_eq(a->file, b->file);
 }
@@ -151,7 +151,7 @@ static struct diagnostic *find_same(const struct diagnostics *diagnostics, size_
     for (size_t i = 0; entry->related.line > 0 && i < count; i++) {
         struct diagnostic *other = &diagnostics->list[i];
 
-        if (other->related.line > 0 && is_same_place(&other->at, &entry->at) &&
+        if (other->related.line > 0 && position_eq(&other->at, &entry->at) &&
             other->severity == entry->severity && str_eq(other->message, entry->message) &&
             is_same_rule(other->rule, entry->rule))
             return other;

@@ -15,6 +15,8 @@ struct position {
     size_t column;
 };
 
+bool position_eq(const struct position *a, const struct position *b);
+
 enum diagnostic_severity {
     DIAGNOSTIC_ERROR,
     DIAGNOSTIC_WARNING,

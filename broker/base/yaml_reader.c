@@ -227,10 +227,46 @@ static struct str elsewhere(const struct yaml_reader *reader, const json_t *map)
                         STR_ARG(file));
 }
 
+static bool has_key_at(const struct yaml_reader *reader, const json_t *map,
+                       const struct position *at)
+{
+    const char *key;
+    json_t *member;
+
+    json_object_foreach (json_iterable(map), key, member) {
+        struct position place = yaml_spot_of_key(reader->document, map, key).at;
+
+        if (position_eq(&place, at))
+            return true;
+    }
+    return false;
+}
+
+/* Whether the map has an unknown key, told already, that is this one with a slip: one mistake. */
+static bool is_told_as_slip(const struct yaml_reader *reader, const json_t *map, const char *key)
+{
+    static const struct str lead = { "did you mean '", sizeof("did you mean '") - 1 };
+    struct str name = str_from(key);
+
+    for (size_t i = 0; i < reader->diagnostics->count; i++) {
+        const struct diagnostic *told = &reader->diagnostics->list[i];
+        struct str hint = str_slice(told->hint, lead.len, told->hint.len);
+
+        if (told->severity == DIAGNOSTIC_ERROR && str_starts_with(told->hint, lead) &&
+            str_starts_with(hint, name) &&
+            str_starts_with(str_slice(hint, name.len, hint.len), STR("'")) &&
+            has_key_at(reader, map, &told->at))
+            return true;
+    }
+    return false;
+}
+
 bool yaml_require(const struct yaml_reader *reader, const json_t *map, const char *key)
 {
     if (json_object_get(map, key) != NULL)
         return true;
+    if (is_told_as_slip(reader, map, key))
+        return false;
     return yaml_complain_hint(reader, map, elsewhere(reader, map), "the key '%s' is missing here",
                               key);
 }

@@ -56,6 +56,14 @@ static bool require_owner(const struct yaml_reader *reader, const json_t *root)
     return yaml_require(reader, root, "owner");
 }
 
+/* As readers of a map do it: its keys first, then what must be there. */
+static bool expect_keys_and_owner(const struct yaml_reader *reader, const json_t *root)
+{
+    bool is_good = yaml_expect_map(reader, root, keys);
+
+    return yaml_require(reader, root, "owner") && is_good;
+}
+
 static bool get_owner(const struct yaml_reader *reader, const json_t *root)
 {
     struct str value;
@@ -149,6 +157,19 @@ static const struct misfit {
     { require_owner, "\nport: 1",
       "a.yaml:2:1: error: the key 'owner' is missing here\n"
       "    2 | port: 1\n"
+      "      | ^\n" },
+    { expect_keys_and_owner, "ownr: a\nport: 1",
+      "a.yaml:1:1: error: unknown key 'ownr'\n"
+      "    1 | ownr: a\n"
+      "      | ^~~~\n"
+      "  hint: did you mean 'owner'? known here: owner, policy, port, tls\n" },
+    { expect_keys_and_owner, "prt: 1",
+      "a.yaml:1:1: error: unknown key 'prt'\n"
+      "    1 | prt: 1\n"
+      "      | ^~~\n"
+      "  hint: did you mean 'port'? known here: owner, policy, port, tls\n"
+      "a.yaml:1:1: error: the key 'owner' is missing here\n"
+      "    1 | prt: 1\n"
       "      | ^\n" },
     { get_owner, "owner: { name: a }",
       "a.yaml:1:8: error: 'owner' must be text, not a map\n"
