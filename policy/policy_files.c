@@ -188,9 +188,11 @@ bool policy_files_list(const char *folder, struct arena *arena, struct diagnosti
 
     *files = (struct policy_files){ 0 };
     if (realpath(folder, resolved) == NULL || stat(resolved, &status) != 0)
-        return error_set_errno(error, "policy folder %s", folder);
+        return errno == ENOENT || errno == ENOTDIR
+                   ? error_set(error, ERROR_CONFIG, "policy folder %s: there is none", folder)
+                   : error_set_errno(error, "policy folder %s", folder);
     if (!S_ISDIR(status.st_mode))
-        return error_set(error, ERROR_IO, "policy folder %s: not a folder", folder);
+        return error_set(error, ERROR_CONFIG, "policy folder %s: not a folder", folder);
     files->root = arena_copy(arena, str_from(resolved)).data;
     if (files->root == NULL)
         return error_set(error, ERROR_MEMORY, "listing a policy folder");

@@ -167,6 +167,14 @@ bool address_is_loopback(const struct address *address)
     return network_contains(&loopback_ipv4, address) || network_contains(&loopback_ipv6, address);
 }
 
+bool host_is_loopback(struct str host)
+{
+    struct address address;
+
+    return str_eq(host, STR("localhost")) ||
+           (address_parse(host, &address) && address_is_loopback(&address));
+}
+
 bool address_is_public(const struct address *address)
 {
     if (address->len == IPV4_LEN)

@@ -32,6 +32,9 @@ bool network_contains(const struct network *network, const struct address *addre
 
 bool address_is_loopback(const struct address *address);
 
+/** Whether a host, without port and brackets, is this machine: localhost, or a loopback address. */
+bool host_is_loopback(struct str host);
+
 /**
  * Whether it is an address of the public internet: not loopback, private, link-local (cloud
  * metadata among them), shared, multicast, documentation, benchmarking, reserved, nor an IPv6 form

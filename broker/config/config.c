@@ -152,6 +152,10 @@ static void read_issuer_url(const struct config_reader *reader, const json_t *ro
     if (!upstream_url_check(url, true, &why))
         (void)yaml_complain(&reader->yaml, json_object_get(root, "issuer"),
                             "expected the https URL by which runners and clouds reach the broker");
+    else if (str_starts_with(url, STR("http://")) && !upstream_url_is_loopback(url))
+        (void)yaml_complain(&reader->yaml, json_object_get(root, "issuer"),
+                            "expected an https URL: plain http is for 127.0.0.1, [::1] and "
+                            "localhost only");
     else if (str_ends_with(url, STR("/")) || str_find(url, '?') < url.len)
         (void)yaml_complain(&reader->yaml, json_object_get(root, "issuer"),
                             "an issuer URL has no query and no '/' at its end");

@@ -1,3 +1,6 @@
+#include <errno.h>
+#include <sys/stat.h>
+
 #include "base/error.h"
 #include "base/file.h"
 #include "config/config_internal.h"
@@ -61,6 +64,18 @@ static void read_text(const struct config_reader *reader, const json_t *root)
         (void)config_get_path(reader, root, "store", &reader->config->store);
 }
 
+/* What is not there yet is made at the start. */
+static void check_folder(const struct config_reader *reader, const json_t *value)
+{
+    struct stat status;
+
+    if (stat(reader->config->store, &status) == 0 ? !S_ISDIR(status.st_mode) : errno == ENOTDIR)
+        (void)yaml_complain(&reader->yaml, value,
+                            "expected a folder, or a place where one can be made: %s is a file, or "
+                            "lies in one",
+                            reader->config->store);
+}
+
 void config_read_store(const struct config_reader *reader, const json_t *root)
 {
     struct config *config = reader->config;
@@ -76,6 +91,7 @@ void config_read_store(const struct config_reader *reader, const json_t *root)
         config->store = DEFAULT_FOLDER;
     if (!config->store)
         return;
+    check_folder(reader, value);
     config->issuers_folder = file_join(config->arena, config->store, "issuers");
     config->people_folder = file_join(config->arena, config->store, "people");
     config->streams_folder = file_join(config->arena, config->store, "streams");

@@ -216,14 +216,12 @@ static void check_transport(const struct stream_reading *reading)
 {
     static const char *const tls_only[] = { NETWORK };
     const struct stream_options *options = reading->options;
-    struct address address;
 
     for (size_t i = 0; i < COUNT(tls_only) && options->transport != STREAM_TLS; i++)
         if (json_object_get(reading->map, tls_only[i]))
             (void)yaml_complain_key(&reading->reader->yaml, reading->map, tls_only[i], STR(""),
                                     "'%s' is for tls:// only", tls_only[i]);
-    if (options->transport == STREAM_TCP && !str_eq(str_from(options->host), STR("localhost")) &&
-        (!address_parse(str_from(options->host), &address) || !address_is_loopback(&address)))
+    if (options->transport == STREAM_TCP && !host_is_loopback(str_from(options->host)))
         (void)yaml_complain_hint(
             &reading->reader->yaml, json_object_get(reading->map, "address"),
             STR("use tls://, or a relay on this host"),

@@ -59,11 +59,8 @@ static const char *option_value(const PQconninfoOption *options, const char *key
 
 static bool is_local_host(struct str host)
 {
-    struct address address;
-
     return str_starts_with(host, STR("/")) || str_starts_with(host, STR("@")) ||
-           str_eq(host, STR("localhost")) ||
-           (address_parse(host, &address) && address_is_loopback(&address));
+           host_is_loopback(host);
 }
 
 bool pg_hosts_are_here(const char *hosts)

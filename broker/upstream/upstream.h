@@ -103,3 +103,6 @@ bool upstream_url_check(struct str url, bool may_use_http, struct error *error) 
 
 /** The "host[:port]" of a URL that upstream_url_check() accepts. */
 struct str upstream_url_host(struct str url);
+
+/** Whether its host is this machine: localhost, or a loopback address. */
+bool upstream_url_is_loopback(struct str url);

@@ -70,6 +70,19 @@ static bool authority_check(struct str authority)
     return port.len == 0 || (port.data[0] == ':' && port_check(str_slice(port, 1, port.len)));
 }
 
+bool upstream_url_is_loopback(struct str url)
+{
+    struct str authority = upstream_url_host(url);
+    struct str host;
+    struct str rest;
+
+    if (str_starts_with(authority, STR("[")))
+        (void)str_cut(str_slice(authority, 1, authority.len), ']', &host, &rest);
+    else
+        (void)str_cut(authority, ':', &host, &rest);
+    return host_is_loopback(host);
+}
+
 bool upstream_url_check(struct str url, bool may_use_http, struct error *error)
 {
     if (url.len > URL_MAX_BYTES)

@@ -130,6 +130,26 @@ static void the_host_is_what_is_between_scheme_and_path(void **state)
     assert_host("ftp://broker.example/", "");
 }
 
+static void a_host_of_this_machine_is_told_from_others(void **state)
+{
+    static const struct {
+        const char *url;
+        bool is_here;
+    } cases[] = {
+        { "http://127.0.0.1", true },          { "http://127.0.0.1:8443/x", true },
+        { "http://localhost:80", true },       { "https://localhost", true },
+        { "http://[::1]:8443", true },         { "http://[::1]", true },
+        { "http://broker.example", false },    { "http://10.0.0.1", false },
+        { "http://localhost.example", false }, { "http://127.0.0.1.example", false },
+        { "http://[::2]:1", false },           { "http://broker.example/localhost", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        if (upstream_url_is_loopback(str_from(cases[i].url)) != cases[i].is_here)
+            fail_msg("%s", cases[i].url);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +159,7 @@ int main(void)
         cmocka_unit_test(a_nul_byte_is_refused),
         cmocka_unit_test(a_url_of_the_longest_length_is_accepted_and_one_more_is_not),
         cmocka_unit_test(the_host_is_what_is_between_scheme_and_path),
+        cmocka_unit_test(a_host_of_this_machine_is_told_from_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
