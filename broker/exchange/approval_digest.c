@@ -9,13 +9,12 @@
 #define SUBJECT_MAX ((size_t)256 * 1024)
 #define SHOWN_MAX ((size_t)4 * 1024) /* so that an entry always has room for it */
 
-/* Members of details that are of the job's own key, made for this one request, and its name. */
-static bool is_of_request(const char *name)
+bool approval_is_of_request(const char *member)
 {
     static const char *const names[] = { "type", "grant", "ttl", "public_key", "proof", "csr" };
 
     for (size_t i = 0; i < COUNT(names); i++)
-        if (strcmp(names[i], name) == 0)
+        if (strcmp(names[i], member) == 0)
             return true;
     return false;
 }
@@ -29,7 +28,7 @@ static bool put_details(json_t *object, const json_t *details)
     if (!kept)
         return false;
     json_object_foreach (json_iterable(details), name, value)
-        if (!is_of_request(name) && !json_put(kept, name, json_incref(value)))
+        if (!approval_is_of_request(name) && !json_put(kept, name, json_incref(value)))
             return false;
     return json_object_size(kept) == 0 || json_put(object, "details", json_incref(kept));
 }

@@ -23,6 +23,12 @@ struct approval_grant {
     int64_t ttl_s;
 };
 
+/**
+ * Whether a member of a detail is of the job's own key, made for one request, or names the detail:
+ * what else there is says what is asked for, and people agree to it.
+ */
+bool approval_is_of_request(const char *member);
+
 /** Whose workflow a run follows. */
 enum approval_workflow {
     APPROVAL_WORKFLOW_AS_SAID,   /* that of `workflow_commit`; empty: the issuer says none */

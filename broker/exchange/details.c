@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "exchange/approval_digest.h"
 #include "exchange/exchange_internal.h"
 #include "exchange/kept.h"
 
@@ -74,20 +75,88 @@ static bool check_plain(const struct mint *mint, const struct target_kind *kind,
     return true;
 }
 
-/* What goes on lives no longer than was asked for at first, whatever fresh details say. */
-static void keep_short(struct exchange *exchange)
+/* ---- what goes on ---- */
+
+static bool holds(const json_t *list, const json_t *wanted)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_equal(json_array_get(list, i), wanted))
+            return true;
+    return false;
+}
+
+/* The same, or a list of some of it. */
+static bool is_within(const json_t *fresh, const json_t *first)
+{
+    if (!json_is_array(fresh) || json_array_size(fresh) == 0)
+        return json_equal(fresh, first);
+    for (size_t i = 0; i < json_array_size(fresh); i++)
+        if (!holds(first, json_array_get(fresh, i)))
+            return false;
+    return true;
+}
+
+/* A detail of the mint that may be changed: a copy of what came, or what only names it. */
+static json_t *own_detail(struct exchange *exchange, struct mint *mint, struct error *error)
+{
+    json_t *own = mint->details ? json_copy(json_iterable(mint->details))
+                                : json_pack("{s:s, s:o}", "type", DETAIL_TYPE, "grant",
+                                            json_from_str(mint->grant));
+
+    if (!own || !json_keep(exchange->arena, own, error)) {
+        (void)error_set(error, ERROR_MEMORY, "details");
+        return NULL;
+    }
+    mint->details = own;
+    return own;
+}
+
+static bool keep_member(struct exchange *exchange, struct mint *mint, const char *name,
+                        json_t *first, struct error *error)
+{
+    const json_t *fresh = json_object_get(mint->details, name);
+    json_t *own;
+
+    if (fresh)
+        return is_within(fresh, first) ||
+               error_set(error, ERROR_DETAILS, "'%s': more than was asked for at first", name);
+    own = own_detail(exchange, mint, error);
+    return own &&
+           (json_put(own, name, json_incref(first)) || error_set(error, ERROR_MEMORY, "details"));
+}
+
+static bool keep_detail(struct exchange *exchange, struct mint *mint, const json_t *first,
+                        struct error *error)
+{
+    int64_t ttl_s = json_integer_value(json_object_get(first, "ttl"));
+    const char *name;
+    json_t *value;
+
+    if (ttl_s > 0 && ttl_s < mint->ttl_s)
+        mint->ttl_s = ttl_s;
+    json_object_foreach (json_iterable(first), name, value)
+        if (!approval_is_of_request(name) && !keep_member(exchange, mint, name, value, error))
+            return false;
+    return true;
+}
+
+/*
+ * It lives no longer and is no wider than was asked for at first, whatever fresh details say or
+ * leave out: people may have agreed to just that. Keys are fresh ones, or of then.
+ */
+static bool keep_narrow(struct exchange *exchange, struct error *error)
 {
     const struct kept *kept = exchange->request.kept;
     const json_t *details = kept ? kept->request.details : NULL;
 
     for (size_t i = 0; i < json_array_size(details); i++) {
-        const json_t *detail = json_array_get(details, i);
-        int64_t ttl_s = json_integer_value(json_object_get(detail, "ttl"));
-        struct mint *mint = find_mint(exchange, json_str(json_object_get(detail, "grant")));
+        const json_t *first = json_array_get(details, i);
+        struct mint *mint = find_mint(exchange, json_str(json_object_get(first, "grant")));
 
-        if (mint && ttl_s > 0 && ttl_s < mint->ttl_s)
-            mint->ttl_s = ttl_s;
+        if (mint && !keep_detail(exchange, mint, first, error))
+            return false;
     }
+    return true;
 }
 
 bool details_assign(struct exchange *exchange, struct error *error)
@@ -99,7 +168,8 @@ bool details_assign(struct exchange *exchange, struct error *error)
     for (size_t i = 0; i < json_array_size(details); i++)
         if (!assign(exchange, json_array_get(details, i), error))
             return false;
-    keep_short(exchange);
+    if (!keep_narrow(exchange, error))
+        return false;
     for (size_t i = 0; i < exchange->mint_count; i++) {
         const struct policy_granted *granted = &exchange->decision.grants[i];
 

@@ -112,7 +112,8 @@ const uint8_t *renewal_proves(const struct exchange *exchange);
 
 /**
  * Check `authorization_details` as a whole and give each mint its own: closed members, one element
- * a grant, only grants that were decided, `ttl` only ever shorter.
+ * a grant, only grants that were decided, `ttl` only ever shorter. Of what goes on none is wider
+ * than at first: members of then stand where fresh details have none.
  *
  * Errors: ERROR_DETAILS
  * Source: RFC 9396 2, design.md 3.2

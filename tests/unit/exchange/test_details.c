@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "exchange/exchange_internal.h"
+#include "exchange/kept.h"
 #include "tests/test.h"
 
 /* An exchange that was decided: a jwt grant "artifacts" of 600 s and an ssh grant "host" of 300 s.
@@ -141,6 +142,112 @@ static void sixteen_elements_are_the_limit(void **state)
     assert_non_null(strstr(error.cause, "at most 16"));
 }
 
+/* ---- what goes on ---- */
+
+#define PULL "\"repository:acme/payments:pull\""
+#define PUSH "\"repository:acme/payments:push\""
+#define OF_IMAGES "{\"type\":\"stagepass_grant\",\"grant\":\"images\""
+
+/* Details as they came at first, and then fresh ones; NULL: none. */
+static bool go_on(struct fixture *fixture, const char *first, const char *fresh,
+                  struct error *error)
+{
+    const struct target_kind *registry = target_kind_find(STR("registry"));
+    struct kept *kept = arena_alloc(fixture->arena, sizeof(*kept));
+    struct error parsing = { 0 };
+    json_t *details = NULL;
+
+    fixture->target.kind = registry;
+    fixture->grants[1] = (struct policy_grant){ .name = STR("images"), .kind = &registry->grant };
+    fixture->mints[1].grant = STR("images");
+    if (first) {
+        assert_true(json_parse(str_from(first), JSON_LIMITS_REQUEST, &details, &parsing));
+        assert_true(json_keep(fixture->arena, details, &parsing));
+    }
+    kept->request.details = details;
+    fixture->exchange.request.kept = kept;
+    fixture->exchange.request.details = details;
+    return fresh ? assign(fixture, fresh, error) : details_assign(&fixture->exchange, error);
+}
+
+static size_t access_count(const struct fixture *fixture)
+{
+    return json_array_size(json_object_get(fixture->mints[1].details, "access"));
+}
+
+static void what_goes_on_is_as_narrow_as_at_first(void **state)
+{
+    static const struct {
+        const char *first;
+        const char *fresh;
+        size_t count;
+    } cases[] = {
+        { NULL, NULL, 0 },
+        { NULL, "[" OF_IMAGES ",\"access\":[" PULL "]}]", 1 },
+        { "[" OF_IMAGES ",\"access\":[" PULL "]}]", NULL, 1 },
+        { "[" OF_IMAGES ",\"access\":[" PULL "]}]", "[" OF_IMAGES "}]", 1 },
+        { "[" OF_IMAGES ",\"access\":[" PULL "]}]", "[" OF_IMAGES ",\"ttl\":60}]", 1 },
+        { "[" OF_IMAGES ",\"access\":[" PULL "]}]", "[]", 1 },
+        { "[" OF_IMAGES ",\"access\":[" PULL "]}]",
+          "[{\"type\":\"stagepass_grant\",\"grant\":\"artifacts\",\"ttl\":60}]", 1 },
+        { "[" OF_IMAGES ",\"access\":[" PULL "," PUSH "]}]",
+          "[" OF_IMAGES ",\"access\":[" PUSH "]}]", 1 },
+        { "[" OF_IMAGES ",\"access\":[" PULL "," PUSH "]}]", "[" OF_IMAGES "}]", 2 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        void *object = NULL;
+        struct error error = { 0 };
+
+        (void)fixture_init(&object);
+        if (!go_on(object, cases[i].first, cases[i].fresh, &error))
+            fail_msg("case %zu: %s", i, error.cause);
+        if (access_count(object) != cases[i].count)
+            fail_msg("case %zu: %zu scopes", i, access_count(object));
+        (void)fixture_release(&object);
+    }
+}
+
+static void and_never_wider(void **state)
+{
+    static const char *const wider[] = {
+        "[" OF_IMAGES ",\"access\":[" PUSH "]}]",
+        "[" OF_IMAGES ",\"access\":[" PULL "," PUSH "]}]",
+        "[" OF_IMAGES ",\"access\":\"*\"}]",
+        "[" OF_IMAGES ",\"access\":null}]",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(wider); i++) {
+        void *object = NULL;
+        struct error error = { 0 };
+
+        (void)fixture_init(&object);
+        if (go_on(object, "[" OF_IMAGES ",\"access\":[" PULL "]}]", wider[i], &error) ||
+            error.code != ERROR_DETAILS)
+            fail_msg("case %zu: not refused", i);
+        (void)fixture_release(&object);
+    }
+}
+
+/* A key that came at first was proven for the token of then: a fresh request brings its own. */
+static void a_key_of_then_is_not_put_into_fresh_details(void **state)
+{
+    struct fixture *fixture = *state;
+    struct kept *kept = arena_alloc(fixture->arena, sizeof(*kept));
+    struct error error = { 0 };
+
+    kept->request.details = json_pack("[{s:s, s:s, s:s, s:s}]", "type", "stagepass_grant", "grant",
+                                      "host", "public_key", "k", "proof", "p");
+    assert_true(
+        json_keep(fixture->arena, json_incref(json_iterable(kept->request.details)), &error));
+    json_decref(json_iterable(kept->request.details));
+    fixture->exchange.request.kept = kept;
+    assert_true(assign(fixture, "[]", &error));
+    assert_null(fixture->mints[1].details);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +257,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_ttl_never_lengthens, fixture_init, fixture_release),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test_setup_teardown(sixteen_elements_are_the_limit, fixture_init,
+                                        fixture_release),
+        cmocka_unit_test(what_goes_on_is_as_narrow_as_at_first),
+        cmocka_unit_test(and_never_wider),
+        cmocka_unit_test_setup_teardown(a_key_of_then_is_not_put_into_fresh_details, fixture_init,
                                         fixture_release),
     };
 
