@@ -93,15 +93,8 @@ bool lease_find_read(struct lease_find *find, const struct form *form, const cha
 static enum search_access access_of(const json_t *entry, void *context)
 {
     const struct lease_find *find = context;
-    struct str tenant = json_str(json_object_get(entry, "tenant"));
 
-    for (unsigned role = 1; role != 0 && role <= find->roles; role <<= 1)
-        if ((find->roles & role) && person_may(find->person, (enum person_role)role, tenant))
-            return SEARCH_ALL;
-    return find->shows_owned &&
-                   person_is_owner(find->person, json_str(json_object_get(entry, "owner")))
-               ? SEARCH_PUBLIC
-               : SEARCH_HIDDEN;
+    return sight_of(&find->sight, entry);
 }
 
 static bool is_wanted(const struct lease_find *find, const struct store_lease *lease)
@@ -149,14 +142,14 @@ static bool run(const struct ledger_view *view, void *context, struct error *err
         .limit = READS_MAX,
         .reads_max = READS_MAX,
         .lookups_max = LOOKUPS_MAX,
-        .access = access_of(NULL, find) == SEARCH_ALL ? NULL : access_of,
         .visit = add_hit,
         .context = find,
         .before = find->cursor.position == 0 || find->cursor.position > size
                       ? size
                       : find->cursor.position,
     };
-    return ledger_search_next(&find->search, error);
+    return sight_bound(&find->sight, access_of, find->arena, &find->search, error) &&
+           ledger_search_next(&find->search, error);
 }
 
 /* ---- the request's side ---- */

@@ -7,10 +7,10 @@
 #include <jansson.h>
 
 #include "api/cursor.h"
+#include "api/sight.h"
 #include "base/arena.h"
 #include "base/macros.h"
 #include "http/form.h"
-#include "identity/people.h"
 #include "ledger/inquiry.h"
 #include "ledger/ledger.h"
 #include "ledger/query.h"
@@ -43,9 +43,7 @@ enum lease_find_kind {
 struct lease_find {
     /* what is asked */
     enum lease_find_kind kind;
-    const struct person *person;
-    unsigned roles; /* of enum person_role: who sees leases of other owners */
-    bool shows_owned;
+    struct sight sight; /* who asks, and whose leases they may see */
     struct ledger *ledger;
     struct arena *arena;
     struct ledger_query query;

@@ -33,9 +33,7 @@ static struct lease_find *begin(struct http_request *request, const struct api *
         (void)error_set(error, ERROR_MEMORY, "leases");
         return NULL;
     }
-    find->person = request->caller;
-    find->roles = PERSON_AUDITOR | PERSON_OPERATOR;
-    find->shows_owned = true;
+    find->sight = (struct sight){ request->caller, PERSON_AUDITOR | PERSON_OPERATOR, true };
     find->ledger = api->service->ledger;
     find->arena = request->arena;
     if (!form_parse_query(request->query, request->arena, form, error) ||
@@ -49,11 +47,11 @@ static enum progress answer(struct http_request *request, const struct api *api,
                             struct lease_find *find)
 {
     json_t *body = json_object();
-    enum reading kind = (find->person->roles & (PERSON_AUDITOR | PERSON_OPERATOR)) != 0
+    enum reading kind = (find->sight.person->roles & (PERSON_AUDITOR | PERSON_OPERATOR)) != 0
                             ? READING_SEARCH
                             : READING_OWN;
 
-    readings_note(api->readings, find->person, kind, clock_wall_s());
+    readings_note(api->readings, find->sight.person, kind, clock_wall_s());
     if (!lease_find_error(find) && lease_find_put(find, body))
         return http_answer_json(request, 200, body);
     json_decref(body);

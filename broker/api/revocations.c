@@ -19,9 +19,6 @@
 
 static const char *const own_words[] = { "reason", "dry_run", NULL };
 
-/* Words whose values say who a person is: an entry keeps them out. */
-static const char *const personal_words[] = { "actor", "address", "subject" };
-
 struct order {
     const struct api *api;
     struct lease_find *find;
@@ -64,12 +61,12 @@ static bool read_own(const struct form *form, struct order *order, struct error 
     return true;
 }
 
+/* Whether a word's value says who a person is: an entry keeps it out. */
 static bool is_personal(struct str word)
 {
-    for (size_t i = 0; i < COUNT(personal_words); i++)
-        if (str_eq(word, str_from(personal_words[i])))
-            return true;
-    return false;
+    enum ledger_field field = LEDGER_FIELD_TYPE;
+
+    return query_field_from(word, &field) && query_field(field)->is_personal;
 }
 
 static bool check_reason(const struct form *form, const struct order *order, struct error *error)
@@ -151,8 +148,7 @@ static struct order *begin(struct http_request *request, const struct api *api, 
     order->api = api;
     order->find = find;
     find->kind = LEASES_LIVE;
-    find->person = request->caller;
-    find->roles = TENANT_ROLE;
+    find->sight = (struct sight){ .person = request->caller, .roles = TENANT_ROLE };
     find->ledger = api->service->ledger;
     find->arena = request->arena;
     if (!id_new(clock_wall_ms(), order->decision, error) || !read_order(request, order, error) ||

@@ -5,6 +5,7 @@
 #include "api/api_internal.h"
 #include "api/cursor.h"
 #include "api/readings.h"
+#include "api/sight.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -33,7 +34,7 @@
 /* A search under way, in the request's arena. */
 struct asked {
     struct ledger_inquiry inquiry;
-    const struct person *person;
+    struct sight sight;
     struct arena *arena;
     struct ledger_query query;
     struct cursor cursor;
@@ -121,14 +122,8 @@ static bool read_query(struct asked *asked, struct str query, struct error *erro
 static enum search_access access_of(const json_t *entry, void *context)
 {
     const struct asked *asked = context;
-    struct str tenant = json_str(json_object_get(entry, "tenant"));
 
-    /* What has no tenant is for auditors of all of them. */
-    if (person_may(asked->person, PERSON_AUDITOR, tenant))
-        return SEARCH_ALL;
-    return person_is_owner(asked->person, json_str(json_object_get(entry, "owner")))
-               ? SEARCH_PUBLIC
-               : SEARCH_HIDDEN;
+    return sight_of(&asked->sight, entry);
 }
 
 static bool add_hit(const struct search_hit *hit, void *context, struct error *error)
@@ -158,7 +153,6 @@ static bool run(const struct ledger_view *view, void *context, struct error *err
         .limit = (size_t)asked->limit,
         .reads_max = PAGE_READS_MAX,
         .lookups_max = PAGE_LOOKUPS_MAX,
-        .access = access_of(NULL, asked) == SEARCH_ALL ? NULL : access_of,
         .visit = add_hit,
         .context = asked,
         .before = asked->cursor.position == 0 ? size : asked->cursor.position,
@@ -167,7 +161,8 @@ static bool run(const struct ledger_view *view, void *context, struct error *err
         asked->search.before = size;
     if (!json_put(asked->body, "as_of", json_integer((json_int_t)size)))
         return error_set(error, ERROR_MEMORY, "search");
-    return ledger_search_next(&asked->search, error);
+    return sight_bound(&asked->sight, access_of, asked->arena, &asked->search, error) &&
+           ledger_search_next(&asked->search, error);
 }
 
 /* ---- the route ---- */
@@ -180,7 +175,7 @@ static enum progress begin(struct http_request *request, const struct api *api, 
         (void)error_set(error, ERROR_MEMORY, "search");
         return PROGRESS_FAILED;
     }
-    asked->person = request->caller;
+    asked->sight = (struct sight){ request->caller, PERSON_AUDITOR, true };
     asked->arena = request->arena;
     asked->limit = PAGE_DEFAULT;
     if (!read_query(asked, request->query, error))
@@ -203,9 +198,10 @@ static enum progress begin(struct http_request *request, const struct api *api, 
 static enum progress answer(struct http_request *request, const struct api *api,
                             struct asked *asked)
 {
-    enum reading kind = (asked->person->roles & PERSON_AUDITOR) != 0 ? READING_SEARCH : READING_OWN;
+    enum reading kind =
+        (asked->sight.person->roles & PERSON_AUDITOR) != 0 ? READING_SEARCH : READING_OWN;
 
-    readings_note(api->readings, asked->person, kind, clock_wall_s());
+    readings_note(api->readings, asked->sight.person, kind, clock_wall_s());
     if (!asked->inquiry.is_good)
         return http_answer_problem(request, &asked->inquiry.error);
     asked->cursor.position = asked->search.before;

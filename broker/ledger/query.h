@@ -48,6 +48,7 @@ struct ledger_field_row {
     const char *name;  /* a word of a query: "proof-key" */
     const char *where; /* in an entry, for people: "ci.repository, ci.repository_id" */
     const char *help;  /* what a value of it is */
+    bool is_personal;  /* a value may stand behind a digest */
 };
 
 const struct ledger_field_row *query_field(enum ledger_field field);

@@ -18,6 +18,15 @@
 
 static const struct json_limits private_limits = { (size_t)64 * 1024, 32, 4096 };
 
+#define SCOPES_MAX (SEARCH_NAMES_MAX / INDEX_TERM_KEYS_MAX + LEDGER_FIELD_COUNT)
+
+/* Some names of one field, of which an entry has one that may be seen; and how far they are. */
+struct scope {
+    struct index_term term;
+    uint64_t keys[INDEX_TERM_KEYS_MAX];
+    struct index_search at;
+};
+
 /* One page under way. */
 struct page {
     struct ledger_search *search;
@@ -33,6 +42,10 @@ struct page {
     uint64_t keys[LEDGER_FIELD_COUNT][QUERY_VALUES_MAX];
     size_t term_count;
     struct index_search lookup;
+
+    struct scope scopes[SCOPES_MAX];
+    size_t scope_count;
+    size_t lookups; /* as they are charged, in scopes */
 };
 
 /* ---- one entry ---- */
@@ -231,10 +244,14 @@ static void add_term(struct page *page, enum ledger_field field)
     page->terms[page->term_count++] = (struct index_term){ (uint8_t)field, keys, wanted->count };
 }
 
+/* Where who a person is may be hidden, nobody is told by the index which entries are of whom. */
 static void make_terms(struct page *page)
 {
+    const struct ledger_search *search = page->search;
+
     for (size_t i = 0; i < LEDGER_FIELD_COUNT; i++)
-        if (page->search->query->fields[i].count > 0)
+        if (search->query->fields[i].count > 0 && (!search->access || search->sees_persons ||
+                                                   !query_field((enum ledger_field)i)->is_personal))
             add_term(page, (enum ledger_field)i);
 }
 
@@ -263,6 +280,135 @@ static bool look_up(struct page *page)
         if (!lookup->has_found && !lookup->is_over)
             return true; /* the budget is used up */
     }
+    return true;
+}
+
+/* ---- with an index, for whoever may not see everything ---- */
+
+/*
+ * Chunks are visited as the names have them that make an entry visible, and only then is it asked
+ * which of these entries fit. Each chunk is charged alike, whatever the index answers: so what is
+ * not visible changes neither where a page ends nor, but for what a look-up takes, how long it
+ * took.
+ */
+
+/* One of a field that has room. */
+static struct scope *scope_for(struct page *page, enum ledger_field field)
+{
+    struct scope *scope = page->scopes;
+
+    while (scope < page->scopes + page->scope_count &&
+           (scope->term.space != field || scope->term.key_count == INDEX_TERM_KEYS_MAX))
+        scope++;
+    if (scope == page->scopes + page->scope_count) {
+        page->scope_count++;
+        scope->term = (struct index_term){ (uint8_t)field, scope->keys, 0 };
+    }
+    return scope;
+}
+
+static void make_scopes(struct page *page)
+{
+    const struct ledger_search *search = page->search;
+
+    for (size_t i = 0; i < search->name_count; i++) {
+        const struct search_name *name = &search->names[i];
+        struct scope *scope = scope_for(page, name->field);
+
+        scope->keys[scope->term.key_count++] = projection_key(name->value);
+    }
+    for (size_t i = 0; i < page->scope_count; i++)
+        page->scopes[i].at = (struct index_search){
+            .terms = &page->scopes[i].term,
+            .term_count = 1,
+            .chunk = (search->before - 1) / INDEX_CHUNK_ENTRIES,
+            .oldest = page->oldest / INDEX_CHUNK_ENTRIES,
+        };
+}
+
+static bool find_next(struct page *page, struct scope *scope)
+{
+    while (!scope->at.has_found && !scope->at.is_over) {
+        scope->at.budget = scope->term.key_count;
+        page->lookups += scope->term.key_count;
+        if (!store_index_search(page->search->index, &scope->at, page->error))
+            return false;
+    }
+    return true;
+}
+
+/* The newest chunk that a scope has, and what all of them have in it; none: no bit is set. */
+static bool next_visible(struct page *page, uint64_t *chunk, struct index_bits *bits)
+{
+    *chunk = 0;
+    *bits = (struct index_bits){ { 0 } };
+    for (size_t i = 0; i < page->scope_count; i++) {
+        const struct index_search *at = &page->scopes[i].at;
+
+        if (!find_next(page, &page->scopes[i]))
+            return false;
+        if (at->has_found && at->found_chunk > *chunk)
+            *chunk = at->found_chunk;
+    }
+    for (size_t i = 0; i < page->scope_count; i++) {
+        struct index_search *at = &page->scopes[i].at;
+
+        if (!at->has_found || at->found_chunk != *chunk)
+            continue;
+        for (size_t byte = 0; byte < INDEX_BITS_LEN; byte++)
+            bits->bytes[byte] |= at->found.bytes[byte];
+        at->has_found = false;
+    }
+    return true;
+}
+
+/* What of a chunk fits what is asked for, too. */
+static bool narrow(struct page *page, uint64_t chunk, struct index_bits *bits)
+{
+    struct index_search fits = {
+        .terms = page->terms,
+        .term_count = page->term_count,
+        .chunk = chunk,
+        .oldest = chunk,
+    };
+
+    if (page->term_count == 0)
+        return true;
+    for (size_t i = 0; i < page->term_count; i++)
+        fits.budget += page->terms[i].key_count;
+    page->lookups += fits.budget;
+    if (!store_index_search(page->search->index, &fits, page->error))
+        return false;
+    for (size_t i = 0; i < INDEX_BITS_LEN; i++)
+        bits->bytes[i] &= fits.has_found ? fits.found.bytes[i] : 0;
+    return true;
+}
+
+static bool has_any(const struct index_bits *bits)
+{
+    for (size_t i = 0; i < INDEX_BITS_LEN; i++)
+        if (bits->bytes[i] != 0)
+            return true;
+    return false;
+}
+
+static bool look_up_visible(struct page *page)
+{
+    struct ledger_search *search = page->search;
+    struct index_bits bits;
+    uint64_t chunk;
+
+    make_scopes(page);
+    do {
+        if (!next_visible(page, &chunk, &bits))
+            return false;
+        if (!has_any(&bits)) {
+            search->before = page->oldest;
+            return true;
+        }
+        if (!narrow(page, chunk, &bits) || !do_chunk(page, chunk, &bits))
+            return false;
+    } while (!is_spent(page) && page->lookups < search->lookups_max);
     return true;
 }
 
@@ -337,12 +483,13 @@ static bool run(struct page *page)
     if (!set_bounds(page))
         return false;
     make_terms(page);
-    if (page->term_count == 0 || !search->index)
+    if (!search->index || (search->access ? !search->names || search->name_count > SEARCH_NAMES_MAX
+                                          : page->term_count == 0))
         indexed = 0;
     if (!scan(page, indexed > page->oldest ? indexed : page->oldest))
         return false;
     if (indexed > page->oldest && search->before > page->oldest && search->before <= indexed &&
-        !is_spent(page) && !look_up(page))
+        !is_spent(page) && !(search->access ? look_up_visible(page) : look_up(page)))
         return false;
     search->is_over = search->before <= page->oldest;
     return true;

@@ -29,6 +29,14 @@ struct search_hit {
     struct str private_part; /* empty: there is none, or it is not to be seen */
 };
 
+/** A tenant or an owner: an entry that has one of those that are given is not hidden. */
+struct search_name {
+    enum ledger_field field;
+    struct str value;
+};
+
+#define SEARCH_NAMES_MAX 256
+
 /**
  * A search from new to old, a page at a time.
  *
@@ -49,6 +57,14 @@ struct ledger_search {
 
     /** NULL: everything may be seen, which costs less: then only what may fit is parsed. */
     enum search_access (*access)(const json_t *entry, void *context);
+    /**
+     * With `access`: names of which each entry has one that is not hidden, SEARCH_NAMES_MAX at
+     * most. Only entries with one are looked for then, so that neither where a page ends nor what
+     * it costs depends on others. NULL: they are not known, and no index is used.
+     */
+    const struct search_name *names;
+    size_t name_count;
+    bool sees_persons; /* of all entries with one of them */
     bool (*visit)(const struct search_hit *hit, void *context, struct error *error);
     void *context;
 

@@ -265,6 +265,12 @@ static void ids_are_found_if_they_are_there(void)
     }
 }
 
+/* Of these hide() shows something. */
+static const struct search_name shown[] = {
+    { LEDGER_FIELD_TENANT, { "tenant-1", 8 } },
+    { LEDGER_FIELD_TENANT, { "tenant-2", 8 } },
+};
+
 static enum search_access hide(const json_t *entry, void *context)
 {
     (void)context;
@@ -275,6 +281,12 @@ static enum search_access hide(const json_t *entry, void *context)
     return SEARCH_HIDDEN;
 }
 
+/* The same for an owner's members. */
+static enum search_access hide_persons(const json_t *entry, void *context)
+{
+    return hide(entry, context) == SEARCH_HIDDEN ? SEARCH_HIDDEN : SEARCH_PUBLIC;
+}
+
 static bool look_at_private(const struct search_hit *hit, void *context, struct error *error)
 {
     bool is_open = str_eq(json_str(json_object_get(hit->entry, "tenant")), STR("tenant-1"));
@@ -283,7 +295,7 @@ static bool look_at_private(const struct search_hit *hit, void *context, struct 
     return note(hit, context, error);
 }
 
-static size_t find_restricted(const char *name, const char *value)
+static size_t find_restricted(const char *name, const char *value, const struct search_name *names)
 {
     static struct found found;
     struct ledger_query query = { 0 };
@@ -296,6 +308,8 @@ static size_t find_restricted(const char *name, const char *value)
         .reads_max = 10000,
         .lookups_max = 10000,
         .access = hide,
+        .names = names,
+        .name_count = names ? COUNT(shown) : 0,
         .visit = look_at_private,
         .context = &found,
         .before = SEARCH_NEWEST,
@@ -314,14 +328,35 @@ static void nobody_finds_what_they_may_not_see(void **state)
     struct ledger_query query = { 0 };
 
     (void)state;
-    assert_true(find_restricted("tenant", "tenant-1") > 0);
-    assert_true(find_restricted("tenant", "tenant-2") > 0);
-    assert_int_equal(find_restricted("tenant", "tenant-3"), 0);
     add(&query, "address", "10.0.0.0/8");
-    /* Of all that came from there the part of tenant 1 only: where it is not told who a person is,
-     * nobody finds by it either. */
-    assert_in_range(find_restricted("address", "10.0.0.0/8"), 1, expect_as_by_hand(&query) / 3);
-    assert_int_equal(find_restricted("text", "lease.released"), 0);
+    for (size_t i = 0; i < 2; i++) { /* entry by entry, and by the names of what may be seen */
+        const struct search_name *names = i == 0 ? NULL : shown;
+
+        assert_true(find_restricted("tenant", "tenant-1", names) > 0);
+        assert_true(find_restricted("tenant", "tenant-2", names) > 0);
+        assert_int_equal(find_restricted("tenant", "tenant-3", names), 0);
+        /* Of all that came from there the part of tenant 1 only: where it is not told who a person
+         * is, nobody finds by it either. */
+        assert_in_range(find_restricted("address", "10.0.0.0/8", names), 1,
+                        expect_as_by_hand(&query) / 3);
+        assert_int_equal(find_restricted("text", "lease.released", names), 0);
+    }
+}
+
+/* What is found by names is what is found without an index: all that may be seen, and fits. */
+static void names_lead_to_all_that_may_be_seen(void **state)
+{
+    static const char *const rows[][2] = {
+        { "tenant", "tenant-1" },      { "type", "credential.issued" },
+        { "type", "exchange.denied" }, { "text", "service" },
+        { "actor", "person-64" },      { "target", "orders-db" },
+        { "address", "10.0.5.0/24" },  { "pipeline", "nobody" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_int_equal(find_restricted(rows[i][0], rows[i][1], shown),
+                         find_restricted(rows[i][0], rows[i][1], NULL));
 }
 
 /* How far a page comes that may look at so few entries. */
@@ -371,6 +406,60 @@ static void where_a_page_ends_does_not_tell_what_is_hidden(void **state)
     }
     /* Who may see everything comes farther where there is nothing to be seen. */
     assert_int_equal(end_of_page("text", "tenant-none", NULL), MANY - 400);
+}
+
+/* Where the pages of a search end that are a look-up and an entry long. */
+static size_t ends_of_pages(const char *name, const char *value, uint64_t ends[MANY])
+{
+    static struct found found;
+    struct ledger_query query = { 0 };
+    struct ledger_search search = {
+        .query = &query,
+        .reader = reader,
+        .index = at,
+        .indexed = INDEXED,
+        .limit = 10000,
+        .reads_max = 1,
+        .lookups_max = 1,
+        .access = hide_persons,
+        .names = shown,
+        .name_count = COUNT(shown),
+        .visit = note,
+        .context = &found,
+        .before = INDEXED,
+    };
+    struct error error = { 0 };
+    size_t count = 0;
+
+    add(&query, name, value);
+    found.count = 0;
+    while (!search.is_over) {
+        assert_true(count < MANY);
+        must(ledger_search_next(&search, &error), &error);
+        ends[count++] = search.before;
+    }
+    assert_int_equal(found.count, 0);
+    return count;
+}
+
+/* The same by the index: a value that many hidden entries have looks as one that none has. */
+static void the_index_does_not_tell_what_is_hidden(void **state)
+{
+    static const char *const rows[][3] = {
+        { "tenant", "tenant-3", "tenant-none" },
+        { "actor", "person-12", "person-none" }, /* of what is shown, too, behind a digest */
+    };
+    uint64_t hidden[MANY];
+    uint64_t nowhere[MANY];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t count = ends_of_pages(rows[i][0], rows[i][1], hidden);
+
+        assert_int_equal(count, ends_of_pages(rows[i][0], rows[i][2], nowhere));
+        assert_true(count > 1);
+        assert_memory_equal(hidden, nowhere, count * sizeof(*hidden));
+    }
 }
 
 static bool refuse(const struct search_hit *hit, void *context, struct error *error)
@@ -463,6 +552,8 @@ int main(void)
         cmocka_unit_test(a_time_bounds_a_search),
         cmocka_unit_test(ids_are_found),
         cmocka_unit_test(nobody_finds_what_they_may_not_see),
+        cmocka_unit_test(names_lead_to_all_that_may_be_seen),
+        cmocka_unit_test(the_index_does_not_tell_what_is_hidden),
         cmocka_unit_test(where_a_page_ends_does_not_tell_what_is_hidden),
         cmocka_unit_test(a_visitor_can_fail),
         cmocka_unit_test(a_search_can_be_bounded_from_below_and_above),
