@@ -22,6 +22,7 @@
 #define NAME_MAX 253
 #define WORDS_MAX 120
 #define TAG_BYTES 8
+#define HELD_BACK_S 90 /* the API server's minute, and clocks that differ */
 #define PREFIX "stagepass-"
 #define LABEL_OURS "app.kubernetes.io/managed-by"
 #define LABEL_BROKER "stagepass-broker"
@@ -507,7 +508,19 @@ static enum progress login_and_end(struct kubernetes_ending *ending, struct erro
     return ask(&asking, &ending->call, error) ? PROGRESS_WAIT : PROGRESS_FAILED;
 }
 
-/* 202 is a Secret that something still holds back: its token goes on being good. */
+/*
+ * A Secret with a finalizer is answered with itself, marked as removed: the API server takes its
+ * token for a minute more.
+ */
+static bool is_held_back(const json_t *answer, int64_t now_s)
+{
+    json_t *marked = json_object_get(json_object_get(answer, "metadata"), "deletionTimestamp");
+    int64_t marked_ms;
+
+    return marked && (!time_text_parse(json_str(marked), &marked_ms) ||
+                      marked_ms / 1000 > now_s - HELD_BACK_S);
+}
+
 static bool has_ended(const struct revocation *revocation, const struct remote_call *call,
                       struct error *error)
 {
@@ -516,6 +529,9 @@ static bool has_ended(const struct revocation *revocation, const struct remote_c
 
     if (!read_answer(call, answer_limits, revocation->arena, &answer, &inner))
         return error_set(error, ERROR_MINT, "%s", inner.cause);
+    if (!is_failure(answer) && is_held_back(answer, revocation->now_s))
+        return error_set(error, ERROR_MINT,
+                         "a finalizer holds the Secret: its token is good for a minute more");
     if (!is_failure(answer))
         return call->status == 200 ||
                error_set(error, ERROR_MINT, SERVER " answered %d to the removal of a Secret",

@@ -432,6 +432,36 @@ static void a_secret_is_removed(void **state)
                            "DELETE /api/v1/namespaces/payments/secrets/" SECRET "ab HTTP/1.1\r\n"));
 }
 
+/* It has a finalizer: it is marked as removed, the answer is 200, its token good for a minute. */
+static void a_secret_that_is_held_back_is_waited_for(void **state)
+{
+    static const struct {
+        int64_t marked_s;
+        bool is_done;
+    } cases[] = { { 0, false }, { -60, false }, { -89, false }, { -90, true }, { 30, false } };
+    struct remote_fixture *fixture = *state;
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char marked[TIME_TEXT_S_LEN + 1];
+        struct str body;
+        enum progress progress;
+
+        time_text_s(FIXTURE_NOW_S + cases[i].marked_s, marked);
+        body = arena_printf(fixture->base.arena,
+                            "{\"kind\":\"Secret\",\"metadata\":{\"deletionTimestamp\":\"%s\"}}",
+                            marked);
+        assert_non_null(body.data);
+        progress = revoke_from(fixture, RECORD, 200, body.data);
+        if (progress != (cases[i].is_done ? PROGRESS_DONE : PROGRESS_FAILED))
+            fail_msg("%zu: %s", i, fixture->base.error.cause);
+    }
+    assert_int_equal(
+        revoke_from(fixture, RECORD, 200,
+                    "{\"kind\":\"Secret\",\"metadata\":{\"deletionTimestamp\":\"soon\"}}"),
+        PROGRESS_FAILED);
+    assert_non_null(strstr(fixture->base.error.cause, "holds"));
+}
+
 static void nothing_else_is_removed(void **state)
 {
     static const char *const records[] = {
@@ -644,6 +674,7 @@ int main(void)
         TEST(tokens_that_are_not_what_was_asked_for_are_not_released),
         TEST(what_is_refused_leaves_a_secret_or_none),
         TEST(a_secret_is_removed),
+        TEST(a_secret_that_is_held_back_is_waited_for),
         TEST(nothing_else_is_removed),
         TEST(secrets_of_ours_are_found),
         TEST(a_look_that_fails_or_sees_a_part_says_so),
