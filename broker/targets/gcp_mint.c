@@ -250,7 +250,8 @@ static bool refused_by_iam(const struct remote_call *call, const json_t *problem
                            struct error *error)
 {
     struct str status = str_slice(json_str(json_object_get(problem, "status")), 0, STATUS_MAX);
-    struct str words = str_slice(json_str(json_object_get(problem, "message")), 0, WORDS_MAX);
+    struct str words =
+        remote_call_words(call, json_str(json_object_get(problem, "message")), WORDS_MAX);
     const char *advice = explain_iam(status);
 
     return error_set(error, ERROR_MINT, IAM " refused with %d \"" STR_FMT "\"%s%s: \"" STR_FMT "\"",

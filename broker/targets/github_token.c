@@ -166,7 +166,8 @@ static bool refused(struct mint *mint, struct github_state *state, const json_t 
     if (call->status == LACKS_IT)
         github_app_lacks(state->app, &state->turn, mint->now_s);
     return error_set(error, ERROR_MINT, GITHUB " refused with %d: %s: \"" STR_FMT "\"",
-                     call->status, explain(call->status), STR_ARG(str_slice(words, 0, WORDS_MAX)));
+                     call->status, explain(call->status),
+                     STR_ARG(remote_call_words(call, words, WORDS_MAX)));
 }
 
 /* ---- the answer ---- */

@@ -100,7 +100,7 @@ bool gitlab_is_answered(struct gitlab_settings *own, const struct remote_call *c
 /* ---- what it says ---- */
 
 /* `message` of the application, which may be a map; `error` of what stands before it. */
-struct str gitlab_words(const json_t *answer, struct arena *arena)
+struct str gitlab_words(const struct remote_call *call, const json_t *answer, struct arena *arena)
 {
     const json_t *said = json_object_get(answer, "message");
     struct str words = { 0 };
@@ -109,7 +109,7 @@ struct str gitlab_words(const json_t *answer, struct arena *arena)
         said = json_object_get(answer, "error");
     if (said)
         words = json_is_string(said) ? json_str(said) : json_text(arena, said);
-    return str_slice(words, 0, WORDS_MAX);
+    return remote_call_words(call, words, WORDS_MAX);
 }
 
 const char *gitlab_advice(int status)
@@ -215,7 +215,7 @@ bool gitlab_list_take(const struct gitlab_list *list, const struct gitlab_reques
         *has_more = json_array_size(answer) == PAGE_SIZE;
         return true;
     }
-    words = gitlab_words(answer, request->arena);
+    words = gitlab_words(call, answer, request->arena);
     return error_set(error, ERROR_MINT,
                      GITLAB " did not list tokens: it answered %d: %s: \"" STR_FMT "\"",
                      call->status, gitlab_advice(call->status), STR_ARG(words));

@@ -195,7 +195,7 @@ static bool is_deleted(const struct revocation *revocation, const struct gitlab_
     if (call->status == 204)
         return true;
     if (json_parse_object(buf_str(&call->body), JSON_LIMITS_REQUEST, &answer, &inner))
-        words = gitlab_words(answer, revocation->arena);
+        words = gitlab_words(call, answer, revocation->arena);
     if (call->status == 404 && words.len > 0 && !str_eq(words, STR("404 Project Not Found")) &&
         !str_eq(words, STR("404 Group Not Found")))
         return true;

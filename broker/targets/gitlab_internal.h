@@ -117,7 +117,7 @@ bool gitlab_is_answered(struct gitlab_settings *own, const struct remote_call *c
                         struct error *error) MUST_USE;
 
 /** What an error says, in whichever member it does; cut, in the arena; empty: nothing. */
-struct str gitlab_words(const json_t *answer, struct arena *arena);
+struct str gitlab_words(const struct remote_call *call, const json_t *answer, struct arena *arena);
 
 /** What to do about a status that says no. */
 const char *gitlab_advice(int status);

@@ -174,7 +174,7 @@ static bool ask(struct mint *mint, struct gitlab_state *state, struct error *err
 static bool refused(struct mint *mint, const struct remote_call *call, const json_t *answer,
                     struct error *error)
 {
-    struct str words = gitlab_words(answer, mint->arena);
+    struct str words = gitlab_words(call, answer, mint->arena);
 
     if (call->status < 400 || call->status > 499 || words.len == 0)
         return error_set(error, ERROR_MINT_UNKNOWN, GITLAB " answered %d", call->status);

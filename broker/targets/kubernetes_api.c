@@ -141,8 +141,10 @@ static bool is_failure(const json_t *answer)
 static bool refused(const struct remote_call *call, const json_t *answer, const char *what,
                     struct error *error)
 {
-    struct str reason = str_slice(json_str(json_object_get(answer, "reason")), 0, WORDS_MAX);
-    struct str words = str_slice(json_str(json_object_get(answer, "message")), 0, WORDS_MAX);
+    struct str reason =
+        remote_call_words(call, json_str(json_object_get(answer, "reason")), WORDS_MAX);
+    struct str words =
+        remote_call_words(call, json_str(json_object_get(answer, "message")), WORDS_MAX);
     bool is_known = call->status >= 400 && call->status < 500;
 
     return error_set(error, is_known ? ERROR_MINT : ERROR_MINT_UNKNOWN,

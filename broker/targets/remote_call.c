@@ -48,6 +48,22 @@ static struct remote_call *call_new(struct arena *arena, struct waker waker, siz
     return arena_defer(arena, call_release, call) ? call : NULL;
 }
 
+/* The token in a request's headers. */
+static struct str key_in(const struct remote_request *request)
+{
+    static const char *const names[] = { "Authorization: Bearer ",
+                                         "PRIVATE-TOKEN: ", "X-Vault-Token: " };
+
+    for (size_t i = 0; i < UPSTREAM_HEADERS_MAX && request->headers[i]; i++)
+        for (size_t k = 0; k < COUNT(names); k++) {
+            struct str key = str_from(request->headers[i]);
+
+            if (str_starts_with(key, str_from(names[k])))
+                return str_slice(key, strlen(names[k]), key.len);
+        }
+    return (struct str){ 0 };
+}
+
 bool remote_call_send(struct upstream *upstream, struct waker waker, struct arena *arena,
                       const struct remote_request *request, struct remote_call **call,
                       struct error *error)
@@ -68,6 +84,7 @@ bool remote_call_send(struct upstream *upstream, struct waker waker, struct aren
     *call = call_new(arena, waker, response_max(request));
     if (!*call)
         return error_set(error, ERROR_MEMORY, "no memory for a request to %s", request->who);
+    (*call)->key = key_in(request);
     asked.context = *call;
     if (upstream_submit(upstream, &asked, &inner))
         return true;
@@ -99,4 +116,11 @@ bool remote_call_is_answered(const struct remote_call *call, const char *who, st
     }
     return error_set(error, ERROR_MINT_UNKNOWN, "%s was asked and did not answer: %s", who,
                      call->error.cause);
+}
+
+struct str remote_call_words(const struct remote_call *call, struct str words, size_t max)
+{
+    if (call->key.len > 0 && str_contains(words, call->key))
+        return STR("(withheld: it has the token)");
+    return str_slice(words, 0, max);
 }

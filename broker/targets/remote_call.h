@@ -28,6 +28,7 @@ struct remote_call {
     int64_t rate_reset_s;   /* as it stands; 0: it does not say */
     struct error error;     /* unless UPSTREAM_ANSWERED */
     struct buf body;        /* not the arena's, which others may use while we wait */
+    struct str key;         /* what showed who asks, where a header did; the request's */
     struct waker waker;
 };
 
@@ -37,10 +38,10 @@ struct remote_request {
     const char *method;
     const char *url;
     struct str body;
-    const char *headers[UPSTREAM_HEADERS_MAX];
-    const struct upstream_peer *peer; /* outlives the request */
-    unsigned total_timeout_ms;        /* 0: 5 s */
-    size_t response_max_bytes;        /* 0: 64 KiB */
+    const char *headers[UPSTREAM_HEADERS_MAX]; /* they live as long as the arena */
+    const struct upstream_peer *peer;          /* outlives the request */
+    unsigned total_timeout_ms;                 /* 0: 5 s */
+    size_t response_max_bytes;                 /* 0: 64 KiB */
 };
 
 /**
@@ -67,3 +68,9 @@ bool remote_call_mint(struct mint *mint, const struct remote_request *request,
  */
 bool remote_call_is_answered(const struct remote_call *call, const char *who, struct error *error)
     MUST_USE;
+
+/**
+ * What a target says is wrong, for messages: cut to `max`, or a note in its place where it repeats
+ * the token that was sent, as a server in between may that tells the whole request.
+ */
+struct str remote_call_words(const struct remote_call *call, struct str words, size_t max);

@@ -208,9 +208,9 @@ static enum progress sign_and_ask(struct mint *mint, struct vault_state *state, 
 /* ---- the answer ---- */
 
 /* What Vault says is wrong: the first of its sentences. */
-static struct str words_of(const json_t *errors)
+static struct str words_of(const struct remote_call *call, const json_t *errors)
 {
-    return str_slice(json_str(json_array_get(errors, 0)), 0, WORDS_MAX);
+    return remote_call_words(call, json_str(json_array_get(errors, 0)), WORDS_MAX);
 }
 
 /* An error's status: with it nothing was made. After others that may be. */
@@ -222,7 +222,7 @@ static bool is_refusal(int status)
 static bool refused(struct mint *mint, const struct remote_call *call, const json_t *answer,
                     struct error *error)
 {
-    struct str words = words_of(json_object_get(answer, "errors"));
+    struct str words = words_of(call, json_object_get(answer, "errors"));
 
     mint->may_exist = !is_refusal(call->status) || json_object_get(answer, "auth");
     return error_set(error, mint->may_exist ? ERROR_MINT_UNKNOWN : ERROR_MINT,
@@ -445,14 +445,6 @@ static bool is_unknown_there(const json_t *errors)
     return false;
 }
 
-/* Where what was sent comes back, what is in between may tell it: nothing is told then. */
-static struct str words_without_token(const struct revocation *revocation, const json_t *errors)
-{
-    struct str token = json_str(json_object_get(revocation->handle, "token"));
-
-    return str_contains(json_str(json_array_get(errors, 0)), token) ? STR("") : words_of(errors);
-}
-
 /*
  * A token that has ended is refused, in the words of newer servers as unknown. Older ones do not
  * tell it from one that may not end itself: that is tried until it has expired.
@@ -476,7 +468,7 @@ static bool has_ended(const struct revocation *revocation, const struct remote_c
         (is_unknown_there(errors) || revocation->now_s >= revocation->expires_s))
         return true;
     return error_set(error, ERROR_MINT, VAULT " refused to revoke with %d \"" STR_FMT "\"",
-                     call->status, STR_ARG(words_without_token(revocation, errors)));
+                     call->status, STR_ARG(words_of(call, errors)));
 }
 
 static enum progress vault_revoke(struct revocation *revocation, struct error *error)

@@ -406,6 +406,17 @@ static void a_refusal_says_what_to_do(void **state)
     assert_null(strstr(fixture->base.error.message, "Google"));
 }
 
+static void a_refusal_that_has_the_token_is_not_told(void **state)
+{
+    struct remote_fixture *fixture = *state;
+    const struct peer_script script = {
+        403, STR("{\"error\":{\"message\":\"Bearer ya29.federated is no good\"}}"), 0
+    };
+
+    assert_int_equal(mint_account(fixture, script), PROGRESS_FAILED);
+    assert_null(strstr(fixture->base.error.cause, "ya29"));
+}
+
 static void a_request_that_never_left_leaves_nothing_behind(void **state)
 {
     struct remote_fixture *fixture = *state;
@@ -498,6 +509,7 @@ int main(void)
         TEST(a_bound_token_that_lives_longer_is_not_released),
         TEST(without_its_boundary_no_token_is_released),
         TEST(a_refusal_says_what_to_do),
+        TEST(a_refusal_that_has_the_token_is_not_told),
         TEST(a_request_that_never_left_leaves_nothing_behind),
         TEST(a_subject_that_is_too_long_is_not_sent),
         TEST(no_part_of_an_answer_is_taken_for_the_whole),

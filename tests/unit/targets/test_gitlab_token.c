@@ -233,6 +233,8 @@ static void answers_that_are_not_what_was_asked_for_are_not_released(void **stat
         { "a refusal with a token", 400, "{\"message\":\"a\",\"token\":\"glpat-a\"}", ERROR_MINT,
           true, false },
         { "a refusal", 404, MESSAGE("404 Project Not Found"), ERROR_MINT, false, false },
+        { "a refusal that has who asks", 401, MESSAGE("PRIVATE-TOKEN: " OWN_TOKEN), ERROR_MINT,
+          false, false },
         { "a refusal as a map", 400, "{\"message\":{\"scopes\":[\"no\"]}}", ERROR_MINT, false,
           false },
         { "a refusal of who asks", 403, "{\"error\":\"insufficient_scope\"}", ERROR_MINT, false,
@@ -301,6 +303,7 @@ static void answers_that_are_not_what_was_asked_for_are_not_released(void **stat
                      mint->may_exist, has_number, fixture->base.error.cause);
         assert_null(mint->credential);
         assert_null(strstr(fixture->base.error.cause, "glpat-"));
+        assert_null(strstr(fixture->base.error.cause, OWN_TOKEN));
     }
 }
 

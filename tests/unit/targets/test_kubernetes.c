@@ -154,8 +154,10 @@ static void targets_of_one_api_are_one_cluster(void **state)
 
 #define SECRET "stagepass-01jd0000000000000000000000-"
 #define UID "9c1e0000-0000-4000-8000-000000000001"
-#define STATUS(reason)                                                                             \
-    "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"" reason "\",\"message\":\"a\"}"
+#define SAYS(reason, words)                                                                        \
+    "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"" reason "\",\"message\":\"" words   \
+    "\"}"
+#define STATUS(reason) SAYS(reason, "a")
 
 static const char *more_settings = "";
 static unsigned token_mode = 0600; /* of the file; 0: the broker shows tokens of its own */
@@ -346,6 +348,8 @@ static void what_is_refused_leaves_a_secret_or_none(void **state)
         { 0, "", 0, "", ERROR_MINT_UNKNOWN, true },
         { 200, "<html>", 0, "", ERROR_MINT_UNKNOWN, true },
         { 200, "{}", 0, "", ERROR_MINT_UNKNOWN, true },
+        { 403, SAYS("Forbidden", "Bearer broker.own.token is no good"), 0, "", ERROR_MINT, false },
+        { 403, SAYS("broker.own.token", "a"), 0, "", ERROR_MINT, false },
         { 201, NULL, 403, STATUS("Forbidden"), ERROR_MINT, true },
         { 201, NULL, 422, STATUS("Invalid"), ERROR_MINT, true },
         { 201, NULL, 201, STATUS("Forbidden"), ERROR_MINT_UNKNOWN, true },
