@@ -121,6 +121,21 @@ static bool read_roles(struct grant_reader *reader, const json_t *rule, json_t *
     return true;
 }
 
+/*
+ * Whether names of other values begin so, too: those of 12 with "pr-1", those of 1-a with "pr-1-".
+ * Only what no hole holds ends one.
+ */
+static bool has_open_end(const struct grant_reader *reader, const json_t *prefix)
+{
+    struct str behind = json_str(prefix);
+    struct str hole;
+    bool has_holes = false;
+
+    while (reader->has_open_holes && str_find(behind, '}') < behind.len)
+        has_holes = str_cut(behind, '}', &hole, &behind);
+    return has_holes && str_is_made_of(behind, LETTERS_AND_DIGITS "._-");
+}
+
 static bool put_prefix(struct grant_reader *reader, const json_t *at, json_t *written,
                        struct str bucket, struct str prefix)
 {
@@ -160,6 +175,10 @@ static bool read_rule(struct grant_reader *reader, const json_t *rule, json_t *w
         return grant_fault(reader, rule, "no memory for a boundary");
     if (!prefix_at)
         return true;
+    if (has_open_end(reader, prefix_at))
+        return grant_fault(reader, prefix_at,
+                           "objects of another value may begin like this one's: end the hole with "
+                           "what none holds, such as '/'");
     return grant_text(reader, prefix_at, &prefix_limits, &prefix) &&
            put_prefix(reader, prefix_at, written, bucket, prefix);
 }

@@ -100,6 +100,15 @@ static void a_boundary_is_buckets_prefixes_and_roles(void **state)
           "holds a character" },
         { BOUNDARY("{ bucket: artifacts, prefix: 'a\\', roles: roles/storage.objectViewer }"),
           "holds a character" },
+        { BOUNDARY("{ bucket: artifacts, prefix: \"build-${run}/a-${pr}:b\","
+                   " roles: roles/storage.objectViewer }"),
+          NULL },
+        { BOUNDARY("{ bucket: artifacts, prefix: \"build-${run}\", roles: roles/a }"),
+          "end the hole" },
+        { BOUNDARY("{ bucket: artifacts, prefix: \"build-${run}-\", roles: roles/a }"),
+          "end the hole" },
+        { BOUNDARY("{ bucket: artifacts, prefix: \"${run}/${pr}.a\", roles: roles/a }"),
+          "end the hole" },
         { BOUNDARY("{ bucket: artifacts, prefix: \"\", roles: roles/storage.objectViewer }"),
           "must not be empty" },
     };
