@@ -21,8 +21,8 @@ static const char *const own_top[] = { "issuer", "broker", "listen", "admin",   
                                        "ledger", "help",   "dpop",   "catalog", NULL };
 static const char *const own_of_issuer[] = { "ca", "jwks", "key_hosts", "allow_networks", NULL };
 static const char *const own_of_people[] = {
-    "algorithms", "max_age",        "scopes", "ca",      "jwks", "key_hosts",
-    "allow_http", "allow_networks", "roles",  "same_as", NULL
+    "console_client_id", "console_hosts", "algorithms",     "max_age", "scopes",  "ca", "jwks",
+    "key_hosts",         "allow_http",    "allow_networks", "roles",   "same_as", NULL
 };
 static const char *const own_of_limits[] = {
     "leeway", "connections", "threads", "requests_per_address", "requests_per_issuer", NULL

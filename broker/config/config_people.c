@@ -10,10 +10,16 @@
 #define MINUTE_S 60
 #define MAX_AGE_MAX_S ((int64_t)24 * 3600)
 #define SCOPES_MAX 32
+#define CONSOLE_HOSTS_MAX 8
+#define HOST_MAX 253
+#define PORT_MAX 5
+#define HOST_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-"
 
 static const char *const people_names[] = {
-    "url",       "client_id",  "audience",       "algorithms", "max_age", "ca",      "jwks",
-    "key_hosts", "allow_http", "allow_networks", "scopes",     "roles",   "same_as", NULL
+    "url",      "client_id",  "console_client_id", "console_hosts",
+    "audience", "algorithms", "max_age",           "ca",
+    "jwks",     "key_hosts",  "allow_http",        "allow_networks",
+    "scopes",   "roles",      "same_as",           NULL
 };
 
 static const char *const role_names[] = { "auditor", "operator", "approver", NULL };
@@ -49,15 +55,20 @@ static void read_url(const struct config_reader *reader, const json_t *map,
                                 STR_ARG(reader->config->issuers[i].name));
 }
 
+static void read_client_id(const struct config_reader *reader, const json_t *map, const char *name,
+                           struct str *id)
+{
+    if (yaml_get_str(&reader->yaml, map, name, id) &&
+        (id->len == 0 || id->len > TEXT_MAX || str_has_control(*id)))
+        (void)yaml_complain(&reader->yaml, json_object_get(map, name),
+                            "expected the id that the provider knows the broker's client by");
+}
+
 static void read_client(const struct config_reader *reader, const json_t *map,
                         struct people_options *people)
 {
-    if (yaml_require(&reader->yaml, map, "client_id") &&
-        yaml_get_str(&reader->yaml, map, "client_id", &people->client_id) &&
-        (people->client_id.len == 0 || people->client_id.len > TEXT_MAX ||
-         str_has_control(people->client_id)))
-        (void)yaml_complain(&reader->yaml, json_object_get(map, "client_id"),
-                            "expected the id that the provider knows the broker's client by");
+    if (yaml_require(&reader->yaml, map, "client_id"))
+        read_client_id(reader, map, "client_id", &people->client_id);
     people->issuer.audience = people->client_id;
     (void)yaml_get_str(&reader->yaml, map, "audience", &people->issuer.audience);
     people->scopes = STR("openid");
@@ -93,6 +104,66 @@ static void read_scopes(const struct config_reader *reader, const json_t *map,
                                 STR_ARG(names[i]));
     }
     people->scopes = text;
+}
+
+/* ---- the console ---- */
+
+/* A host that is one in a browser's content policy too, where some characters mean more. */
+static bool is_host(struct str text)
+{
+    struct str port = { 0 };
+    struct str host;
+    bool has_port = str_cut(text, ':', &host, &port);
+
+    return host.len > 0 && host.len <= HOST_MAX && str_is_made_of(host, HOST_CHARACTERS) &&
+           (!has_port ||
+            (port.len > 0 && port.len <= PORT_MAX && str_is_made_of(port, "0123456789")));
+}
+
+/* The provider's own origin, and those of further hosts. */
+static void read_origins(const struct config_reader *reader, const json_t *map,
+                         struct people_options *people)
+{
+    struct str url = people->issuer.url;
+    struct str own = upstream_url_host(url);
+    const json_t *list = json_object_get(map, "console_hosts");
+    struct str *hosts = NULL;
+    size_t count = 0;
+
+    (void)yaml_get_strs(&reader->yaml, map, "console_hosts", &hosts, &count);
+    if (!is_host(own))
+        (void)yaml_complain(&reader->yaml, json_object_get(map, "url"),
+                            "no browser can be told to ask this host alone: the console needs a "
+                            "provider with a host's name");
+    if (count > CONSOLE_HOSTS_MAX)
+        (void)yaml_complain(&reader->yaml, list, "at most %d hosts", CONSOLE_HOSTS_MAX);
+    people->console_origins =
+        arena_printf(reader->config->arena, "%s://" STR_FMT,
+                     str_starts_with(url, STR("http://")) ? "http" : "https", STR_ARG(own));
+    for (size_t i = 0; i < count && i < CONSOLE_HOSTS_MAX; i++) {
+        if (!is_host(hosts[i]))
+            (void)yaml_complain(&reader->yaml, json_is_array(list) ? json_array_get(list, i) : list,
+                                "expected a host, such as login.acme.example");
+        people->console_origins = arena_printf(reader->config->arena, STR_FMT " https://" STR_FMT,
+                                               STR_ARG(people->console_origins), STR_ARG(hosts[i]));
+    }
+}
+
+/* The console's client may be another than that of the command line: providers that know kinds of
+ * clients want two. */
+static void read_console(const struct config_reader *reader, const json_t *map,
+                         struct people_options *people)
+{
+    if (!json_object_get(map, "console_client_id")) {
+        if (json_object_get(map, "console_hosts"))
+            (void)yaml_complain_key(&reader->yaml, map, "console_hosts", STR(""),
+                                    "there is no console without 'console_client_id'");
+        return;
+    }
+    read_client_id(reader, map, "console_client_id", &people->console_client_id);
+    people->issuer.other_audience = people->console_client_id;
+    if (people->issuer.url.len > 0)
+        read_origins(reader, map, people);
 }
 
 /* ---- roles ---- */
@@ -308,6 +379,7 @@ void config_read_people(const struct config_reader *reader, const json_t *root)
     };
     read_url(reader, map, &people->issuer);
     read_client(reader, map, people);
+    read_console(reader, map, people);
     read_scopes(reader, map, people);
     config_read_algorithms(reader, map, &people->issuer);
     (void)yaml_get_duration_s(&reader->yaml, map, "max_age", MINUTE_S, MAX_AGE_MAX_S,

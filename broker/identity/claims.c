@@ -305,7 +305,8 @@ static bool is_our_audience(struct str audience, const struct claims_rules *rule
     struct str key = STR(IDENTITY_KEY_AUDIENCE);
     struct str rest;
 
-    if (str_eq(audience, ours))
+    if (str_eq(audience, ours) ||
+        (audience.len > 0 && str_eq(audience, rules->issuer->other_audience)))
         return true;
     if (!str_starts_with(audience, ours))
         return false;

@@ -34,6 +34,7 @@ struct issuer_options {
     const struct profile *profile;
     struct str url;              /* compared with `iss` byte for byte */
     struct str audience;         /* every audience of a token must be this */
+    struct str other_audience;   /* or this; empty: there is no other */
     int64_t max_age_s;           /* 0: the profile's */
     int64_t max_lifetime_s;      /* 0: the profile's */
     const json_t *only;          /* claim -> string: what its tokens must carry; NULL: nothing */

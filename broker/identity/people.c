@@ -109,7 +109,8 @@ static bool check_party(const struct people_options *people, const json_t *claim
 {
     struct str party;
 
-    if (!json_get_str(claims, "azp", &party) || str_eq(party, people->client_id))
+    if (!json_get_str(claims, "azp", &party) || str_eq(party, people->client_id) ||
+        (party.len > 0 && str_eq(party, people->console_client_id)))
         return true;
     return error_set(error, ERROR_TOKEN, "azp is another client");
 }

@@ -59,6 +59,8 @@ struct people_same {
 struct people_options {
     struct issuer_options issuer; /* named PEOPLE_ISSUER, of `profile_person` */
     struct str client_id;
+    struct str console_client_id; /* of the console, which may be `client_id`; empty: no console */
+    struct str console_origins;   /* where the console asks the provider, with spaces between */
     struct str scopes; /* what a person's client asks the provider for, "openid" among them */
     struct people_rule *rules;
     size_t rule_count;

@@ -205,6 +205,10 @@ static void people_are_read(void **state)
     people = run.config->people;
     assert_str(people->issuer.name, "people");
     assert_str(people->issuer.audience, "stagepass");
+    assert_str(people->issuer.other_audience, "stagepass-console");
+    assert_str(people->console_client_id, "stagepass-console");
+    assert_str(people->console_origins, "https://idp.acme.example https://login.acme.example "
+                                        "https://sso.acme.example:8443");
     assert_str(people->scopes, "openid email groups");
     assert_int_equal(people->issuer.max_age_s, 8 * 3600);
     assert_int_equal(people->rule_count, 4);

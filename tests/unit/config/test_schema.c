@@ -391,6 +391,9 @@ static void mistakes_are_refused(void **state)
         { BROKER, true,
           WHOLE
           "people: { url: 'https://p.example', client_id: c, roles: { auditor: { g: h } } }\n" },
+        { BROKER, true,
+          WHOLE "people: { url: 'https://p.example', client_id: c, console_client_id: d, "
+                "console_hosts: [h] }\n" },
         { BROKER, false, HEAD },
         { BROKER, false, HEAD ISSUERS },
         { BROKER, false, WHOLE "isuers: {}\n" },

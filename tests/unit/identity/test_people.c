@@ -79,8 +79,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* A person of these further claims: `"groups":["security"]`. */
-static bool read_person(const char *further, struct person *person, struct error *error)
+/* A person of these further claims, `"groups":["security"]`, in a token for some audience. */
+static bool read_person_for(const char *audience, const char *further, struct person *person,
+                            struct error *error)
 {
     struct identity_input input = { .now_s = NOW };
     struct verified_token verified = { 0 };
@@ -89,15 +90,19 @@ static bool read_person(const char *further, struct person *person, struct error
     bool is_good;
 
     (void)snprintf(payload, sizeof(payload),
-                   "{\"iss\":\"" IDP "\",\"sub\":\"u1\",\"aud\":\"" CLIENT
-                   "\",\"iat\":%d,\"exp\":%d%s%s}",
-                   NOW, NOW + 3600, further[0] == '\0' ? "" : ",", further);
+                   "{\"iss\":\"" IDP "\",\"sub\":\"u1\",\"aud\":%s,\"iat\":%d,\"exp\":%d%s%s}",
+                   audience, NOW, NOW + 3600, further[0] == '\0' ? "" : ",", further);
     token = signer_token(signer, "{\"alg\":\"ES256\",\"kid\":\"1\"}", payload);
     input.token = arena_copy(arena, str_from(token));
     free(token);
     is_good = identity_verify_offline(&people.issuer, str_from(jwks), &input, 30, arena, &verified,
                                       error);
     return is_good && person_from_token(&people, &verified, arena, person, error);
+}
+
+static bool read_person(const char *further, struct person *person, struct error *error)
+{
+    return read_person_for("\"" CLIENT "\"", further, person, error);
 }
 
 static struct person person_of(const char *further)
@@ -205,6 +210,45 @@ static void other_tokens_are_no_person(void **state)
     assert_int_equal(person_of("\"azp\":\"" CLIENT "\"").roles, PERSON_VERIFIED);
 }
 
+/* The console's client is one of ours where there is a console, and no other is. */
+static void a_token_of_the_console_is_a_person_s(void **state)
+{
+    static const struct {
+        const char *audience;
+        const char *claims;
+        bool with_console;
+        bool without_console;
+    } rows[] = {
+        { "\"" CLIENT "\"", "", true, true },
+        { "\"console\"", "", true, false },
+        { "\"console\"", "\"azp\":\"console\"", true, false },
+        { "[\"console\",\"" CLIENT "\"]", "\"azp\":\"console\"", true, false },
+        { "\"" CLIENT "\"", "\"azp\":\"console\"", true, false },
+        { "\"console\"", "\"azp\":\"shop\"", false, false },
+        { "[\"console\",\"shop\"]", "", false, false },
+        { "\"console2\"", "", false, false },
+        { "\"\"", "", false, false },
+        { "\"" CLIENT "\"", "\"azp\":\"\"", false, false },
+        { "[]", "", false, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct person person = { 0 };
+        struct error error = { 0 };
+
+        people.issuer.other_audience = people.console_client_id = STR("console");
+        if (read_person_for(rows[i].audience, rows[i].claims, &person, &error) !=
+            rows[i].with_console)
+            fail_msg("%s %s with a console: %s", rows[i].audience, rows[i].claims, error.cause);
+        people.issuer.other_audience = people.console_client_id = STR("");
+        error = (struct error){ 0 };
+        if (read_person_for(rows[i].audience, rows[i].claims, &person, &error) !=
+            rows[i].without_console)
+            fail_msg("%s %s without one: %s", rows[i].audience, rows[i].claims, error.cause);
+    }
+}
+
 static void no_issuer_of_runs_can_have_the_profile_of_people(void **state)
 {
     (void)state;
@@ -303,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_role_is_for_its_tenants_only),
         cmocka_unit_test(an_owner_is_a_group_or_a_verified_address),
         cmocka_unit_test(other_tokens_are_no_person),
+        cmocka_unit_test(a_token_of_the_console_is_a_person_s),
         cmocka_unit_test(no_issuer_of_runs_can_have_the_profile_of_people),
         cmocka_unit_test(a_run_s_actor_is_found_among_people),
         cmocka_unit_test(what_is_kept_of_a_person_tells_the_same),
