@@ -11,8 +11,8 @@
 struct exchange;
 struct person;
 
-/* token.c, revoke.c, introspect.c, heartbeat.c, receipts.c, discovery.c, log.c, me.c, entries.c,
- * search.c, inventory.c, policy.c, kept_policy.c, registry.c, reviews.c, blocks.c,
+/* token.c, revoke.c, introspect.c, heartbeat.c, receipts.c, discovery.c, log.c, console.c, me.c,
+ * entries.c, search.c, inventory.c, policy.c, kept_policy.c, registry.c, reviews.c, blocks.c,
  * approvals.c, approval_ahead.c, approval_change.c, admin.c: the handlers of the route tables */
 
 enum progress token_post(struct http_request *request, void *context);
@@ -31,6 +31,9 @@ enum progress krl_get(struct http_request *request, void *context);
 enum progress status_list_get(struct http_request *request, void *context);
 enum progress status_lists_get(struct http_request *request, void *context);
 enum progress resource_get(struct http_request *request, void *context);
+enum progress console_get(struct http_request *request, void *context);
+enum progress console_file_get(struct http_request *request, void *context);
+enum progress console_without_slash_get(struct http_request *request, void *context);
 enum progress me_get(struct http_request *request, void *context);
 enum progress policy_get(struct http_request *request, void *context);
 enum progress kept_policy_get(struct http_request *request, void *context);

@@ -56,7 +56,13 @@ enum progress me_get(struct http_request *request, void *context)
     return http_answer_json(request, 200, body);
 }
 
-/* Where people log in, for their client. Source: RFC 9728 2 */
+/* NULL without a console: the member is left out. */
+static json_t *console_client(const struct people_options *people)
+{
+    return people->console_client_id.len > 0 ? json_from_str(people->console_client_id) : NULL;
+}
+
+/* Where people log in, for their clients. Source: RFC 9728 2 */
 enum progress resource_get(struct http_request *request, void *context)
 {
     const struct api *api = context;
@@ -66,11 +72,12 @@ enum progress resource_get(struct http_request *request, void *context)
     json_t *body = NULL;
 
     if (people)
-        body = json_pack("{s:o, s:[o], s:[s], s:o, s:o}", "resource", json_from_str(api->issuer),
-                         "authorization_servers", json_from_str(people->issuer.url),
-                         "bearer_methods_supported", "header", "stagepass_client_id",
-                         json_from_str(people->client_id), "stagepass_scope",
-                         json_from_str(people->scopes));
+        body =
+            json_pack("{s:o, s:[o], s:[s], s:o, s:o*, s:o}", "resource", json_from_str(api->issuer),
+                      "authorization_servers", json_from_str(people->issuer.url),
+                      "bearer_methods_supported", "header", "stagepass_client_id",
+                      json_from_str(people->client_id), "stagepass_console_client_id",
+                      console_client(people), "stagepass_scope", json_from_str(people->scopes));
     else
         (void)error_set(&error, ERROR_NOT_FOUND, "no provider of people is configured");
     rules_put(api->service->rules, rules);

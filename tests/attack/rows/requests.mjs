@@ -435,7 +435,7 @@ const targets = [
         "/test/clock",
         "/admin",
         "/token%23",
-        "/console/",
+        "/console/x.js/..",
     ].map((target) => ({
         name: `the target ${target}`,
         answer: NOT_FOUND,
