@@ -124,19 +124,6 @@ static bool put_counts(const struct policy *policy, const struct counts *counts,
     return true;
 }
 
-static bool put_source(const struct policy *policy, json_t *entry)
-{
-    const struct policy_provenance *provenance = policy_provenance(policy);
-    json_t *source;
-
-    if (provenance->repository.len == 0)
-        return true;
-    source = json_object();
-    return json_put(entry, "source", source) &&
-           json_put(source, "repository", json_from_str(provenance->repository)) &&
-           json_put(source, "commit", json_from_str(provenance->commit));
-}
-
 static bool build(const struct activation *activation, const struct archive_active *before,
                   json_t *entry)
 {
@@ -146,7 +133,8 @@ static bool build(const struct activation *activation, const struct archive_acti
            (!before->is_known || json_put(entry, "previous", json_from_sha256(before->sha256))) &&
            put_exceptions(activation, entry, &counts.exceptions) &&
            put_widened(activation, before, entry, &counts.widened) &&
-           put_counts(activation->policy, &counts, entry) && put_source(activation->policy, entry);
+           put_counts(activation->policy, &counts, entry) &&
+           policy_put_provenance(activation->policy, entry);
 }
 
 static bool record(const struct activation *activation, const struct archive_active *before,

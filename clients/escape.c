@@ -11,18 +11,6 @@
 
 /* ---- documents ---- */
 
-/* The next character, or what stands for one that is not plain. */
-static struct str take_plain(struct str *text)
-{
-    struct str before = *text;
-    uint32_t character = 0;
-    bool is_plain = utf8_take(text, &character) && utf8_is_plain(character);
-
-    if (text->len == before.len)
-        *text = str_slice(before, 1, before.len);
-    return is_plain ? str_slice(before, 0, before.len - text->len) : STR("?");
-}
-
 /* Whether a ':' begins what becomes something else: the "://" of a link, or an emoji's name. */
 static bool is_special_colon(struct str behind)
 {
@@ -49,7 +37,7 @@ static bool is_special(struct str character, struct str behind)
 void escape_markdown(struct str text, struct buf *out)
 {
     while (text.len > 0) {
-        struct str character = take_plain(&text);
+        struct str character = utf8_take_plain(&text);
 
         if (is_special(character, text))
             buf_printf(out, "&#%u;", (unsigned)(uint8_t)character.data[0]);
@@ -62,7 +50,7 @@ void escape_markdown(struct str text, struct buf *out)
 void escape_html(struct str text, struct buf *out)
 {
     while (text.len > 0) {
-        struct str character = take_plain(&text);
+        struct str character = utf8_take_plain(&text);
 
         if (character.len == 1 && strchr("&<>\"'`=", character.data[0]) != NULL)
             buf_printf(out, "&#%u;", (unsigned)(uint8_t)character.data[0]);

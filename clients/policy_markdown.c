@@ -16,18 +16,6 @@
 
 /* ---- foreign text ---- */
 
-/* One character, or '?' for what is none that may be shown. */
-static struct str take_plain(struct str *text)
-{
-    struct str before = *text;
-    uint32_t character = 0;
-    bool is_plain = utf8_take(text, &character) && utf8_is_plain(character);
-
-    if (text->len == before.len)
-        *text = str_slice(before, 1, before.len);
-    return is_plain ? str_slice(before, 0, before.len - text->len) : STR("?");
-}
-
 /* Within code, where only a backtick means something. */
 static void add_code(struct str text, size_t max, struct buf *out)
 {
@@ -35,7 +23,7 @@ static void add_code(struct str text, size_t max, struct buf *out)
 
     text = str_slice(text, 0, max);
     while (text.len > 0) {
-        struct str character = take_plain(&text);
+        struct str character = utf8_take_plain(&text);
 
         buf_add(out, str_eq(character, STR("`")) ? STR("'") : character);
     }

@@ -339,6 +339,9 @@ struct policy_provenance {
 
 const struct policy_provenance *policy_provenance(const struct policy *policy);
 
+/** Put it as `source` into an object, where there is one. */
+bool policy_put_provenance(const struct policy *policy, json_t *object) MUST_USE;
+
 /** The stages, in the order of files and of lines; `index` below policy_stage_count(). Constant. */
 const struct policy_stage *policy_stage_at(const struct policy *policy, size_t index);
 

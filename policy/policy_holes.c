@@ -10,18 +10,9 @@
 
 /* ---- text with holes ---- */
 
-/* Where "${" starts, or the text's length. */
-static size_t find_hole(struct str text)
-{
-    for (size_t i = 0; i + 1 < text.len; i++)
-        if (text.data[i] == '$' && text.data[i + 1] == '{')
-            return i;
-    return text.len;
-}
-
 bool policy_piece_take(struct str *text, struct policy_piece *piece)
 {
-    size_t at = find_hole(*text);
+    size_t at = str_find_part(*text, STR("${"));
 
     *piece =
         (struct policy_piece){ .literal = str_slice(*text, 0, at), .is_last = at == text->len };
@@ -282,7 +273,7 @@ static void check_value(struct hole_check *check, const json_t *value)
     for (size_t i = 0; i < json_array_size(value); i++)
         check_value(check, json_array_get(value, i));
     json_object_foreach (json_iterable(value), name, member) {
-        if (find_hole(str_from(name)) < str_from(name).len)
+        if (str_find_part(str_from(name), STR("${")) < str_from(name).len)
             (void)yaml_complain_key(&check->loader->reader, value, name, STR(""),
                                     "'${...}' cannot stand in a key");
         check_value(check, member);

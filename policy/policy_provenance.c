@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "base/json.h"
 #include "base/yaml.h"
 #include "policy/policy_internal.h"
 
@@ -117,4 +118,17 @@ bool policy_provenance_read(const char *folder, const struct policy_files *files
     if (!policy_file_read(files, &file, scratch, diagnostics, &text))
         return true;
     return parse(str_from(file.path), text, arena, diagnostics, out);
+}
+
+bool policy_put_provenance(const struct policy *policy, json_t *object)
+{
+    const struct policy_provenance *provenance = policy_provenance(policy);
+    json_t *source;
+
+    if (provenance->repository.len == 0)
+        return true;
+    source = json_object();
+    return json_put(object, "source", source) &&
+           json_put_text(source, "repository", provenance->repository) &&
+           json_put_text(source, "commit", provenance->commit);
 }

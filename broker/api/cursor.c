@@ -1,5 +1,6 @@
 #include "api/cursor.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/base64.h"
@@ -70,4 +71,10 @@ bool cursor_parse(struct str text, uint64_t end, struct cursor *cursor, struct e
 {
     return parse(text, end, cursor) ||
            error_set(error, ERROR_REQUEST, "a cursor of another list, or of none");
+}
+
+bool page_limit_read(struct str text, int64_t max, int64_t *limit, struct error *error)
+{
+    return (str_to_int64(text, limit) && *limit >= 1 && *limit <= max) ||
+           error_set(error, ERROR_REQUEST, "'limit': 1 to %" PRId64, max);
 }

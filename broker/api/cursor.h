@@ -38,3 +38,6 @@ bool cursor_read(struct str query, struct arena *arena, uint64_t end, struct cur
 /** Read a cursor alone, as cursor_read() does. Errors: ERROR_REQUEST */
 bool cursor_parse(struct str text, uint64_t end, struct cursor *cursor, struct error *error)
     MUST_USE;
+
+/** How many a page may have, as `limit` says it: 1 to `max`. Errors: ERROR_REQUEST */
+bool page_limit_read(struct str text, int64_t max, int64_t *limit, struct error *error) MUST_USE;

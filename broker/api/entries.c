@@ -1,5 +1,6 @@
 #include "api/api_internal.h"
 #include "api/readings.h"
+#include "api/sight.h"
 #include "base/base64.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -9,8 +10,6 @@
 #include "identity/people.h"
 #include "ledger/entry.h"
 #include "ledger/ledger.h"
-
-#define PRIVATE_MAX ((size_t)64 * 1024)
 
 /* An entry as it is read: by whom, and what is joined in. */
 struct entry_view {
@@ -47,30 +46,24 @@ static bool load(const struct http_request *request, const struct api *api, stru
 /* Auditors of its tenant see it whole; members of its owner, without who a person is. */
 static bool may_read(const struct person *person, struct entry_view *view, struct error *error)
 {
-    /* What has no tenant is for auditors of all of them. */
-    struct str tenant = json_str(json_object_get(view->entry, "tenant"));
+    const struct sight sight = { person, PERSON_AUDITOR, true };
+    enum search_access access = sight_of(&sight, view->entry);
 
-    if (person_may(person, PERSON_AUDITOR, tenant)) {
-        view->kind = READING_ENTRIES;
-        return true;
-    }
-    view->private_part = (struct str){ 0 };
-    view->kind = READING_OWN;
-    return person_is_owner(person, json_str(json_object_get(view->entry, "owner"))) ||
+    view->kind = access == SEARCH_ALL ? READING_ENTRIES : READING_OWN;
+    if (access != SEARCH_ALL)
+        view->private_part = (struct str){ 0 };
+    return access != SEARCH_HIDDEN ||
            error_set(error, ERROR_ROLE, "entry %llu is of another tenant and owner",
                      (unsigned long long)view->index);
 }
 
-static json_t *parse_private(struct str text)
+static json_t *open_private(struct str text)
 {
     /* nobody's but the broker's */
     static const char *const sealed[] = { "revocation", KEPT_MEMBER, GRANTERS_MEMBER };
-    struct error ignored = { 0 };
-    json_t *parsed = NULL;
+    json_t *parsed = entry_parse_private(text);
 
-    if (!json_parse_object(text, (struct json_limits){ PRIVATE_MAX, 32, 4096 }, &parsed, &ignored))
-        return NULL;
-    for (size_t i = 0; i < COUNT(sealed); i++)
+    for (size_t i = 0; parsed && i < COUNT(sealed); i++)
         (void)json_object_del(parsed, sealed[i]);
     return parsed;
 }
@@ -78,7 +71,7 @@ static json_t *parse_private(struct str text)
 /* The entry is text: its exact bytes are what was hashed. */
 bool entry_put_view(json_t *body, uint64_t index, struct str bytes, struct str private_part)
 {
-    json_t *private_json = private_part.len > 0 ? parse_private(private_part) : NULL;
+    json_t *private_json = open_private(private_part);
 
     bool is_erased = private_part.data && private_part.len == 0;
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/api_internal.h"
+#include "api/cursor.h"
 #include "api/readings.h"
 #include "base/base64.h"
 #include "base/buf.h"
@@ -44,13 +45,6 @@ struct asked {
 };
 
 /* ---- what is asked ---- */
-
-static bool read_limit(struct asked *asked, struct str value, struct error *error)
-{
-    if (str_to_int64(value, &asked->limit) && asked->limit >= 1 && asked->limit <= PAGE_MAX)
-        return true;
-    return error_set(error, ERROR_REQUEST, "'limit': 1 to %d", PAGE_MAX);
-}
 
 static bool read_unused(struct asked *asked, struct str value, struct error *error)
 {
@@ -110,7 +104,7 @@ static bool read_word(struct asked *asked, const struct form_parameter *word, st
     struct str *value = find_word(&asked->question, word->name);
 
     if (str_eq(word->name, STR("limit")))
-        return read_limit(asked, word->value, error);
+        return page_limit_read(word->value, PAGE_MAX, &asked->limit, error);
     if (str_eq(word->name, STR("unused")))
         return read_unused(asked, word->value, error);
     if (str_eq(word->name, STR("cursor")))

@@ -198,19 +198,6 @@ static bool put_exceptions(const struct person *person, const struct policy *pol
     return true;
 }
 
-static bool put_source(const struct policy *policy, json_t *body)
-{
-    const struct policy_provenance *provenance = policy_provenance(policy);
-    json_t *object;
-
-    if (provenance->repository.len == 0)
-        return true;
-    object = json_object();
-    return json_put(body, "source", object) &&
-           json_put_text(object, "repository", provenance->repository) &&
-           json_put_text(object, "commit", provenance->commit);
-}
-
 static bool put_counts(const struct policy *policy, json_t *body)
 {
     json_t *counts = json_object();
@@ -283,7 +270,7 @@ static bool put_head(const struct api *api, const struct person *person, const s
     return json_put(body, "policy", json_from_sha256(policy_sha256(rules->policy))) &&
            put_time(body, "activated_at", rules->activated_s) &&
            (!has_some_role ||
-            (put_counts(rules->policy, body) && put_source(rules->policy, body))) &&
+            (put_counts(rules->policy, body) && policy_put_provenance(rules->policy, body))) &&
            (!person_may(person, PERSON_OPERATOR, STR("")) || put_reports(api, rules, body));
 }
 

@@ -49,13 +49,6 @@ struct asked {
 
 /* ---- what is asked ---- */
 
-static bool read_limit(struct asked *asked, struct str value, struct error *error)
-{
-    if (str_to_int64(value, &asked->limit) && asked->limit >= 1 && asked->limit <= PAGE_MAX)
-        return true;
-    return error_set(error, ERROR_REQUEST, "'limit': 1 to %d", PAGE_MAX);
-}
-
 static bool read_fresh(struct asked *asked, struct str value, struct error *error)
 {
     asked->inquiry.must_be_fresh = str_eq(value, STR("1"));
@@ -68,7 +61,7 @@ static bool read_word(struct asked *asked, const struct form_parameter *word, st
                       struct error *error)
 {
     if (str_eq(word->name, STR("limit")))
-        return read_limit(asked, word->value, error);
+        return page_limit_read(word->value, PAGE_MAX, &asked->limit, error);
     if (str_eq(word->name, STR("fresh")))
         return read_fresh(asked, word->value, error);
     if (str_eq(word->name, STR("cursor"))) {

@@ -23,6 +23,9 @@ int64_t clock_monotonic_ms(void);
 /** CPU-cheap nanoseconds for measuring durations; never moved by tests. */
 int64_t clock_monotonic_ns(void);
 
+/** The same in milliseconds, for waits of the system's. */
+int64_t clock_system_ms(void);
+
 #ifdef STAGEPASS_TEST_CLOCK
 /** Move both clocks ahead by `seconds` (0 or more; summed over calls). */
 void clock_test_advance(int64_t seconds);

@@ -11,6 +11,9 @@
 
 #include <openssl/evp.h>
 
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/macros.h"
 #include "base/secret.h"
 
 #define SHA256_BLOCK_LEN 64
@@ -289,4 +292,15 @@ uint32_t crc32c_portable(uint32_t seed, struct str bytes)
     for (; left > 0; left--, at++)
         crc = crc >> 8 ^ crc_table[0][(uint8_t)(crc ^ *at)];
     return ~crc;
+}
+
+struct str sha256_tag(struct str text, size_t len, struct arena *arena)
+{
+    OWNED(buf_release) struct buf hex = { 0 };
+    uint8_t digest[SHA256_LEN];
+
+    sha256(text, digest);
+    buf_init(&hex, 2 * len);
+    buf_add_hex(&hex, (struct str){ (const char *)digest, len });
+    return buf_is_ok(&hex) ? arena_copy(arena, buf_str(&hex)) : (struct str){ 0 };
 }

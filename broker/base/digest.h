@@ -34,3 +34,8 @@ uint32_t crc32c(uint32_t seed, struct str bytes);
 
 /** The same without the processor's instruction for it, for those that have none. */
 uint32_t crc32c_portable(uint32_t seed, struct str bytes);
+
+struct arena;
+
+/** The first `len` bytes of a text's SHA-256, in hex; empty without memory. */
+struct str sha256_tag(struct str text, size_t len, struct arena *arena);

@@ -54,12 +54,17 @@ bool str_ends_with(struct str string, struct str suffix)
            str_eq(str_slice(string, string.len - suffix.len, suffix.len), suffix);
 }
 
-bool str_contains(struct str string, struct str part)
+size_t str_find_part(struct str string, struct str part)
 {
     for (size_t i = 0; i + part.len <= string.len; i++)
         if (str_eq(str_slice(string, i, part.len), part))
-            return true;
-    return false;
+            return i;
+    return string.len;
+}
+
+bool str_contains(struct str string, struct str part)
+{
+    return part.len == 0 || str_find_part(string, part) < string.len;
 }
 
 size_t str_find(struct str string, char byte)

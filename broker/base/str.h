@@ -63,6 +63,9 @@ bool str_ends_with(struct str string, struct str suffix);
 /** Whether `part` stands anywhere in it; the empty one does. */
 bool str_contains(struct str string, struct str part);
 
+/** Where `part` stands first, or `string.len` where it does not. */
+size_t str_find_part(struct str string, struct str part);
+
 /** Position of the first `byte`, or `string.len` where there is none. */
 size_t str_find(struct str string, char byte);
 

@@ -115,3 +115,14 @@ bool utf8_is_seen(uint32_t character)
         return true;
     return !is_in(character, not_seen, COUNT(not_seen));
 }
+
+struct str utf8_take_plain(struct str *rest)
+{
+    struct str before = *rest;
+    uint32_t character = 0;
+    bool is_plain = utf8_take(rest, &character) && utf8_is_plain(character);
+
+    if (rest->len == before.len)
+        *rest = str_slice(before, 1, before.len);
+    return is_plain ? str_slice(before, 0, before.len - rest->len) : STR("?");
+}

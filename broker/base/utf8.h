@@ -28,6 +28,10 @@ size_t utf8_offset(struct str text, size_t count);
  */
 bool utf8_is_plain(uint32_t character);
 
+/** Take the first character off `rest`, which is not empty: as it is where it is plain, else "?".
+ */
+struct str utf8_take_plain(struct str *rest);
+
 /**
  * Whether a plain character is seen: no joiner, filler or selector of zero width, no space but the
  * usual one.

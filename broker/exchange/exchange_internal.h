@@ -267,6 +267,9 @@ const struct store_guard *exchange_failed_guard(const struct exchange *exchange)
 bool exchange_tell_guard(struct exchange *exchange, const struct store_guard *guard,
                          struct error *error);
 
+/** Put the names of a decision's grants as `grants`. */
+bool exchange_put_grants(const struct policy_decision *decision, json_t *object) MUST_USE;
+
 /* failure.c: the last room of what fails once its identity is proven */
 
 /** Record the exchange's `failure`, then tell it. Ends with PROGRESS_FAILED. */

@@ -87,25 +87,13 @@ static bool put_request(json_t *object, const struct exchange *exchange)
             json_put(kept, "bindings", json_incref(json_iterable(request->bindings))));
 }
 
-static bool put_grants(json_t *object, const struct policy_decision *decision)
-{
-    json_t *list = json_array();
-
-    if (!json_put(object, "grants", list))
-        return false;
-    for (size_t i = 0; i < decision->grant_count; i++)
-        if (json_array_append_new(list, json_from_str(decision->grants[i].grant->name)) != 0)
-            return false;
-    return true;
-}
-
 static json_t *describe(const struct exchange *exchange)
 {
     json_t *object = json_object();
 
     if (object && put_token(object, "token", &exchange->token) && put_actor(object, exchange) &&
         put_sender(object, &exchange->request) && put_request(object, exchange) &&
-        put_grants(object, &exchange->decision))
+        exchange_put_grants(&exchange->decision, object))
         return object;
     json_decref(object);
     return NULL;

@@ -11,8 +11,6 @@
 #include "ledger/entry.h"
 #include "ledger/ledger.h"
 
-static const struct json_limits private_limits = { (size_t)64 * 1024, 32, 4096 };
-
 /* An entry and its private part, and what is made of them. */
 #define ENTRY_BYTES_MAX ((size_t)1024 * 1024)
 
@@ -34,16 +32,6 @@ static bool read_entry(const struct reading *reading, uint64_t index, struct are
 
     return ledger_entry_with_private(reading->ledger, index, arena, &text, private_part, error) &&
            entry_parse(text, entry, error) && json_keep(arena, *entry, error);
-}
-
-static json_t *parse_private(struct str text)
-{
-    struct error ignored = { 0 };
-    json_t *parsed = NULL;
-
-    if (text.len == 0 || !json_parse_object(text, private_limits, &parsed, &ignored))
-        return NULL;
-    return parsed;
 }
 
 static bool is_pending(const struct reading *reading, uint64_t index, struct str grant)
@@ -103,7 +91,7 @@ static bool add(struct reading *reading, uint64_t index, const json_t *entry, si
 static bool add_all(struct reading *reading, uint64_t index, const json_t *entry,
                     struct str private_text, struct error *error)
 {
-    JSON_OWNED json_t *private_part = parse_private(private_text);
+    JSON_OWNED json_t *private_part = entry_parse_private(private_text);
     const json_t *list = json_object_get(entry, "credentials");
 
     for (size_t i = 0; i < json_array_size(list); i++) {

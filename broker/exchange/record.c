@@ -258,7 +258,7 @@ static bool put_verdict(const struct exchange_verdict *verdict, json_t *object)
                                     put_failed(verdict->decision, object)));
 }
 
-static bool put_grants(const struct policy_decision *decision, json_t *object)
+bool exchange_put_grants(const struct policy_decision *decision, json_t *object)
 {
     json_t *list = json_array();
 
@@ -280,7 +280,7 @@ static bool put_shadow(const struct exchange_verdict *shadow, json_t *entry)
            (!decision->stage ||
             (json_put_text(object, "stage", decision->stage->id) &&
              json_put(object, "rule", json_from_sha256(decision->rule_sha256)))) &&
-           (!shadow->is_allowed || put_grants(decision, object));
+           (!shadow->is_allowed || exchange_put_grants(decision, object));
 }
 
 bool record_observed(struct exchange *exchange, const struct exchange_verdict *verdict,

@@ -78,11 +78,6 @@ struct pkcs11 {
 };
 
 /* Not the clock that tests move: it measures a module that is real. */
-static int64_t now_ms(void)
-{
-    return clock_monotonic_ns() / 1000000;
-}
-
 static void call_free(struct call *call)
 {
     public_key_free(call->pkey);
@@ -146,7 +141,7 @@ static void run(struct pkcs11_session *session, struct call *call)
 static void note_failure(struct pkcs11 *token, const struct error *error)
 {
     if (token->failing_since_ms == 0)
-        token->failing_since_ms = now_ms();
+        token->failing_since_ms = clock_system_ms();
     token->failure = *error;
 }
 
@@ -157,17 +152,17 @@ static void note(struct pkcs11 *token, const struct pkcs11_session *session,
     if (session->is_open) {
         token->failing_since_ms = 0;
         token->retry_ms = 0;
-        token->answered_ms = now_ms();
+        token->answered_ms = clock_system_ms();
         return;
     }
-    token->retry_ms = now_ms() + RETRY_MS;
+    token->retry_ms = clock_system_ms() + RETRY_MS;
     note_failure(token, &call->error);
 }
 
 /* Whoever comes between two attempts is told how the last one went. Holding the lock. */
 static bool is_resting(const struct pkcs11 *token)
 {
-    return token->retry_ms != 0 && now_ms() < token->retry_ms;
+    return token->retry_ms != 0 && clock_system_ms() < token->retry_ms;
 }
 
 static void finish(struct pkcs11 *token, struct call *call)
@@ -276,7 +271,7 @@ static bool wait_for(struct pkcs11 *token, struct call *call, struct error *erro
 {
     struct timespec due = time_of(call->due_ms);
 
-    while (call->state != CALL_DONE && now_ms() < call->due_ms)
+    while (call->state != CALL_DONE && clock_system_ms() < call->due_ms)
         (void)pthread_cond_timedwait(&token->done, &token->lock, &due);
     if (call->state == CALL_DONE && !call->is_good)
         *error = call->error;
@@ -298,7 +293,7 @@ static bool ask(struct pkcs11 *token, struct call *call, int64_t within_ms, stru
         return error_set(error, ERROR_KEYS_UNAVAILABLE,
                          "PKCS#11 token: its module does not come back from any call");
     }
-    call->due_ms = now_ms() + within_ms;
+    call->due_ms = clock_system_ms() + within_ms;
     enqueue(token, call);
     is_good = wait_for(token, call, error);
     (void)pthread_mutex_unlock(&token->lock);
@@ -491,12 +486,12 @@ bool pkcs11_open(const char *uri, struct pkcs11 **token, struct error *error)
 /* Nobody asks any more: what is queued is a probe at most. Holding the lock. */
 static bool stop_threads(struct pkcs11 *token)
 {
-    int64_t due_ms = now_ms() + CLOSE_WAIT_MS;
+    int64_t due_ms = clock_system_ms() + CLOSE_WAIT_MS;
     struct timespec due = time_of(due_ms);
 
     token->is_stopping = true;
     (void)pthread_cond_broadcast(&token->wake);
-    while (token->running > 0 && now_ms() < due_ms)
+    while (token->running > 0 && clock_system_ms() < due_ms)
         (void)pthread_cond_timedwait(&token->done, &token->lock, &due);
     return token->running == 0;
 }
@@ -534,14 +529,15 @@ static void tend_probe(struct pkcs11 *token)
     struct call *probe = token->probe;
 
     if (probe != NULL && probe->state == CALL_RUNNING && !probe->is_stuck &&
-        now_ms() >= probe->due_ms)
+        clock_system_ms() >= probe->due_ms)
         give_up(token, probe, &overdue);
-    if (probe != NULL || (token->failing_since_ms == 0 && now_ms() < token->answered_ms + IDLE_MS))
+    if (probe != NULL ||
+        (token->failing_since_ms == 0 && clock_system_ms() < token->answered_ms + IDLE_MS))
         return;
     probe = call_new(run_probe, STR(""), KEY_ES256);
     if (probe == NULL)
         return;
-    probe->due_ms = now_ms() + PKCS11_SIGN_MS;
+    probe->due_ms = clock_system_ms() + PKCS11_SIGN_MS;
     token->probe = probe;
     enqueue(token, probe);
     let_go(probe); /* nobody waits for it */
@@ -551,7 +547,8 @@ void pkcs11_tend(struct pkcs11 *token, struct pkcs11_health *health)
 {
     (void)pthread_mutex_lock(&token->lock);
     tend_probe(token);
-    health->failing_ms = token->failing_since_ms != 0 ? now_ms() - token->failing_since_ms : -1;
+    health->failing_ms =
+        token->failing_since_ms != 0 ? clock_system_ms() - token->failing_since_ms : -1;
     (void)snprintf(health->cause, sizeof(health->cause), "%s", token->failure.cause);
     (void)pthread_mutex_unlock(&token->lock);
 }

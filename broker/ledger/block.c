@@ -21,8 +21,6 @@
 #define HEX "0123456789abcdefABCDEF"
 #define SHA1_HEX_LEN 40
 
-static const struct json_limits private_limits = { STORE_PRIVATE_MAX, 32, 4096 };
-
 struct kind_row {
     const char *name;
     bool is_personal;
@@ -247,15 +245,11 @@ static bool parse(struct str bytes, struct str private_part, struct block *block
                   struct arena *arena, struct error *error)
 {
     JSON_OWNED json_t *entry = NULL;
-    JSON_OWNED json_t *private_json = NULL;
-    struct error ignored = { 0 };
+    /* Without it, or where it does not parse, there is nothing behind the digests. */
+    JSON_OWNED json_t *private_json = entry_parse_private(private_part);
 
     if (!entry_parse(bytes, &entry, error))
         return false;
-    /* Without it, or where it does not parse, there is nothing behind the digests. */
-    if (private_part.len > 0 &&
-        !json_parse_object(private_part, private_limits, &private_json, &ignored))
-        private_json = NULL;
     return (read_what(entry, private_json, block) &&
             copy_texts(block, entry, private_json, arena)) ||
            error_set(error, ERROR_LEDGER, "it does not say what is blocked, or not any more");

@@ -551,3 +551,14 @@ bool entry_parse(struct str bytes, json_t **entry, struct error *error)
         return true;
     return error_set(error, ERROR_INVALID, "an entry is not JSON as we write it: %s", cause.cause);
 }
+
+json_t *entry_parse_private(struct str private_part)
+{
+    static const struct json_limits limits = { (size_t)64 * 1024, 32, 4096 };
+    struct error ignored = { 0 };
+    json_t *parsed = NULL;
+
+    return private_part.len > 0 && json_parse_object(private_part, limits, &parsed, &ignored)
+               ? parsed
+               : NULL;
+}

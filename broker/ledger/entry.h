@@ -164,5 +164,8 @@ bool entry_encode(const json_t *entry, struct arena *arena, struct store_entry *
  */
 struct merkle_hash entry_leaf(struct str entry);
 
+/** What is kept beside an entry; NULL where there is nothing, or nothing that parses. */
+json_t *entry_parse_private(struct str private_part) MUST_USE;
+
 /** Parse an entry's bytes. Errors: ERROR_INVALID */
 bool entry_parse(struct str bytes, json_t **entry, struct error *error) MUST_USE;

@@ -20,8 +20,6 @@
 /* Copies of the entries that are erased at once, and their private parts. */
 #define ARENA_MAX (ERASURE_ENTRIES_MAX * (STORE_ENTRY_MAX + STORE_PRIVATE_MAX))
 
-static const struct json_limits private_limits = { (size_t)64 * 1024, 32, 4096 };
-
 /* ---- finding ---- */
 
 struct eraser {
@@ -102,13 +100,10 @@ static bool holds(const json_t *value, struct str wanted)
 
 static bool is_of_person(struct str part, struct str person)
 {
-    JSON_OWNED json_t *parsed = NULL;
-    struct error ignored = { 0 };
+    JSON_OWNED json_t *parsed = entry_parse_private(part);
     const char *name = NULL;
     json_t *member = NULL;
 
-    if (!json_parse_object(part, private_limits, &parsed, &ignored))
-        return false;
     json_object_foreach (parsed, name, member)
         if (holds(json_object_get(member, "value"), person))
             return true;

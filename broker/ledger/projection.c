@@ -17,11 +17,8 @@
 #include "ledger/entry.h"
 #include "ledger/projection_row.h"
 
-#define PRIVATE_MAX ((size_t)64 * 1024)
 #define LAST_MAX ((size_t)64 * 1024)
 #define ID_KEY_CHARACTERS 13 /* 10 of time and 3 of chance: 63 bits and two leading zeros */
-
-static const struct json_limits private_limits = { PRIVATE_MAX, 32, 4096 };
 
 struct posting_item {
     uint8_t space;
@@ -196,21 +193,11 @@ static bool note_place(struct projection *projection, const struct projection_en
     return true;
 }
 
-static json_t *parse_private(struct str text)
-{
-    struct error ignored = { 0 };
-    json_t *parsed = NULL;
-
-    if (text.len == 0 || !json_parse_object(text, private_limits, &parsed, &ignored))
-        return NULL;
-    return parsed;
-}
-
 static bool take_in(struct projection *projection, const struct projection_entry *entry,
                     const json_t *parsed, struct error *error)
 {
     JSON_OWNED json_t *private_part =
-        projection->only_counts ? NULL : parse_private(entry->private_part);
+        projection->only_counts ? NULL : entry_parse_private(entry->private_part);
     int64_t time_ms = time_of(parsed);
 
     if (!projection->only_counts && (!note_place(projection, entry, time_ms) ||
@@ -352,7 +339,7 @@ bool projection_forget(struct store_index *index, uint64_t entry_index, struct s
                        struct str private_part, struct error *error)
 {
     JSON_OWNED json_t *parsed = NULL;
-    JSON_OWNED json_t *private_json = parse_private(private_part);
+    JSON_OWNED json_t *private_json = entry_parse_private(private_part);
     struct forgetting forgetting = { index, entry_index, NULL, error };
 
     if (!entry_parse(entry, &parsed, error))

@@ -12,11 +12,6 @@
 #include "pg/dsn.h"
 #include "pg/rehearsal.h"
 
-static int64_t now_ms(void)
-{
-    return clock_monotonic_ns() / 1000000; /* for a wait of the system's, never moved by tests */
-}
-
 static void ignore_notice(void *context, const PGresult *result)
 {
     (void)context;
@@ -95,7 +90,7 @@ static bool wait_socket(struct pg_connection *connection, short events, struct e
 {
     for (;;) {
         struct pollfd socket = { PQsocket(connection->handle), events, 0 };
-        int64_t left_ms = connection->deadline_ms - now_ms();
+        int64_t left_ms = connection->deadline_ms - clock_system_ms();
         int count = 0;
 
         if (left_ms <= 0)
@@ -205,7 +200,7 @@ bool pg_refuse(struct pg_connection *connection, const PGresult *result, struct 
 
 void pg_begin(struct pg_connection *connection, int wait_ms)
 {
-    connection->deadline_ms = now_ms() + wait_ms;
+    connection->deadline_ms = clock_system_ms() + wait_ms;
     connection->intake.left = connection->answer_max;
     connection->intake.is_over = false;
     connection->has_warning = false;

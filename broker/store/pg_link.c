@@ -10,11 +10,6 @@
 /* How long a closing store goes on asking what became of its last batch. */
 #define CLOSING_MS 15000
 
-static int64_t now_ms(void)
-{
-    return clock_monotonic_ns() / 1000000; /* for a wait of the system's, never moved by tests */
-}
-
 /* Brokers that lost one server should not all come back at the same moment. */
 static void wait_longer(struct pg_store *pg)
 {
@@ -22,7 +17,7 @@ static void wait_longer(struct pg_store *pg)
     if (pg->retry_ms > RETRY_MOST_MS)
         pg->retry_ms = RETRY_MOST_MS;
     pg->retry_at_ms =
-        now_ms() + pg->retry_ms / 2 + clock_monotonic_ns() / 1000 % (pg->retry_ms / 2 + 1);
+        clock_system_ms() + pg->retry_ms / 2 + clock_monotonic_ns() / 1000 % (pg->retry_ms / 2 + 1);
 }
 
 static bool ask_entry(struct pg_store *pg, uint64_t index, struct error *error)
@@ -102,7 +97,7 @@ bool pg_link_now(struct pg_store *pg, struct error *error)
 
 bool pg_link(struct pg_store *pg, struct error *error)
 {
-    if (pg_is_open(&pg->writer) || now_ms() >= pg->retry_at_ms)
+    if (pg_is_open(&pg->writer) || clock_system_ms() >= pg->retry_at_ms)
         return pg_link_now(pg, error);
     *error = pg->link_failure;
     return false;
@@ -131,7 +126,7 @@ static bool find_batch(struct pg_store *pg, int64_t number, bool *is_committed, 
 
 static void sleep_until(int64_t at_ms)
 {
-    int64_t left_ms = at_ms - now_ms();
+    int64_t left_ms = at_ms - clock_system_ms();
     struct timespec left = { left_ms / 1000, left_ms % 1000 * 1000000 };
 
     if (left_ms > 0)
@@ -140,7 +135,7 @@ static void sleep_until(int64_t at_ms)
 
 bool pg_link_resolve(struct pg_store *pg, int64_t number, bool *is_committed, struct error *error)
 {
-    int64_t give_up_ms = now_ms() + CLOSING_MS;
+    int64_t give_up_ms = clock_system_ms() + CLOSING_MS;
 
     for (;;) {
         struct error cause = { 0 };
@@ -152,7 +147,7 @@ bool pg_link_resolve(struct pg_store *pg, int64_t number, bool *is_committed, st
             wait_longer(pg);
         }
         if (atomic_load(&pg->store.is_fenced) ||
-            (store_is_closing(&pg->store) && now_ms() >= give_up_ms))
+            (store_is_closing(&pg->store) && clock_system_ms() >= give_up_ms))
             return error_set(error, ERROR_LEDGER, "it is not known whether this was committed: %s",
                              cause.cause);
         store_fail_queue(&pg->store, cause.cause);

@@ -73,19 +73,15 @@ static PGresult *ask(struct pg_connection *connection, enum pg_statement stateme
     return NULL;
 }
 
-static int64_t now_ms(void)
-{
-    return clock_monotonic_ns() / 1000000; /* for a wait of the system's, never moved by tests */
-}
-
 static bool connect_to(struct pg_lookups *lookups, struct pg_connection *connection,
                        struct error *error)
 {
-    if (!store_is_writable(lookups->store) || now_ms() < atomic_load(&lookups->retry_at_ms))
+    if (!store_is_writable(lookups->store) ||
+        clock_system_ms() < atomic_load(&lookups->retry_at_ms))
         return error_set(error, ERROR_LEDGER, "PostgreSQL: not connected");
     if (pg_open(connection, lookups->place, PG_LOOKUP, error))
         return true;
-    atomic_store(&lookups->retry_at_ms, now_ms() + RETRY_MS);
+    atomic_store(&lookups->retry_at_ms, clock_system_ms() + RETRY_MS);
     return false;
 }
 

@@ -29,21 +29,9 @@ static const struct json_limits answer_limits = { (size_t)64 * 1024, 16, 1000 };
 
 /* ---- names ---- */
 
-/* The first bytes of a text's digest, in hex. */
-static struct str tag_of(struct str text, struct arena *arena)
-{
-    OWNED(buf_release) struct buf hex = { 0 };
-    uint8_t digest[SHA256_LEN];
-
-    sha256(text, digest);
-    buf_init(&hex, (size_t)2 * TAG_BYTES);
-    buf_add_hex(&hex, (struct str){ (const char *)digest, TAG_BYTES });
-    return buf_is_ok(&hex) ? arena_copy(arena, buf_str(&hex)) : (struct str){ 0 };
-}
-
 struct str gitlab_name_start(struct str issuer, struct arena *arena)
 {
-    struct str tag = tag_of(issuer, arena);
+    struct str tag = sha256_tag(issuer, TAG_BYTES, arena);
 
     return tag.data ? arena_printf(arena, PREFIX STR_FMT "-", STR_ARG(tag)) : tag;
 }
@@ -58,7 +46,7 @@ static struct str name_of(const struct mint *mint)
     struct str start = gitlab_name_start(mint->tools->issuer, arena);
     struct str which =
         arena_printf(arena, STR_FMT "\n" STR_FMT, STR_ARG(mint->grant), STR_ARG(mint->attempt));
-    struct str tag = which.data ? tag_of(which, arena) : (struct str){ 0 };
+    struct str tag = which.data ? sha256_tag(which, TAG_BYTES, arena) : (struct str){ 0 };
 
     if (!start.data || !tag.data)
         return (struct str){ 0 };

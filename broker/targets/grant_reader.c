@@ -23,15 +23,6 @@ bool grant_fault(struct grant_reader *reader, const json_t *at, const char *form
     return false;
 }
 
-/* Where "${" starts, or the text's length. */
-static size_t find_hole(struct str text)
-{
-    for (size_t i = 0; i + 1 < text.len; i++)
-        if (text.data[i] == '$' && text.data[i + 1] == '{')
-            return i;
-    return text.len;
-}
-
 /* The text with each hole as long as it can get. */
 static bool widen(struct grant_reader *reader, const json_t *at, struct str text, size_t max,
                   struct str *out)
@@ -41,7 +32,7 @@ static bool widen(struct grant_reader *reader, const json_t *at, struct str text
 
     buf_init(&wide, max);
     while (text.len > 0) {
-        size_t hole = find_hole(text);
+        size_t hole = str_find_part(text, STR("${"));
 
         buf_add(&wide, str_slice(text, 0, hole));
         if (hole == text.len)
@@ -59,7 +50,7 @@ static bool widen(struct grant_reader *reader, const json_t *at, struct str text
 
 static bool fill(struct grant_reader *reader, const json_t *value, size_t max, struct str *text)
 {
-    if (find_hole(*text) == text->len)
+    if (str_find_part(*text, STR("${")) == text->len)
         return true;
     if (reader->has_open_holes)
         return widen(reader, value, *text, max, text);
@@ -236,7 +227,7 @@ bool grant_has_hole(const json_t *value)
 {
     struct str text = json_str(value);
 
-    return find_hole(text) < text.len;
+    return str_find_part(text, STR("${")) < text.len;
 }
 
 bool grant_written(struct arena *arena, const json_t *value, struct texts *out)

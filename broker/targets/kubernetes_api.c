@@ -37,18 +37,6 @@ static const struct json_limits list_limits = { LIST_MAX, 32, 400000 };
 
 /* ---- names ---- */
 
-/* The first bytes of a text's digest, in hex. */
-static struct str tag_of(struct str text, struct arena *arena)
-{
-    OWNED(buf_release) struct buf hex = { 0 };
-    uint8_t digest[SHA256_LEN];
-
-    sha256(text, digest);
-    buf_init(&hex, (size_t)2 * TAG_BYTES);
-    buf_add_hex(&hex, (struct str){ (const char *)digest, TAG_BYTES });
-    return buf_is_ok(&hex) ? arena_copy(arena, buf_str(&hex)) : (struct str){ 0 };
-}
-
 /* A lease's id, of which case means nothing, in small letters or capitals. */
 static struct str in_case(struct str text, char from, char to, struct arena *arena)
 {
@@ -74,7 +62,7 @@ static struct str secret_name(struct str issuer, struct str lease, struct str gr
     struct str whose = arena_printf(arena, STR_FMT "\n" STR_FMT "\n" STR_FMT, STR_ARG(issuer),
                                     STR_ARG(grant), STR_ARG(attempt));
     struct str lower = small(lease, arena);
-    struct str tag = whose.data ? tag_of(whose, arena) : (struct str){ 0 };
+    struct str tag = whose.data ? sha256_tag(whose, TAG_BYTES, arena) : (struct str){ 0 };
 
     if (!lower.data || !tag.data)
         return (struct str){ 0 };
@@ -204,7 +192,7 @@ static struct asking asking_for(const struct kubernetes_state *state, const json
 static json_t *labels_of(const struct mint *mint)
 {
     JSON_OWNED json_t *labels = json_object();
-    struct str broker = tag_of(mint->tools->issuer, mint->arena);
+    struct str broker = sha256_tag(mint->tools->issuer, TAG_BYTES, mint->arena);
 
     return json_put(labels, LABEL_OURS, json_string("stagepass")) &&
                    json_put(labels, LABEL_BROKER, json_from_str(broker)) &&
@@ -567,7 +555,7 @@ struct kubernetes_search {
 static bool ask_for_list(struct sweep *sweep, struct kubernetes_search *search, struct error *error)
 {
     const struct kubernetes_settings *own = sweep->target->settings;
-    struct str tag = tag_of(sweep->tools->issuer, sweep->arena);
+    struct str tag = sha256_tag(sweep->tools->issuer, TAG_BYTES, sweep->arena);
     const struct asking asking = {
         .login = &search->login,
         .method = "GET",

@@ -41,15 +41,10 @@ struct postgres_pool {
     size_t idle_count;                             /* guarded by lock */
 };
 
-static int64_t now_ms(void)
-{
-    return clock_monotonic_ns() / 1000000; /* for a wait of the system's, never moved by tests */
-}
-
 /* Milliseconds that are left until then; at least 1. */
 static int time_left_ms(int64_t deadline_ms)
 {
-    int64_t left_ms = deadline_ms - now_ms();
+    int64_t left_ms = deadline_ms - clock_system_ms();
 
     return left_ms > 1 ? (int)left_ms : 1;
 }
@@ -134,8 +129,8 @@ static bool is_alive(struct session *session, int64_t deadline_ms)
     struct error ignored = { 0 };
     struct pg_result *result = NULL;
 
-    if (now_ms() - session->opened_ms < AGE_MAX_MS && now_ms() - session->used_ms < IDLE_MAX_MS &&
-        pg_is_quiet(&session->connection)) {
+    if (clock_system_ms() - session->opened_ms < AGE_MAX_MS &&
+        clock_system_ms() - session->used_ms < IDLE_MAX_MS && pg_is_quiet(&session->connection)) {
         pg_begin(&session->connection, time_left_ms(deadline_ms));
         result = pg_query(&session->connection, "SELECT 1", &ignored);
     }
@@ -163,14 +158,14 @@ static bool get_session(struct postgres_pool *pool, const struct postgres_call *
     while (take_idle(pool, session))
         if (is_alive(session, call->deadline_ms))
             return true;
-    *session = (struct session){ .opened_ms = now_ms() };
+    *session = (struct session){ .opened_ms = clock_system_ms() };
     return postgres_pool_open(pool, NULL, call->deadline_ms, &session->connection, error);
 }
 
 /* There is room: a session that is used is a worker's, of whom there are as many. */
 static void keep_session(struct postgres_pool *pool, struct session *session)
 {
-    session->used_ms = now_ms();
+    session->used_ms = clock_system_ms();
     (void)pthread_mutex_lock(&pool->lock);
     pool->idle[pool->idle_count++] = *session;
     (void)pthread_mutex_unlock(&pool->lock);
@@ -184,7 +179,7 @@ static void serve(struct postgres_pool *pool, struct postgres_call *call)
     struct waker waker = call->waker;
     struct session session = { 0 };
 
-    if (now_ms() >= call->deadline_ms)
+    if (clock_system_ms() >= call->deadline_ms)
         (void)error_set(&call->error, ERROR_MINT,
                         "its turn to ask PostgreSQL did not come in time");
     else if (get_session(pool, call, &session, &call->error)) {
@@ -259,7 +254,7 @@ bool postgres_pool_submit(struct postgres_pool *pool, struct workers *workers,
 
     call->pool = pool;
     call->next = NULL;
-    call->deadline_ms = now_ms() + total_ms;
+    call->deadline_ms = clock_system_ms() + total_ms;
     /* Held until a worker is sure to come: whoever is in line counts on it. */
     (void)pthread_mutex_lock(&pool->lock);
     is_taken = pool->busy < POSTGRES_CONNECTIONS_MAX ? start_worker(pool, workers, call, error)

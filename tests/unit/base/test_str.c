@@ -68,6 +68,9 @@ static void a_byte_that_is_not_there_is_found_at_the_end(void **state)
     assert_false(str_contains(STR("abc"), STR("ac")));
     assert_false(str_contains(STR("ab"), STR("abc")));
     assert_false(str_contains((struct str){ 0 }, STR("a")));
+    assert_int_equal(str_find_part(STR("a${b}${c}"), STR("${")), 1);
+    assert_int_equal(str_find_part(STR("a$ {"), STR("${")), 4);
+    assert_int_equal(str_find_part(STR("$"), STR("${")), 1);
     assert_int_equal(str_find(STR("ab\0c"), '\0'), 2);
 }
 

@@ -94,6 +94,27 @@ static void joiners_fillers_and_other_spaces_are_not_seen(void **state)
         assert_false(utf8_is_seen(others[i]));
 }
 
+static void what_is_not_plain_is_taken_as_a_question_mark(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *first;
+        size_t left;
+    } cases[] = {
+        { "ab", "a", 1 },    { "\xc3\xa4", "\xc3\xa4", 0 }, { "\nb", "?", 1 },
+        { "\xffz", "?", 1 }, { "\xe2\x80\xae.", "?", 1 },   { "\xc3", "?", 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct str rest = str_from(cases[i].text);
+        struct str first = utf8_take_plain(&rest);
+
+        assert_true(str_eq(first, str_from(cases[i].first)));
+        assert_int_equal(rest.len, cases[i].left);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +123,7 @@ int main(void)
         cmocka_unit_test(stray_bytes_count_as_one_character_each),
         cmocka_unit_test(an_offset_stops_at_the_end),
         cmocka_unit_test(controls_separators_and_overrides_are_not_plain),
+        cmocka_unit_test(what_is_not_plain_is_taken_as_a_question_mark),
         cmocka_unit_test(joiners_fillers_and_other_spaces_are_not_seen),
     };
 
