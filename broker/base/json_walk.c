@@ -190,110 +190,93 @@ static const char *skip_scalar(const char *at, const char *end)
 
 /* ---- the walk ---- */
 
-/* An object or a list that it is in. */
+/* An object or a list that it is in. No padding: the compiler would fill it. */
 struct level {
     struct str name; /* an object's latest; NULL: there was none */
     uint64_t head;   /* str_head() of it */
-    bool is_list;
-};
-
-enum step {
-    STEP_FAILED,
-    STEP_MEMBER, /* a name, of an object */
-    STEP_VALUE,
-    STEP_BEHIND, /* what follows a value */
-};
-
-struct levels {
-    struct level at[LEVELS_MAX + 1];
-    unsigned depth;
+    uint64_t end;    /* the bracket that closes it */
 };
 
 /* Names ascend; most differ in their first eight bytes already. */
-INLINE enum step take_name(struct walker *walker, struct level *level)
+INLINE bool take_name(struct walker *walker, struct level *level)
 {
     struct str name;
     uint64_t head;
 
     if (!take_string(walker, &name) || !take_byte(walker, ':'))
-        return STEP_FAILED;
+        return false;
     head = str_head(name, walker->end);
     if (level->name.data != NULL &&
         (level->head > head || (level->head == head && str_compare(level->name, name) >= 0)))
-        return STEP_FAILED;
-    level->name.data = name.data;
-    level->name.len = name.len;
+        return false;
+    level->name = name;
     level->head = head;
-    return STEP_VALUE;
+    return true;
 }
 
-INLINE enum step enter(struct walker *walker, struct levels *levels, bool is_list)
-{
-    walker->at++;
-    levels->depth++;
-    levels->at[levels->depth] = (struct level){ .is_list = is_list };
-    if (walker->at < walker->end && *walker->at == (is_list ? ']' : '}')) {
-        walker->at++;
-        levels->depth--;
-        return STEP_BEHIND;
-    }
-    return is_list ? STEP_VALUE : STEP_MEMBER;
-}
-
-INLINE enum step take_value(struct walker *walker, struct levels *levels)
+/* All of a value: `*is_whole`. Else the walker is inside of it now. */
+INLINE bool take_value(struct walker *walker, struct level *inside, bool *is_whole)
 {
     struct str ignored;
+    char first;
 
-    if (walker->at == walker->end || levels->depth == LEVELS_MAX)
-        return STEP_FAILED;
-    if (*walker->at == '"')
-        return take_string(walker, &ignored) ? STEP_BEHIND : STEP_FAILED;
-    if (*walker->at == '{' || *walker->at == '[')
-        return enter(walker, levels, *walker->at == '[');
-    walker->at = skip_scalar(walker->at, walker->end);
-    return walker->at != NULL ? STEP_BEHIND : STEP_FAILED;
+    if (walker->at == walker->end)
+        return false;
+    *is_whole = true;
+    first = *walker->at;
+    if (first == '"')
+        return take_string(walker, &ignored);
+    if (first != '{' && first != '[') {
+        walker->at = skip_scalar(walker->at, walker->end);
+        return walker->at != NULL;
+    }
+    walker->at++;
+    *inside = (struct level){ .end = first == '{' ? '}' : ']' };
+    *is_whole = take_byte(walker, (char)inside->end);
+    return true;
 }
 
-/* A comma, or the end of what it is in. */
-INLINE enum step go_on(struct walker *walker, struct levels *levels)
+/* Behind the text's own object's beginning: a value a turn, and what ends with it. */
+static bool walk_inside(struct walker walker, json_walk_member each, void *context)
 {
-    bool is_list = levels->at[levels->depth].is_list;
+    struct level levels[LEVELS_MAX] = { { .end = '}' } };
+    struct level *level = levels;
+    const char *value = NULL; /* of the text's own object */
+    bool is_whole = false;
 
-    if (take_byte(walker, ','))
-        return is_list ? STEP_VALUE : STEP_MEMBER;
-    if (!take_byte(walker, is_list ? ']' : '}'))
-        return STEP_FAILED;
-    levels->depth--;
-    return STEP_BEHIND;
+    for (;;) {
+        if (level->end == '}' && !take_name(&walker, level))
+            return false;
+        if (level == levels)
+            value = walker.at;
+        if (level == &levels[LEVELS_MAX - 1] || !take_value(&walker, level + 1, &is_whole))
+            return false;
+        if (!is_whole) {
+            level++;
+            continue;
+        }
+        for (;;) {
+            if (level == levels &&
+                !each(context, level->name, (struct str){ value, (size_t)(walker.at - value) }))
+                return false;
+            if (take_byte(&walker, ','))
+                break;
+            if (!take_byte(&walker, (char)level->end))
+                return false;
+            if (level == levels)
+                return walker.at == walker.end;
+            level--;
+        }
+    }
 }
 
 static bool walk(struct walker walker, json_walk_member each, void *context)
 {
-    struct levels levels = { .depth = 0 };
-    const char *value = NULL; /* of a member of the text's own object */
-    enum step step;
-
-    if (walker.at == walker.end || *walker.at != '{' || !enter_block(&walker, walker.at))
+    if (!take_byte(&walker, '{') || !enter_block(&walker, walker.at))
         return false;
-    step = enter(&walker, &levels, false);
-    while (levels.depth > 0) {
-        bool is_own = levels.depth == 1;
-
-        if (step == STEP_MEMBER) {
-            step = take_name(&walker, &levels.at[levels.depth]);
-            value = is_own ? walker.at : value;
-        } else if (step == STEP_VALUE) {
-            step = take_value(&walker, &levels);
-        } else if (step == STEP_BEHIND) {
-            if (is_own && !each(context, levels.at[1].name,
-                                (struct str){ value, (size_t)(walker.at - value) }))
-                return false;
-            step = go_on(&walker, &levels);
-        } else {
-            return false;
-        }
-    }
-    return walker.at == walker.end;
+    if (take_byte(&walker, '}'))
+        return walker.at == walker.end;
+    return walk_inside(walker, each, context);
 }
 
 bool json_walk(struct str text, json_walk_member each, void *context)

@@ -46,7 +46,7 @@ static bool inside(struct str value, struct str *text)
 {
     if (value.len < 2 || value.data[0] != '"')
         return false;
-    *text = str_slice(value, 1, value.len - 2);
+    *text = (struct str){ value.data + 1, value.len - 2 };
     return true;
 }
 
@@ -222,9 +222,9 @@ static bool take_member(void *context, struct str name, struct str value)
     if (member == NULL || member->fits == NULL || !member->fits(value))
         return false;
     reading->seen |= member->bit;
-    if (member->fits == entry_text_is_entry_time)
+    if (member->bit == UINT64_C(1) << MEMBER_TIME)
         return inside(value, &reading->time);
-    return !str_eq(name, STR("type")) || inside(value, &reading->type);
+    return member->bit != UINT64_C(1) << MEMBER_TYPE || inside(value, &reading->type);
 }
 
 bool entry_text_check(struct str entry, struct str *time)

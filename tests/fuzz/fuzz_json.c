@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/json_plain.h"
+#include "base/json_walk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -37,6 +38,28 @@ static void compare_written(const json_t *json)
     free(expected);
 }
 
+static bool take_member(void *context, struct str name, struct str value)
+{
+    struct str text = *(const struct str *)context;
+
+    assert(name.data > text.data && value.data > name.data + name.len);
+    assert(value.data + value.len <= text.data + text.len);
+    return true;
+}
+
+/* What is walked is an object, with and without vectors. */
+static void compare_walked(struct str text)
+{
+    JSON_OWNED json_t *expected = NULL;
+    bool is_walked = json_walk(text, take_member, &text);
+
+    assert(json_walk_portable(text, take_member, &text) == is_walked);
+    if (!is_walked)
+        return;
+    expected = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+    assert(json_is_object(expected));
+}
+
 /* A refusal has a code; what is read, written and read again is the same. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -50,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (arena == NULL)
         return 0;
     compare_plain(text);
+    compare_walked(text);
     if (!json_parse(text, JSON_LIMITS_REQUEST, &json, &error)) {
         assert(error.code != ERROR_NONE && json == NULL);
         return 0;
