@@ -243,7 +243,7 @@ static bool put_granters(const struct ahead *ahead, struct error *error)
 
     if (!claims || !person_keep_claims(ahead->rules->people, ahead->person, claims))
         return error_set(error, ERROR_MEMORY, "claims");
-    return granters_put(ahead->api->service->tools.keys, str_from(ahead->id), NULL, claims,
+    return granters_put(ahead->api->service->tools.keys, str_from(ahead->id), claims,
                         ahead->private_part, error);
 }
 

@@ -40,7 +40,6 @@ struct change {
     struct str digest; /* that was seen */
     struct approval_view view;
     struct rules *rules;
-    const json_t *granters; /* of before */
     uint8_t who[STORE_PERSON_LEN];
     int64_t left;
     int64_t until_s;
@@ -199,6 +198,8 @@ static bool put_granted(struct change *change, json_t *entry)
     change->until_s = change->left > 0 ? view->row.expires_s : clock_wall_s() + view->within_s;
     return json_put(entry, "left", json_integer(change->left)) &&
            approval_put_time(entry, "until", change->until_s) &&
+           (view->row.person_count == 0 ||
+            granters_put_before(entry, (int64_t)view->row.latest_index)) &&
            (!change->is_break_glass || json_put(entry, "break_glass", json_true())) &&
            (!change->is_unchecked ||
             json_put(entry, "detail", json_string("self-approval is unchecked")));
@@ -212,8 +213,7 @@ static bool put_granters(struct change *change, json_t *private_part, struct err
 
     if (!claims || !person_keep_claims(change->rules->people, change->person, claims))
         return error_set(error, ERROR_MEMORY, "claims");
-    return granters_put(change->api->service->tools.keys, change->id, change->granters, claims,
-                        private_part, error);
+    return granters_put(change->api->service->tools.keys, change->id, claims, private_part, error);
 }
 
 static bool make_entry(struct change *change, json_t **entry, json_t **private_part,
@@ -233,22 +233,6 @@ static bool make_entry(struct change *change, json_t **entry, json_t **private_p
 }
 
 /* ---- appending ---- */
-
-/* Who granted it before; nobody, where nobody has. */
-static bool read_granters(struct change *change, struct error *error)
-{
-    const struct store_approval *row = &change->view.row;
-    struct str private_part;
-    struct str entry;
-
-    change->granters = NULL;
-    if (!change->is_grant || row->person_count == 0)
-        return true;
-    return ledger_entry_with_private(change->api->service->ledger, row->latest_index, change->arena,
-                                     &entry, &private_part, error) &&
-           granters_open(change->api->service->tools.keys, private_part, change->id, change->arena,
-                         &change->granters, error);
-}
 
 static bool queue(struct http_request *request, struct change *change, json_t *entry,
                   json_t *private_part, struct error *error)
@@ -284,8 +268,7 @@ static bool submit(struct http_request *request, struct change *change, struct e
         return error_set(error, ERROR_BUSY, "others change the approval all the time");
     return approval_view_find(change->api->service->ledger, change->id, change->arena,
                               &change->view, error) &&
-           check(change, error) && read_granters(change, error) &&
-           make_entry(change, &entry, &private_part, error) &&
+           check(change, error) && make_entry(change, &entry, &private_part, error) &&
            queue(request, change, entry, private_part, error);
 }
 

@@ -156,14 +156,9 @@ static bool refuse_frozen(struct exchange *exchange, struct error *error)
 /* ---- whether one was given ---- */
 
 static bool read_granters(struct exchange *exchange, const struct store_approval *row,
-                          const json_t **granters, struct error *error)
+                          struct granters *granters, struct error *error)
 {
-    struct str private_part;
-    struct str entry;
-
-    return ledger_entry_with_private(exchange->service->ledger, row->latest_index, exchange->arena,
-                                     &entry, &private_part, error) &&
-           granters_open(exchange->service->tools.keys, private_part, str_from(row->id),
+    return granters_read(exchange->service->ledger, exchange->service->tools.keys, row,
                          exchange->arena, granters, error);
 }
 
@@ -225,7 +220,7 @@ static bool serves(const struct exchange *exchange, const struct store_approval 
 static bool take(struct exchange *exchange, const struct store_approval *row, struct error *error)
 {
     struct exchange_approval *approval = exchange->approval;
-    const json_t *granters = NULL;
+    struct granters granters;
     struct error why = { 0 };
 
     if (!serves(exchange, row))
@@ -235,7 +230,7 @@ static bool take(struct exchange *exchange, const struct store_approval *row, st
         *error = why;
         return false;
     }
-    if (!is_of_others(exchange, row, granters))
+    if (!is_of_others(exchange, row, granters.list))
         return true;
     approval->used = *row;
     approval->granters = granters;
@@ -312,8 +307,8 @@ static bool take_polled(struct exchange *exchange, struct error *error)
     if (!is_unchecked(exchange) && acts_for_granter(exchange, &row))
         return error_set(error, ERROR_UNAPPROVED, "approval %s is of who the run acts for", row.id);
     approval->used = row;
-    if (!read_granters(exchange, &row, &approval->granters, &ignored))
-        approval->granters = NULL; /* it is of others: that was looked at when they gave it */
+    /* It is of others: that was looked at when they gave it. */
+    (void)read_granters(exchange, &row, &approval->granters, &ignored);
     return true;
 }
 
@@ -523,22 +518,20 @@ enum progress approval_lose(struct exchange *exchange, struct error *error)
 }
 
 bool approval_record(const struct exchange *exchange, enum entry_type type, json_t *entry,
-                     json_t *private_part, struct error *error)
+                     struct error *error)
 {
     const struct store_approval *used = approval_used(exchange);
-    struct str id;
 
     if (!used || (type == ENTRY_CREDENTIAL_ISSUED && exchange->has_intent) ||
         type == ENTRY_CREDENTIAL_UNKNOWN)
         return true;
-    id = str_from(used->id);
-    if (!json_put(entry, "approval", json_from_str(id)) ||
+    if (!json_put(entry, "approval", json_string(used->id)) ||
         (used->is_break_glass && !json_put(entry, "break_glass", json_true())) ||
         (exchange->passes_freezes &&
-         !json_put(entry, "failed", json_from_strs(exchange->frozen, exchange->frozen_count))))
+         !json_put(entry, "failed", json_from_strs(exchange->frozen, exchange->frozen_count))) ||
+        /* It is given back, and whoever uses it next has to know as much. */
+        (type == ENTRY_CREDENTIAL_FAILED &&
+         !granters_put_before(entry, exchange->approval->granters.entry)))
         return error_set(error, ERROR_MEMORY, "entry");
-    /* It is given back, and whoever uses it next has to know as much. */
-    return type != ENTRY_CREDENTIAL_FAILED || !exchange->approval->granters ||
-           granters_put(exchange->service->tools.keys, id, exchange->approval->granters, NULL,
-                        private_part, error);
+    return true;
 }

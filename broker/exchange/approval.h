@@ -9,6 +9,7 @@
 #include "base/macros.h"
 #include "base/str.h"
 #include "exchange/exchange.h"
+#include "exchange/granters.h"
 
 struct error;
 
@@ -30,7 +31,7 @@ struct error;
 struct exchange_approval {
     uint8_t digest[SHA256_LEN];
     struct store_approval used; /* what it uses; without an id: none yet */
-    const json_t *granters;     /* who gave that; NULL: not known */
+    struct granters granters;   /* who gave that */
     unsigned losses;            /* how often somebody else was first */
 
     /* what it asks for */

@@ -188,7 +188,7 @@ bool approval_allows_renewal(const struct exchange *exchange,
 
 /** Put the approval into the first entry of a lease, or into that of its failure. */
 bool approval_record(const struct exchange *exchange, enum entry_type type, json_t *entry,
-                     json_t *private_part, struct error *error) MUST_USE;
+                     struct error *error) MUST_USE;
 
 /** What is asked for as it is approved, `mint_count` of them; NULL without memory. */
 struct approval_grant *approval_grants(const struct exchange *exchange);

@@ -442,7 +442,7 @@ bool record_lease(struct exchange *exchange, enum entry_type type, const struct 
         return false;
     if (!put_lease(exchange, type, *entry) || !put_credentials(exchange, type, *entry))
         return error_set(error, ERROR_MEMORY, "entry");
-    if (!approval_record(exchange, type, *entry, *private_part, error) ||
+    if (!approval_record(exchange, type, *entry, error) ||
         !put_handles(exchange, type, *private_part, error))
         return false;
     if (cause && (!json_put(*entry, "code", json_string(error_kind(cause->code)->name)) ||
