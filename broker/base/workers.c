@@ -107,13 +107,3 @@ bool workers_submit(struct workers *workers, struct worker_job *job, struct erro
     (void)pthread_mutex_unlock(&workers->lock);
     return has_room || error_set(error, ERROR_BUSY, "%zu jobs wait already", workers->queue_max);
 }
-
-size_t workers_waiting(struct workers *workers)
-{
-    size_t waiting = 0;
-
-    (void)pthread_mutex_lock(&workers->lock);
-    waiting = workers->waiting;
-    (void)pthread_mutex_unlock(&workers->lock);
-    return waiting;
-}

@@ -43,6 +43,3 @@ OWNED_POINTER(workers_stop, struct workers)
 
 /** Errors: ERROR_BUSY (the queue is full); then `run` is never called */
 bool workers_submit(struct workers *workers, struct worker_job *job, struct error *error) MUST_USE;
-
-/** How many jobs wait, for metrics. */
-size_t workers_waiting(struct workers *workers);

@@ -158,24 +158,3 @@ enum progress lease_end_walk(struct lease_end *end, struct error *error)
     end->is_submitted = false;
     return is_done ? PROGRESS_DONE : submit(end, error);
 }
-
-bool lease_end_now(struct lease_end *end, struct error *error)
-{
-    bool is_done = !lease_end_is_due(&end->ending, &end->lease, clock_wall_s());
-
-    while (!is_done) {
-        JSON_OWNED json_t *entry = NULL;
-        struct error cause = { 0 };
-
-        if (!prepare(end, &entry, error))
-            return false;
-        if (!ledger_append_now(end->ledger, &end->append, &cause) &&
-            end->append.failed_guard >= end->append.guard_count) {
-            *error = cause;
-            return false;
-        }
-        if (!conclude(end, &is_done, error))
-            return false;
-    }
-    return true;
-}

@@ -76,6 +76,3 @@ struct lease_end {
  * Errors: ERROR_LEDGER, ERROR_MEMORY
  */
 enum progress lease_end_walk(struct lease_end *end, struct error *error);
-
-/** The same on this thread, which may wait: `waker` is not used. Errors: the same */
-bool lease_end_now(struct lease_end *end, struct error *error) MUST_USE;

@@ -249,15 +249,6 @@ bool keys_jwks(struct keys *keys, struct arena *arena, struct str *json, struct 
     return json->data != NULL || error_set(error, ERROR_MEMORY, "the key set's text");
 }
 
-bool keys_issuer_kid(struct keys *keys, struct arena *arena, struct str *kid, struct error *error)
-{
-    struct issuer_set *set = keys_take_issuer(keys);
-
-    *kid = arena_copy(arena, str_from(set->current->kid));
-    keys_give_issuer(keys, set);
-    return kid->data != NULL || error_set(error, ERROR_MEMORY, "a kid");
-}
-
 static bool check_name(struct str name, struct error *error)
 {
     if (name.len == 0 || name.len > KEY_NAME_MAX ||

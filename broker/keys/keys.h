@@ -132,10 +132,6 @@ bool keys_publishes(struct keys *keys, enum key_algorithm algorithm);
 bool keys_jwks(struct keys *keys, struct arena *arena, struct str *json, struct error *error)
     MUST_USE;
 
-/** The `kid` of the key that signs tokens now, into the arena. */
-bool keys_issuer_kid(struct keys *keys, struct arena *arena, struct str *kid, struct error *error)
-    MUST_USE;
-
 /**
  * Sign claims (an object) as a compact JWS with the issuer's current key.
  *

@@ -513,14 +513,6 @@ bool checkpoint_check(struct str note, const struct note_trust *trust,
     return true;
 }
 
-bool checkpoint_verify(struct str note, const struct note_verifier *verifier,
-                       struct checkpoint *checkpoint, struct error *error)
-{
-    const struct note_trust trust = { .logs = verifier, .log_count = 1 };
-
-    return checkpoint_check(note, &trust, checkpoint, NULL, error);
-}
-
 struct str note_text(struct str note)
 {
     struct str text = { 0 };

@@ -91,10 +91,6 @@ bool checkpoint_check(struct str note, const struct note_trust *trust,
                       struct checkpoint *checkpoint, struct note_cosigned *cosigned,
                       struct error *error) MUST_USE;
 
-/** The same with one key of the log and no witness. */
-bool checkpoint_verify(struct str note, const struct note_verifier *verifier,
-                       struct checkpoint *checkpoint, struct error *error) MUST_USE;
-
 /** The text of a note, which its signatures are of; empty where it is none. */
 struct str note_text(struct str note);
 
@@ -123,7 +119,3 @@ bool tlog_proof_parse(struct str text, struct tlog_proof *proof, struct error *e
 bool tlog_proof_check(struct str text, struct str entry, const struct note_trust *trust,
                       struct checkpoint *checkpoint, struct note_cosigned *cosigned,
                       struct error *error) MUST_USE;
-
-/** The same with one key of the log and no witness. */
-bool tlog_proof_verify(struct str text, struct str entry, const struct note_verifier *verifier,
-                       struct checkpoint *checkpoint, struct error *error) MUST_USE;

@@ -84,11 +84,3 @@ bool tlog_proof_check(struct str text, struct str entry, const struct note_trust
     *checkpoint = read;
     return true;
 }
-
-bool tlog_proof_verify(struct str text, struct str entry, const struct note_verifier *verifier,
-                       struct checkpoint *checkpoint, struct error *error)
-{
-    const struct note_trust trust = { .logs = verifier, .log_count = 1 };
-
-    return tlog_proof_check(text, entry, &trust, checkpoint, NULL, error);
-}

@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
     struct str text = { (const char *)data, size };
     struct note_verifier verifier = { .type = NOTE_KEY_LOG };
+    const struct note_trust trust = { .logs = &verifier, .log_count = 1 };
     struct note_verifier other = { .type = NOTE_KEY_LOG };
     struct checkpoint checkpoint = { 0 };
     struct note_verifier witness = { .type = NOTE_KEY_WITNESS };
@@ -29,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!note_verifier_parse(text, &other, &error))
         assert(error.code != ERROR_NONE);
     error = (struct error){ 0 };
-    if (checkpoint_verify(text, &verifier, &checkpoint, &error))
+    if (checkpoint_check(text, &trust, &checkpoint, NULL, &error))
         assert(str_eq(checkpoint.origin, verifier.name));
     else
         assert(error.code != ERROR_NONE);

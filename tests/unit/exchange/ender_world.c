@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/time_text.h"
+#include "end_now.h"
 #include "exchange/handles.h"
-#include "exchange/lease_end.h"
 
 #define ARENA_MAX ((size_t)4 * 1024 * 1024)
 #define PATIENCE_S 20

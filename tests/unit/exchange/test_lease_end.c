@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
-#include "exchange/lease_end.h"
+#include "end_now.h"
 #include "ledger/help.h"
 #include "tests/test.h"
 

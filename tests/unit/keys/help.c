@@ -10,6 +10,7 @@
 
 #include "base/base64.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "tests/test.h"
 
 #define PAYLOAD                                                                                    \
@@ -295,4 +296,22 @@ struct str read_text(struct arena *arena, const char *folder, const char *name)
     if (!file_read(arena, path, 65536, &text, &error))
         fail_msg("%s", error.cause);
     return text;
+}
+
+struct str kid_of(struct keys *keys, struct arena *arena)
+{
+    JSON_OWNED json_t *claims = json_object();
+    JSON_OWNED json_t *header = NULL;
+    uint8_t bytes[BASE64_DECODED_MAX(KEYS_TOKEN_MAX)];
+    struct error error = { 0 };
+    struct str token;
+    struct str rest;
+    size_t len;
+
+    assert_true(keys_sign_jwt(keys, "JWT", claims, arena, &token, &error));
+    assert_true(str_cut(token, '.', &token, &rest));
+    assert_true(base64url_decode(token, bytes, &len));
+    header = json_loadb((const char *)bytes, len, 0, NULL);
+    assert_non_null(header);
+    return arena_copy(arena, json_str(json_object_get(header, "kid")));
 }

@@ -54,6 +54,9 @@ size_t count_files(const char *folder, const char *prefix, const char *suffix);
 /** Keys in a folder, rotated every 30 days; fails the test where they do not open. */
 struct keys *keys_of(const char *folder, enum key_algorithm algorithm, int64_t now_s);
 
+/** The `kid` of the key that signs tokens now, as it stands in the header of one. */
+struct str kid_of(struct keys *keys, struct arena *arena);
+
 /** keys_open() that fails: with which error. */
 enum error_code keys_refused(const char *folder, enum key_algorithm algorithm);
 

@@ -66,15 +66,6 @@ static const char *text_of(struct fixture *fixture, const char *name)
     return arena_copy(fixture->arena, read_text(fixture->arena, fixture->folder, name)).data;
 }
 
-static const char *kid_of(struct fixture *fixture, struct keys *keys)
-{
-    struct error error = { 0 };
-    struct str kid;
-
-    assert_true(keys_issuer_kid(keys, fixture->arena, &kid, &error));
-    return kid.data;
-}
-
 /* The kids of the published keys, in order, each followed by a space. */
 static const char *published(struct fixture *fixture, struct keys *keys)
 {
@@ -124,11 +115,11 @@ static void a_restart_keeps_the_key(void **state)
 {
     struct fixture *fixture = *state;
     struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
-    const char *before = kid_of(fixture, keys);
+    const char *before = kid_of(keys, fixture->arena).data;
 
     keys_close(keys);
     keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S + TEST_DAY_S);
-    assert_string_equal(kid_of(fixture, keys), before);
+    assert_string_equal(kid_of(keys, fixture->arena).data, before);
     keys_close(keys);
 }
 
@@ -331,17 +322,17 @@ static void keys_rotate_from_next_to_current_to_last(void **state)
     struct fixture *fixture = *state;
     OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
     const int64_t next_s = TEST_START_S + TEST_MONTH_S;
-    const char *first = kid_of(fixture, keys);
+    const char *first = kid_of(keys, fixture->arena).data;
     const char *second;
 
     assert_false(rotate(keys, next_s - 1));
     assert_int_equal(strlen(published(fixture, keys)), 44);
     assert_false(rotate(keys, next_s)); /* published, does not sign */
     assert_int_equal(strlen(published(fixture, keys)), 88);
-    assert_string_equal(kid_of(fixture, keys), first);
+    assert_string_equal(kid_of(keys, fixture->arena).data, first);
     assert_false(rotate(keys, next_s + TEST_DAY_S - 1));
     assert_true(rotate(keys, next_s + TEST_DAY_S));
-    second = kid_of(fixture, keys);
+    second = kid_of(keys, fixture->arena).data;
     assert_string_not_equal(second, first);
     assert_non_null(strstr(published(fixture, keys), first));
     assert_false(rotate(keys, next_s + TEST_DAY_S));
@@ -362,7 +353,7 @@ static void brokers_that_share_a_folder_agree(void **state)
     for (int64_t day = 1; day < 100; day++) {
         (void)rotate(one, TEST_START_S + day * TEST_DAY_S);
         (void)rotate(other, TEST_START_S + day * TEST_DAY_S + 5);
-        assert_string_equal(kid_of(fixture, one), kid_of(fixture, other));
+        assert_string_equal(kid_of(one, fixture->arena).data, kid_of(other, fixture->arena).data);
         assert_string_equal(published(fixture, one), published(fixture, other));
     }
 }
@@ -371,7 +362,7 @@ static void the_keys_of_the_former_algorithm_stay_published(void **state)
 {
     struct fixture *fixture = *state;
     struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
-    const char *first = kid_of(fixture, keys);
+    const char *first = kid_of(keys, fixture->arena).data;
     JSON_OWNED json_t *claims = json_object();
     JSON_OWNED json_t *back = NULL;
     struct error error = { 0 };
@@ -380,7 +371,7 @@ static void the_keys_of_the_former_algorithm_stay_published(void **state)
     assert_true(keys_sign_jwt(keys, "JWT", claims, fixture->arena, &token, &error));
     keys_close(keys);
     keys = keys_of(fixture->folder, KEY_RS256, TEST_START_S + 60);
-    assert_string_not_equal(kid_of(fixture, keys), first);
+    assert_string_not_equal(kid_of(keys, fixture->arena).data, first);
     assert_non_null(strstr(published(fixture, keys), first));
     assert_true(keys_verify_own_jwt(keys, token, "JWT", &back, &error));
     keys_close(keys);
@@ -434,7 +425,7 @@ static void another_algorithm_is_published_once_it_is_in_use(void **state)
 {
     struct fixture *fixture = *state;
     OWNED(keys_close) struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
-    const char *own = kid_of(fixture, keys);
+    const char *own = kid_of(keys, fixture->arena).data;
 
     assert_false(keys_publishes(keys, KEY_RS256));
     assert_false(sign_with(fixture, keys, KEY_RS256));
@@ -447,7 +438,8 @@ static void another_algorithm_is_published_once_it_is_in_use(void **state)
     assert_true(sign_with(fixture, keys, KEY_RS256));
     assert_true(sign_with(fixture, keys, KEY_ES256));
     assert_false(sign_with(fixture, keys, KEY_ED25519));
-    assert_string_equal(kid_of(fixture, keys), own); /* the broker's own tokens stay as they are */
+    assert_string_equal(kid_of(keys, fixture->arena).data,
+                        own); /* the broker's own tokens stay as they are */
 }
 
 static void all_algorithms_in_use_rotate_a_day_ahead(void **state)

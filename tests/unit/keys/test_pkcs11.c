@@ -519,15 +519,6 @@ static size_t published(struct fixture *fixture, struct keys *keys)
     return json_array_size(json_object_get(jwks, "keys"));
 }
 
-static struct str kid_of(struct fixture *fixture, struct keys *keys)
-{
-    struct error error = { 0 };
-    struct str kid;
-
-    assert_true(keys_issuer_kid(keys, fixture->arena, &kid, &error));
-    return kid;
-}
-
 static void sign_own_jwt(struct fixture *fixture, struct keys *keys)
 {
     JSON_OWNED json_t *claims = json_of("{\"sub\":\"x\"}");
@@ -546,20 +537,20 @@ static void the_issuers_keys_rotate_as_files_do(void **state)
     struct fixture *fixture = *state;
     OWNED(keys_close) struct keys *keys = open_keys(fixture, TEST_START_S);
     OWNED(keys_close) struct keys *other = open_keys(fixture, TEST_START_S + 60);
-    struct str first = kid_of(fixture, keys);
+    struct str first = kid_of(keys, fixture->arena);
     struct str second;
 
     assert_int_equal(count_files(fixture->folder, "issuer-", ""), 0);
-    assert_true(str_eq(first, kid_of(fixture, other)));
+    assert_true(str_eq(first, kid_of(other, fixture->arena)));
     sign_own_jwt(fixture, keys);
     assert_false(rotates(keys, TEST_START_S + TEST_MONTH_S));
     assert_int_equal(published(fixture, keys), 2);
-    assert_true(str_eq(first, kid_of(fixture, keys)));
+    assert_true(str_eq(first, kid_of(keys, fixture->arena)));
     assert_true(rotates(keys, TEST_START_S + TEST_MONTH_S + TEST_DAY_S));
     assert_true(rotates(other, TEST_START_S + TEST_MONTH_S + TEST_DAY_S));
-    second = kid_of(fixture, keys);
+    second = kid_of(keys, fixture->arena);
     assert_false(str_eq(first, second));
-    assert_true(str_eq(second, kid_of(fixture, other)));
+    assert_true(str_eq(second, kid_of(other, fixture->arena)));
     sign_own_jwt(fixture, other);
     assert_false(rotates(keys, TEST_START_S + 2 * TEST_MONTH_S + TEST_DAY_S));
     assert_int_equal(published(fixture, keys), 3);
@@ -592,15 +583,15 @@ static void keys_move_from_the_folder_without_a_gap(void **state)
     struct fixture *fixture = *state;
     struct keys *keys = keys_of(fixture->folder, KEY_ES256, TEST_START_S);
     int64_t moved_s = TEST_START_S + 10 * TEST_DAY_S;
-    struct str old = kid_of(fixture, keys);
+    struct str old = kid_of(keys, fixture->arena);
 
     keys_close(keys);
     keys = open_keys(fixture, moved_s);
     assert_int_equal(published(fixture, keys), 2);
-    assert_true(str_eq(old, kid_of(fixture, keys)));
+    assert_true(str_eq(old, kid_of(keys, fixture->arena)));
     sign_own_jwt(fixture, keys);
     assert_true(rotates(keys, moved_s + TEST_DAY_S));
-    assert_false(str_eq(old, kid_of(fixture, keys)));
+    assert_false(str_eq(old, kid_of(keys, fixture->arena)));
     sign_own_jwt(fixture, keys);
     assert_int_equal(count_files(fixture->folder, "issuer-", ".key"), 1);
     assert_false(rotates(keys, moved_s + TEST_MONTH_S));

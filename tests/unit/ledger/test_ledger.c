@@ -49,12 +49,13 @@ static struct note_verifier vector_verifier(void)
 static struct checkpoint get_checkpoint(struct ledger *ledger, struct arena *arena)
 {
     struct note_verifier verifier = vector_verifier();
+    struct note_trust trust = { .logs = &verifier, .log_count = 1 };
     struct checkpoint checkpoint = { 0 };
     struct error error = { 0 };
     struct str note = { 0 };
 
     assert_true(ledger_checkpoint(ledger, arena, &note, &error));
-    assert_true(checkpoint_verify(note, &verifier, &checkpoint, &error));
+    assert_true(checkpoint_check(note, &trust, &checkpoint, NULL, &error));
     return checkpoint;
 }
 
@@ -62,6 +63,7 @@ static void expect_receipts(struct ledger *ledger, struct arena *arena, unsigned
                             unsigned step)
 {
     struct note_verifier verifier = vector_verifier();
+    struct note_trust trust = { .logs = &verifier, .log_count = 1 };
 
     for (unsigned i = 0; i < count; i += step) {
         struct checkpoint checkpoint = { 0 };
@@ -70,7 +72,7 @@ static void expect_receipts(struct ledger *ledger, struct arena *arena, unsigned
         struct str proof = { 0 };
 
         wait_receipt(ledger, i, arena, &entry, &proof);
-        if (!tlog_proof_verify(proof, entry, &verifier, &checkpoint, &error))
+        if (!tlog_proof_check(proof, entry, &trust, &checkpoint, NULL, &error))
             fail_msg("receipt %u: %s", i, error.cause);
         assert_true(checkpoint.size > i);
     }

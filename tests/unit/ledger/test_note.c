@@ -150,6 +150,24 @@ static void an_origin_that_cannot_name_a_key_is_refused(void **state)
     }
 }
 
+/* With one key of the log and no witness. */
+static bool checkpoint_verify(struct str note, const struct note_verifier *verifier,
+                              struct checkpoint *checkpoint, struct error *error)
+{
+    const struct note_trust trust = { .logs = verifier, .log_count = 1 };
+
+    return checkpoint_check(note, &trust, checkpoint, NULL, error);
+}
+
+static bool tlog_proof_verify(struct str text, struct str entry,
+                              const struct note_verifier *verifier, struct checkpoint *checkpoint,
+                              struct error *error)
+{
+    const struct note_trust trust = { .logs = verifier, .log_count = 1 };
+
+    return tlog_proof_check(text, entry, &trust, checkpoint, NULL, error);
+}
+
 static void a_cosigned_checkpoint_verifies(void **state)
 {
     struct note_verifier verifier = vector_verifier();
