@@ -18,10 +18,10 @@ DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 class Provider:
-    def __init__(self, place, name):
+    def __init__(self, place, name, *redirect):
         self.port = free_port()
         self.url = "http://127.0.0.1:%d" % self.port
-        self.process = Process(name, [os.path.join(ROOT, "tests", "provider", "run"), str(self.port)],
+        self.process = Process(name, [os.path.join(ROOT, "tests", "provider", "run"), str(self.port), *redirect],
                                place.path(name + ".log"))
         self.process.wait_for(r"event=provider\.ready")
 

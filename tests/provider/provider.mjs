@@ -1,8 +1,8 @@
 // An OpenID provider that nobody here wrote (npm oidc-provider), for tests/integration/test_people.
 //
-// `provider.mjs PORT` serves http://127.0.0.1:PORT until it is ended. Whoever logs in is the person that
+// `provider.mjs PORT [REDIRECT]` serves http://127.0.0.1:PORT until it is ended. Whoever logs in is the person that
 // the login names: "ann;security,audit;7" is ann of two groups, and 7 is her id at GitHub. Clients: "stagepass" and "shop" for people
-// (device flow), "runner" for jobs (client credentials), whose tokens get the claims of the header `x-claims`
+// (device flow), "console" of the pages at REDIRECT (code with PKCE, asked by browsers), "runner" for jobs (client credentials), whose tokens get the claims of the header `x-claims`
 // and, where `x-typ` is there, its `typ`. POST /test/rotate?kept=N makes a new signing key and publishes
 // the last N besides.
 
@@ -17,6 +17,7 @@ const require = createRequire(path.join(modules, "x.js"));
 const { Provider } = await import(pathToFileURL(require.resolve("oidc-provider")));
 
 const port = Number(process.argv[2]);
+const redirect = process.argv[3];
 const issuer = `http://127.0.0.1:${port}`;
 
 // One store for all providers that follow one another: a rotation forgets no session.
@@ -64,6 +65,14 @@ const device = {
   redirect_uris: [],
 };
 
+const pages = {
+  client_id: "console",
+  token_endpoint_auth_method: "none",
+  grant_types: ["authorization_code"],
+  response_types: ["code"],
+  redirect_uris: [redirect],
+};
+
 function account(_, login) {
   const [name, groups, github] = login.split(";");
   return {
@@ -95,9 +104,11 @@ function rotate(kept) {
     clients: [
       { client_id: "stagepass", ...device },
       { client_id: "shop", ...device },
+      ...(redirect ? [pages] : []),
       { client_id: "runner", client_secret: "secret", grant_types: ["client_credentials"], response_types: [], redirect_uris: [] },
     ],
     claims: { openid: ["sub", "github_id"], email: ["email", "email_verified"], groups: ["groups"] },
+    clientBasedCORS: (_, origin, client) => client.clientId === "console" && redirect.startsWith(`${origin}/`),
     conformIdTokenClaims: false,
     cookies: { keys: ["test"] },
     findAccount: account,
