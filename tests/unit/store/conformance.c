@@ -146,6 +146,7 @@ int conformance_run(const struct conformance *backend)
 
     conformance = backend;
     add_tests(all, &count, conformance_appends, conformance_appends_count);
+    add_tests(all, &count, conformance_batches, conformance_batches_count);
     add_tests(all, &count, conformance_rows, conformance_rows_count);
     add_tests(all, &count, conformance_blocks, conformance_blocks_count);
     add_tests(all, &count, conformance_leases, conformance_leases_count);

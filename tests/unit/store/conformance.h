@@ -39,6 +39,8 @@ int conformance_clean(void **state);
 
 extern const struct CMUnitTest conformance_appends[];
 extern const size_t conformance_appends_count;
+extern const struct CMUnitTest conformance_batches[];
+extern const size_t conformance_batches_count;
 extern const struct CMUnitTest conformance_rows[];
 extern const size_t conformance_rows_count;
 extern const struct CMUnitTest conformance_blocks[];
