@@ -35,6 +35,9 @@ struct command {
 #define COMMAND_COUNT 42
 extern const struct command *const commands[COMMAND_COUNT];
 
+/** What exit codes mean, of all commands. */
+extern const char command_exit_codes[];
+
 extern const struct command command_exec;
 extern const struct command command_credentials;
 extern const struct command command_release;

@@ -49,4 +49,8 @@ const struct command *const commands[] = {
 };
 /* clang-format on */
 
+const char command_exit_codes[] =
+    "0 ok, 1 failure, 2 usage, 3 refused, 4 not approved yet, 5 broker\n"
+    "unreachable, 6 found something, 7 try later; `exec` passes its command's through.";
+
 _Static_assert(COUNT(commands) == COMMAND_COUNT, "as many as COMMAND_COUNT says");

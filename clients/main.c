@@ -51,10 +51,11 @@ static int print_overview(FILE *file, const char *group)
                group ? " " : "");
     add_list(group, &text);
     if (!group)
-        buf_add_text(&text, "\n'stagepass COMMAND --help' says more of each; --version which one "
-                            "this is.\n\nExit codes: 0 ok, 1 failure, 2 usage, 3 refused, "
-                            "4 not approved yet, 5 broker\nunreachable, 6 found something, 7 try "
-                            "later; `exec` passes its command's through.\n");
+        buf_printf(
+            &text,
+            "\n'stagepass COMMAND --help' says more of each; --version which one this is.\n\n"
+            "Exit codes: %s\n",
+            command_exit_codes);
     return print(file, &text);
 }
 

@@ -9,6 +9,20 @@ file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/completion")
 install(CODE "execute_process(COMMAND \"$<TARGET_FILE:stagepass>\" completion bash
   OUTPUT_FILE \"${completion}\" COMMAND_ERROR_IS_FATAL ANY)" COMPONENT client)
 install(FILES "${completion}" DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT client)
+
+set(manual "${CMAKE_BINARY_DIR}/manual")
+file(MAKE_DIRECTORY "${manual}")
+foreach(component client broker)
+  install(CODE "execute_process(COMMAND \"$<TARGET_FILE:stagepass-man>\" \"${manual}\"
+    COMMAND_ERROR_IS_FATAL ANY)" COMPONENT ${component})
+endforeach()
+install(DIRECTORY "${manual}/" DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT client
+  FILES_MATCHING PATTERN "*.1")
+install(DIRECTORY "${manual}/" DESTINATION ${CMAKE_INSTALL_MANDIR}/man5 COMPONENT broker
+  FILES_MATCHING PATTERN "*.5")
+install(FILES "${CMAKE_SOURCE_DIR}/deploy/man/stagepassd.8" DESTINATION ${CMAKE_INSTALL_MANDIR}/man8
+  COMPONENT broker)
+
 install(FILES "${CMAKE_SOURCE_DIR}/deploy/debian/stagepass.service" DESTINATION lib/systemd/system COMPONENT broker)
 foreach(component client broker)
   set(name stagepass)
