@@ -25,12 +25,23 @@ enum index_statement {
     INDEX_STATEMENT_COUNT
 };
 
+/** The newest chunk of a key at or before the one that was asked for last. */
+struct index_position {
+    bool is_known;
+    bool is_over; /* there is none */
+    uint64_t chunk;
+    struct index_bits bits;
+};
+
 /** Threads: confined */
 struct store_index {
     sqlite3 *database;
     sqlite3_stmt *statements[INDEX_STATEMENT_COUNT]; /* made when first used */
     bool is_open;                                    /* between begin and end */
     int64_t deadline_ns;
+
+    /* Of a search, which clears as many as it has keys: most have one. */
+    struct index_position positions[INDEX_TERMS_MAX][INDEX_TERM_KEYS_MAX];
 };
 
 /** The statement, reset and without values; NULL: it cannot be made, which is in `error`. */

@@ -3,6 +3,7 @@
  * each, while they are fewer than a bitmap has bytes, and then as a bitmap: what stands in nearly
  * every entry costs next to nothing, and what stands in one costs a row.
  */
+#include <endian.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -31,14 +32,17 @@ static int encode_bits(const struct index_bits *bits, uint8_t out[INDEX_BITS_LEN
 {
     int count = 0;
 
-    for (unsigned i = 0; i < INDEX_CHUNK_ENTRIES; i++) {
-        if ((bits->bytes[i / 8] & 1U << i % 8) == 0)
-            continue;
-        if (count == INDEX_BITS_LEN - 1) {
-            memcpy(out, bits->bytes, INDEX_BITS_LEN);
-            return INDEX_BITS_LEN;
+    for (unsigned first = 0; first < INDEX_CHUNK_ENTRIES; first += 64) {
+        uint64_t left;
+
+        memcpy(&left, bits->bytes + first / 8, sizeof(left));
+        for (left = le64toh(left); left != 0; left &= left - 1) {
+            if (count == INDEX_BITS_LEN - 1) {
+                memcpy(out, bits->bytes, INDEX_BITS_LEN);
+                return INDEX_BITS_LEN;
+            }
+            out[count++] = (uint8_t)(first + (unsigned)__builtin_ctzll(left));
         }
-        out[count++] = (uint8_t)i;
     }
     return count;
 }
@@ -157,23 +161,14 @@ bool store_index_remove_posting(struct store_index *index, const struct index_po
 
 /* ---- postings: searching ---- */
 
-/* The newest chunk of a key at or before the one that was asked for last. */
-struct key_position {
-    bool is_known;
-    bool is_over; /* there is none */
-    uint64_t chunk;
-    struct index_bits bits;
-};
-
 struct walk {
     struct store_index *index;
     struct index_search *search;
-    struct key_position positions[INDEX_TERMS_MAX][INDEX_TERM_KEYS_MAX];
     struct error *error;
 };
 
 static bool look_up(struct walk *walk, const struct index_term *term, uint64_t key, uint64_t chunk,
-                    struct key_position *position)
+                    struct index_position *position)
 {
     sqlite3_stmt *statement = index_statement(walk->index, INDEX_POSTING_BEFORE, walk->error);
     bool has_row = false;
@@ -183,7 +178,7 @@ static bool look_up(struct walk *walk, const struct index_term *term, uint64_t k
     bind_posting(statement, term->space, key, chunk);
     if (!index_step(walk->index, statement, &has_row, "a posting", walk->error))
         return false;
-    *position = (struct key_position){ .is_known = true, .is_over = !has_row };
+    *position = (struct index_position){ .is_known = true, .is_over = !has_row };
     if (!has_row)
         return true;
     position->chunk = (uint64_t)sqlite3_column_int64(statement, 0);
@@ -195,7 +190,7 @@ static bool look_up(struct walk *walk, const struct index_term *term, uint64_t k
 
 /* Bring a key to the newest chunk at or before `chunk`; without budget it stays unknown. */
 static bool place_key(struct walk *walk, const struct index_term *term, size_t key, uint64_t chunk,
-                      struct key_position *position)
+                      struct index_position *position)
 {
     if (position->is_over || (position->is_known && position->chunk <= chunk))
         return true;
@@ -219,7 +214,7 @@ static void narrow(const struct walk *walk, size_t term, uint64_t chunk, struct 
     struct index_bits any = { { 0 } };
 
     for (size_t i = 0; i < walk->search->terms[term].key_count; i++) {
-        const struct key_position *position = &walk->positions[term][i];
+        const struct index_position *position = &walk->index->positions[term][i];
 
         for (size_t byte = 0; position->is_known && !position->is_over &&
                               position->chunk == chunk && byte < INDEX_BITS_LEN;
@@ -238,7 +233,7 @@ static enum term_outcome place_term(struct walk *walk, size_t term, uint64_t *ch
     bool has_any = false;
 
     for (size_t i = 0; i < row->key_count; i++) {
-        struct key_position *position = &walk->positions[term][i];
+        struct index_position *position = &walk->index->positions[term][i];
 
         if (!place_key(walk, row, i, *chunk, position))
             return TERM_FAILED;
@@ -310,6 +305,8 @@ bool store_index_search(struct store_index *index, struct index_search *search, 
 {
     struct walk walk = { .index = index, .search = search, .error = error };
 
+    for (size_t i = 0; i < search->term_count; i++)
+        memset(index->positions[i], 0, search->terms[i].key_count * sizeof(index->positions[i][0]));
     search->has_found = false;
     return walk_down(&walk);
 }

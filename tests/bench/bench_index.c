@@ -32,7 +32,7 @@
 #include "ledger/projection.h"
 #include "ledger/sample.h"
 #include "ledger/search.h"
-#include "store/index.h"
+#include "store/index_internal.h"
 #include "store/store.h"
 
 #define IN_FLIGHT 16
@@ -357,33 +357,81 @@ static void measure_searches(struct bench *bench, uint64_t size)
     printf("searches entries=%" PRIu64 " worst_cpu_p99_ms=%.2f\n", size, (double)worst_ns / 1e6);
 }
 
-/* A look-up in the index alone, without the log: the part that grows with the tree. */
-static void measure_lookups(struct bench *bench, uint64_t size)
-{
-    struct index_state state;
-    struct error error = { 0 };
-    int64_t spent_ns = 0;
-    char id[27];
+/* What look-ups take that does not depend on where pages lie: in SQLite's cache, in the kernel's,
+ * in the processor's. */
+struct effort {
+    int64_t pages; /* looked at */
+    int64_t reads; /* of them, those that were not in the reader's own cache */
+    int64_t steps; /* of SQLite's machine */
+};
 
-    if (!store_index_begin(bench->index, &state, &error))
-        give_up("begin", &error);
-    for (size_t i = 0; i < LOOKUPS_BEFORE + LOOKUPS; i++) {
-        uint64_t key;
-        struct index_term term = { LEDGER_FIELD_DECISION, &key, 1 };
+static int64_t database_status(const struct store_index *index, int which)
+{
+    int current = 0;
+    int most = 0;
+
+    if (sqlite3_db_status(index->database, which, &current, &most, 0) != SQLITE_OK)
+        give_up("status", NULL);
+    return current;
+}
+
+static struct effort effort_of(const struct store_index *index)
+{
+    int64_t reads = database_status(index, SQLITE_DBSTATUS_CACHE_MISS);
+
+    return (struct effort){
+        .pages = database_status(index, SQLITE_DBSTATUS_CACHE_HIT) + reads,
+        .reads = reads,
+        .steps = sqlite3_stmt_status(index->statements[INDEX_POSTING_BEFORE],
+                                     SQLITE_STMTSTATUS_VM_STEP, 0),
+    };
+}
+
+static void look_up_all(struct bench *bench, uint64_t size, const uint64_t *keys, size_t count)
+{
+    struct error error = { 0 };
+
+    for (size_t i = 0; i < count; i++) {
+        struct index_term term = { LEDGER_FIELD_DECISION, &keys[i], 1 };
         struct index_search search = {
             .terms = &term, .term_count = 1, .budget = 1, .chunk = size / INDEX_CHUNK_ENTRIES
         };
-        int64_t start_ns;
 
-        sample_id("decision", ((uint64_t)random() << 20 ^ (uint64_t)random()) % size, id);
-        key = projection_key(str_from(id));
-        start_ns = cpu_ns();
         if (!store_index_search(bench->index, &search, &error))
             give_up("look-up", &error);
-        spent_ns += i < LOOKUPS_BEFORE ? 0 : cpu_ns() - start_ns;
     }
+}
+
+/* A look-up in the index alone, without the log: the part that grows with the tree. */
+static void measure_lookups(struct bench *bench, uint64_t size)
+{
+    static uint64_t keys[LOOKUPS_BEFORE + LOOKUPS];
+    struct index_state state;
+    struct effort before;
+    struct effort after;
+    struct error error = { 0 };
+    int64_t start_ns;
+    int64_t spent_ns;
+    char id[27];
+
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        sample_id("decision", ((uint64_t)random() << 20 ^ (uint64_t)random()) % size, id);
+        keys[i] = projection_key(str_from(id));
+    }
+    if (!store_index_begin(bench->index, &state, &error))
+        give_up("begin", &error);
+    look_up_all(bench, size, keys, LOOKUPS_BEFORE);
+    before = effort_of(bench->index);
+    start_ns = cpu_ns();
+    look_up_all(bench, size, keys + LOOKUPS_BEFORE, LOOKUPS);
+    spent_ns = cpu_ns() - start_ns;
+    after = effort_of(bench->index);
     store_index_end(bench->index);
-    printf("lookup entries=%" PRIu64 " cpu_ns_per_op=%" PRId64 "\n", size, spent_ns / LOOKUPS);
+    printf("lookup entries=%" PRIu64 " cpu_ns_per_op=%" PRId64
+           " pages=%.2f pages_read=%.2f steps=%.1f\n",
+           size, spent_ns / LOOKUPS, (double)(after.pages - before.pages) / LOOKUPS,
+           (double)(after.reads - before.reads) / LOOKUPS,
+           (double)(after.steps - before.steps) / LOOKUPS);
 }
 
 /* ---- inventory ---- */
