@@ -22,6 +22,9 @@
 /* So many approvals of one thing are tried, whichever others are quicker to use. */
 #define LOSSES_MAX 16
 
+/* Of those of one digest that do not serve a run, as whose it is, so many are looked at. */
+#define TRIED_MAX 8
+
 /* ---- what is approved ---- */
 
 static struct str fact(const struct exchange *exchange, const char *name)
@@ -248,20 +251,19 @@ static bool form_fits(const struct approval_subject *subject, enum approval_work
 static bool try_form(struct exchange *exchange, const struct approval_subject *subject,
                      struct error *error)
 {
+    struct store_approval rows[TRIED_MAX];
     uint8_t digest[SHA256_LEN];
-    struct store_approval row;
-    struct error why = { 0 };
+    size_t count;
 
     if (!form_fits(subject, subject->workflow))
         return true;
-    if (!approval_digest(subject, digest, error))
+    if (!approval_digest(subject, digest, error) ||
+        !ledger_approvals_of(exchange->service->ledger, digest, rows, TRIED_MAX, &count, error))
         return false;
-    if (ledger_approval_by_digest(exchange->service->ledger, digest, &row, &why))
-        return take(exchange, &row, error);
-    if (why.code == ERROR_NOT_FOUND)
-        return true;
-    *error = why;
-    return false;
+    for (size_t i = 0; i < count && !exchange->approval->used.id[0]; i++)
+        if (!take(exchange, &rows[i], error))
+            return false;
+    return true;
 }
 
 static bool find_given(struct exchange *exchange, struct error *error)

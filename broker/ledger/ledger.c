@@ -502,10 +502,11 @@ bool ledger_approval_by_code(struct ledger *ledger, const uint8_t code_sha256[32
     return store_approval_by_code(ledger->store, code_sha256, approval, error);
 }
 
-bool ledger_approval_by_digest(struct ledger *ledger, const uint8_t digest[32],
-                               struct store_approval *approval, struct error *error)
+bool ledger_approvals_of(struct ledger *ledger, const uint8_t digest[32],
+                         struct store_approval *approvals, size_t max, size_t *count,
+                         struct error *error)
 {
-    return store_approval_by_digest(ledger->store, digest, approval, error);
+    return store_approvals_of(ledger->store, digest, approvals, max, count, error);
 }
 
 bool ledger_approvals(struct ledger *ledger, struct store_approval *approvals, size_t max,

@@ -155,8 +155,10 @@ bool ledger_approval_by_id(struct ledger *ledger, struct str id, struct store_ap
                            struct error *error) MUST_USE;
 bool ledger_approval_by_code(struct ledger *ledger, const uint8_t code_sha256[32],
                              struct store_approval *approval, struct error *error) MUST_USE;
-bool ledger_approval_by_digest(struct ledger *ledger, const uint8_t digest[32],
-                               struct store_approval *approval, struct error *error) MUST_USE;
+/** As store_approvals_of(). */
+bool ledger_approvals_of(struct ledger *ledger, const uint8_t digest[32],
+                         struct store_approval *approvals, size_t max, size_t *count,
+                         struct error *error) MUST_USE;
 /** Those that are pending or granted, the oldest first: at most `max`. Errors: ERROR_LEDGER */
 bool ledger_approvals(struct ledger *ledger, struct store_approval *approvals, size_t max,
                       size_t *count, struct error *error) MUST_USE;

@@ -76,35 +76,63 @@ bool approval_is_open(const struct store_approval *approval, int64_t now_s)
            approval->expires_s > now_s;
 }
 
-/* Of two with one digest: granted before pending, then the one that lasts longer. */
-static bool is_better(const struct store_approval *approval, const struct store_approval *other)
+/* The first in a key's list, a place + 1; 0: there is none. */
+static uint16_t first_of(const struct approvals *approvals, enum approval_key by, const void *key)
 {
-    if (other->version == 0 || approval->state != other->state)
-        return other->version == 0 || approval->state == APPROVAL_GRANTED;
-    return approval->expires_s > other->expires_s;
+    if (approvals->table == NULL ||
+        (by != APPROVAL_BY_ID && memcmp(key, nothing, sizeof(nothing)) == 0))
+        return 0;
+    return approvals->table->lists[by][list_of(by, key)];
 }
 
 struct store_approval approvals_find(const struct approvals *approvals, enum approval_key by,
-                                     const void *key, int64_t now_s)
+                                     const void *key)
 {
-    struct store_approval found = { 0 };
-    uint16_t place = 0;
+    uint16_t place = first_of(approvals, by, key);
 
-    if (approvals->table == NULL ||
-        (by != APPROVAL_BY_ID && memcmp(key, nothing, sizeof(nothing)) == 0))
-        return found;
-    place = approvals->table->lists[by][list_of(by, key)];
-    for (; place != 0; place = row_at(approvals, place)->next[by]) {
+    for (; place != 0; place = row_at(approvals, place)->next[by])
+        if (fits(row_at(approvals, place), by, key))
+            return row_at(approvals, place)->approval;
+    return (struct store_approval){ 0 };
+}
+
+/* Before those that end sooner; of those that end together the smaller id comes first. */
+static bool comes_before(const struct store_approval *approval, const struct store_approval *other)
+{
+    if (approval->expires_s != other->expires_s)
+        return approval->expires_s > other->expires_s;
+    return memcmp(approval->id, other->id, ID_LEN) < 0;
+}
+
+static size_t put_in_order(struct store_approval *rows, size_t count, size_t max,
+                           const struct store_approval *approval)
+{
+    size_t at = count;
+
+    while (at > 0 && comes_before(approval, &rows[at - 1]))
+        at--;
+    if (at == max)
+        return count;
+    count -= count == max;
+    memmove(&rows[at + 1], &rows[at], (count - at) * sizeof(*rows));
+    rows[at] = *approval;
+    return count + 1;
+}
+
+size_t approvals_of_digest(const struct approvals *approvals, const uint8_t digest[32],
+                           int64_t now_s, struct store_approval *rows, size_t max)
+{
+    uint16_t place = first_of(approvals, APPROVAL_BY_DIGEST, digest);
+    size_t count = 0;
+
+    for (; place != 0; place = row_at(approvals, place)->next[APPROVAL_BY_DIGEST]) {
         const struct store_approval *approval = &row_at(approvals, place)->approval;
 
-        if (!fits(row_at(approvals, place), by, key))
-            continue;
-        if (by != APPROVAL_BY_DIGEST)
-            return *approval;
-        if (approval_is_open(approval, now_s) && is_better(approval, &found))
-            found = *approval;
+        if (fits(row_at(approvals, place), APPROVAL_BY_DIGEST, digest) &&
+            approval->state == APPROVAL_GRANTED && approval->expires_s > now_s)
+            count = put_in_order(rows, count, max, approval);
     }
-    return found;
+    return count;
 }
 
 static bool is_somebody(const uint8_t person[STORE_PERSON_LEN])

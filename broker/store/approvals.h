@@ -17,7 +17,7 @@
 enum approval_key {
     APPROVAL_BY_ID,     /* ID_LEN characters */
     APPROVAL_BY_CODE,   /* 32 bytes */
-    APPROVAL_BY_DIGEST, /* the same: the one that serves longest, else one that waits */
+    APPROVAL_BY_DIGEST, /* the same, of several: approvals_of_digest() */
     APPROVAL_KEY_COUNT
 };
 
@@ -31,10 +31,13 @@ struct approvals {
 
 void approvals_release(struct approvals *approvals);
 
-/** The approval of a key; version 0: there is none. Of a digest none that has expired at `now_s`.
- */
+/** The approval of an id, or a code; version 0: there is none. */
 struct store_approval approvals_find(const struct approvals *approvals, enum approval_key by,
-                                     const void *key, int64_t now_s);
+                                     const void *key);
+
+/** Those of a digest that serve at `now_s`, the one that does longest first: at most `max`. */
+size_t approvals_of_digest(const struct approvals *approvals, const uint8_t digest[32],
+                           int64_t now_s, struct store_approval *rows, size_t max);
 
 /**
  * What a change that came with entry `index` of time `entry_s` makes of an approval, as

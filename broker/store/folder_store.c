@@ -469,8 +469,18 @@ static bool all_blocks(const struct store *store, struct store_blocks *blocks, s
 static bool find_approval(const struct store *store, enum approval_key by, const void *key,
                           struct store_approval *approval, struct error *error)
 {
-    return state_approval(folder_of_const(store)->state, by, key, clock_wall_s(), approval) ||
+    return state_approval(folder_of_const(store)->state, by, key, approval) ||
            error_set(error, ERROR_NOT_FOUND, "there is no such approval");
+}
+
+static bool approvals_of(const struct store *store, const uint8_t digest[32],
+                         struct store_approval *approvals, size_t max, size_t *count,
+                         struct error *error)
+{
+    (void)error; /* they are in memory */
+    *count =
+        state_approvals_of(folder_of_const(store)->state, digest, clock_wall_s(), approvals, max);
+    return true;
 }
 
 static bool open_approvals(const struct store *store, struct store_approval *approvals, size_t max,
@@ -635,6 +645,7 @@ static const struct store_backend folder_backend = {
     .leases_under = leases_under,
     .live_of_stage = live_of_stage,
     .approval = find_approval,
+    .approvals_of = approvals_of,
     .approvals = open_approvals,
     .beat = beat,
     .claim_due = claim_due,

@@ -247,20 +247,14 @@ static bool read_approval(const PGresult *result, int row, struct store_approval
 bool pg_lookup_approval(struct pg_lookups *lookups, enum approval_key by, const void *key,
                         struct store_approval *approval, struct error *error)
 {
-    static const enum pg_statement statements[APPROVAL_KEY_COUNT] = {
-        [APPROVAL_BY_ID] = PG_APPROVAL_BY_ID,
-        [APPROVAL_BY_CODE] = PG_APPROVAL_BY_CODE,
-        [APPROVAL_BY_DIGEST] = PG_APPROVAL_BY_DIGEST,
-    };
+    enum pg_statement statement = by == APPROVAL_BY_ID ? PG_APPROVAL_BY_ID : PG_APPROVAL_BY_CODE;
     OWNED(pg_result_clear) PGresult *result = NULL;
     struct pg_values values = { 0 };
 
     if (by == APPROVAL_BY_ID && !is_id(key))
         return error_set(error, ERROR_NOT_FOUND, "there is no such approval");
     pg_add_bytes(&values, (struct str){ key, by == APPROVAL_BY_ID ? ID_LEN : 32 });
-    if (by == APPROVAL_BY_DIGEST)
-        pg_add_number(&values, clock_wall_s());
-    result = pg_look_up(lookups, statements[by], &values, error);
+    result = pg_look_up(lookups, statement, &values, error);
     if (result == NULL)
         return false;
     if (PQntuples(result) == 0)
@@ -268,6 +262,27 @@ bool pg_lookup_approval(struct pg_lookups *lookups, enum approval_key by, const 
     if (!read_approval(result, 0, approval, error))
         return false;
     pg_raise(lookups->size, approval->latest_index + 1);
+    return true;
+}
+
+bool pg_lookup_approvals_of(struct pg_lookups *lookups, const uint8_t digest[32],
+                            struct store_approval *approvals, size_t max, size_t *count,
+                            struct error *error)
+{
+    OWNED(pg_result_clear) PGresult *result = NULL;
+    struct pg_values values = { 0 };
+
+    pg_add_bytes(&values, (struct str){ (const char *)digest, 32 });
+    pg_add_number(&values, clock_wall_s());
+    pg_add_number(&values, (int64_t)max);
+    result = pg_look_up(lookups, PG_APPROVALS_OF, &values, error);
+    if (result == NULL)
+        return false;
+    for (int i = 0; i < PQntuples(result) && *count < max; i++, (*count)++) {
+        if (!read_approval(result, i, &approvals[*count], error))
+            return false;
+        pg_raise(lookups->size, approvals[*count].latest_index + 1);
+    }
     return true;
 }
 

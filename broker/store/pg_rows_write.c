@@ -72,7 +72,7 @@ static void add_bytes(struct buf *array, const uint8_t *bytes, size_t len)
 
 static struct store_approval find_approval(const struct pg_rows *rows, size_t at)
 {
-    return approvals_find(&rows->state->approvals, APPROVAL_BY_ID, rows->approvals[at].text, 0);
+    return approvals_find(&rows->state->approvals, APPROVAL_BY_ID, rows->approvals[at].text);
 }
 
 static void add_lease(struct pg_rows *rows, const struct pg_lease_id *id,

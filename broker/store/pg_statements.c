@@ -230,11 +230,10 @@ const struct pg_statement_row pg_statements[PG_STATEMENT_COUNT] = {
     [PG_APPROVAL_BY_CODE] = { PG_LOOKUP, "approval_by_code",
                               "SELECT " APPROVAL " FROM stagepass.approvals "
                               "WHERE code = $1::bytea" },
-    [PG_APPROVAL_BY_DIGEST] = { PG_LOOKUP, "approval_by_digest",
-                                "SELECT " APPROVAL " FROM stagepass.approvals "
-                                "WHERE digest = $1::bytea AND state IN (1, 2) "
-                                "AND expires_s > $2::bigint "
-                                "ORDER BY state DESC, expires_s DESC LIMIT 1" },
+    [PG_APPROVALS_OF] = { PG_LOOKUP, "approvals_of",
+                          "SELECT " APPROVAL " FROM stagepass.approvals "
+                          "WHERE digest = $1::bytea AND state = 2 AND expires_s > $2::bigint "
+                          "ORDER BY expires_s DESC, id LIMIT $3::bigint" },
     [PG_APPROVALS] = { PG_LOOKUP, "approvals",
                        "SELECT " APPROVAL " FROM stagepass.approvals WHERE state IN (1, 2) "
                        "AND expires_s > $1::bigint ORDER BY opened_index LIMIT $2::bigint" },

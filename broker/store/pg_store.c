@@ -210,6 +210,14 @@ static bool find_approval(const struct store *store, enum approval_key by, const
     return pg_lookup_approval(pg_of_const(store)->lookups, by, key, approval, error);
 }
 
+static bool approvals_of(const struct store *store, const uint8_t digest[32],
+                         struct store_approval *approvals, size_t max, size_t *count,
+                         struct error *error)
+{
+    return pg_lookup_approvals_of(pg_of_const(store)->lookups, digest, approvals, max, count,
+                                  error);
+}
+
 static bool open_approvals(const struct store *store, struct store_approval *approvals, size_t max,
                            size_t *count, struct error *error)
 {
@@ -266,6 +274,7 @@ static const struct store_backend pg_backend = {
     .leases_under = leases_under,
     .live_of_stage = live_of_stage,
     .approval = find_approval,
+    .approvals_of = approvals_of,
     .approvals = open_approvals,
     .beat = pg_beat,
     .claim_due = pg_claim_due,

@@ -135,6 +135,9 @@ bool pg_lookup_live_of_stage(struct pg_lookups *lookups, const struct store_leas
                              size_t *live, struct error *error) MUST_USE;
 bool pg_lookup_approval(struct pg_lookups *lookups, enum approval_key by, const void *key,
                         struct store_approval *approval, struct error *error) MUST_USE;
+bool pg_lookup_approvals_of(struct pg_lookups *lookups, const uint8_t digest[32],
+                            struct store_approval *approvals, size_t max, size_t *count,
+                            struct error *error) MUST_USE;
 bool pg_lookup_approvals(struct pg_lookups *lookups, struct store_approval *approvals, size_t max,
                          size_t *count, struct error *error) MUST_USE;
 

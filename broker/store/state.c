@@ -171,13 +171,11 @@ bool state_has_room_for_blocks(const struct state *state, size_t block_count, in
 }
 
 /* Whether a change may open an approval; those that are there only change. */
-static bool opens_approval(const struct state *state, const struct store_change *change,
-                           int64_t now_s)
+static bool opens_approval(const struct state *state, const struct store_change *change)
 {
     if (change->kind != STORE_PUT_APPROVAL || change->approval.expires_s == 0)
         return false;
-    return approvals_find(&state->approvals, APPROVAL_BY_ID, change->approval.id, now_s).version ==
-           0;
+    return approvals_find(&state->approvals, APPROVAL_BY_ID, change->approval.id).version == 0;
 }
 
 bool state_has_room_for_approvals(const struct state *state, const struct pending *pending,
@@ -187,11 +185,11 @@ bool state_has_room_for_approvals(const struct state *state, const struct pendin
 
     for (size_t i = 0; i < proposal->entry_count; i++)
         for (size_t k = 0; k < proposal->entries[i].change_count; k++)
-            count += opens_approval(state, &proposal->entries[i].changes[k], now_s);
+            count += opens_approval(state, &proposal->entries[i].changes[k]);
     if (count == 0)
         return true;
     for (size_t i = 0; i < pending_count(pending); i++)
-        count += opens_approval(state, pending_at(pending, i)->change, now_s);
+        count += opens_approval(state, pending_at(pending, i)->change);
     return state->approvals.count + state->approvals.elsewhere_count + count <=
                STORE_APPROVALS_MAX ||
            approvals_count(&state->approvals, now_s) + count <= STORE_APPROVALS_MAX;
@@ -247,7 +245,7 @@ static bool is_approved(const struct state *state, const struct pending *pending
                         const struct store_guard *guard, int64_t now_s)
 {
     struct store_approval approval =
-        approvals_find(&state->approvals, APPROVAL_BY_ID, guard->lease_id, now_s);
+        approvals_find(&state->approvals, APPROVAL_BY_ID, guard->lease_id);
 
     for (size_t i = 0; i < pending_count(pending); i++) {
         const struct pending_change *item = pending_at(pending, i);
@@ -431,13 +429,24 @@ void state_begin(struct state *state, int64_t now_s)
     (void)pthread_mutex_unlock(&state->lock);
 }
 
-bool state_approval(struct state *state, enum approval_key by, const void *key, int64_t now_s,
+bool state_approval(struct state *state, enum approval_key by, const void *key,
                     struct store_approval *approval)
 {
     (void)pthread_mutex_lock(&state->lock);
-    *approval = approvals_find(&state->approvals, by, key, now_s);
+    *approval = approvals_find(&state->approvals, by, key);
     (void)pthread_mutex_unlock(&state->lock);
     return approval->version != 0;
+}
+
+size_t state_approvals_of(struct state *state, const uint8_t digest[32], int64_t now_s,
+                          struct store_approval *approvals, size_t max)
+{
+    size_t count;
+
+    (void)pthread_mutex_lock(&state->lock);
+    count = approvals_of_digest(&state->approvals, digest, now_s, approvals, max);
+    (void)pthread_mutex_unlock(&state->lock);
+    return count;
 }
 
 bool state_approvals(struct state *state, int64_t now_s, struct store_approval *approvals,

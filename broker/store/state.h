@@ -109,8 +109,11 @@ size_t state_leases_under(struct state *state, enum store_lease_key kind,
 uint64_t state_oldest_live(struct state *state, int64_t now_s);
 
 /** As approvals_find(); false where there is none. */
-bool state_approval(struct state *state, enum approval_key by, const void *key, int64_t now_s,
+bool state_approval(struct state *state, enum approval_key by, const void *key,
                     struct store_approval *approval) MUST_USE;
+/** As approvals_of_digest(). */
+size_t state_approvals_of(struct state *state, const uint8_t digest[32], int64_t now_s,
+                          struct store_approval *approvals, size_t max);
 /** Those that are pending or granted and have not expired, the oldest first; false without memory.
  */
 bool state_approvals(struct state *state, int64_t now_s, struct store_approval *approvals,

@@ -478,10 +478,12 @@ bool store_approval_by_code(const struct store *store, const uint8_t code_sha256
     return store->backend->approval(store, APPROVAL_BY_CODE, code_sha256, approval, error);
 }
 
-bool store_approval_by_digest(const struct store *store, const uint8_t digest[32],
-                              struct store_approval *approval, struct error *error)
+bool store_approvals_of(const struct store *store, const uint8_t digest[32],
+                        struct store_approval *approvals, size_t max, size_t *count,
+                        struct error *error)
 {
-    return store->backend->approval(store, APPROVAL_BY_DIGEST, digest, approval, error);
+    *count = 0;
+    return store->backend->approvals_of(store, digest, approvals, max, count, error);
 }
 
 bool store_approvals(const struct store *store, struct store_approval *approvals, size_t max,

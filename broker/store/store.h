@@ -433,9 +433,7 @@ bool store_live_of_stage(const struct store *store, const uint8_t key[STORE_KEY_
     MUST_USE;
 
 /*
- * Approvals; by id and code expired ones too, as long as they are kept. By digest: the one that
- * serves longest of those that are granted; else the one that waits longest of those that are
- * pending.
+ * Approvals; by id and code expired ones too, as long as they are kept.
  *
  * Errors: ERROR_NOT_FOUND, ERROR_LEDGER (the database cannot be asked)
  */
@@ -443,8 +441,17 @@ bool store_approval_by_id(const struct store *store, struct str id, struct store
                           struct error *error) MUST_USE;
 bool store_approval_by_code(const struct store *store, const uint8_t code_sha256[32],
                             struct store_approval *approval, struct error *error) MUST_USE;
-bool store_approval_by_digest(const struct store *store, const uint8_t digest[32],
-                              struct store_approval *approval, struct error *error) MUST_USE;
+
+/**
+ * Those of a digest that are granted and have not expired, the one that serves longest first: at
+ * most `max`.
+ *
+ * Errors: ERROR_LEDGER
+ */
+bool store_approvals_of(const struct store *store, const uint8_t digest[32],
+                        struct store_approval *approvals, size_t max, size_t *count,
+                        struct error *error) MUST_USE;
+
 /**
  * Those that are pending or granted and have not expired, the oldest first: at most `max`.
  *

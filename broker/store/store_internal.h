@@ -58,6 +58,9 @@ struct store_backend {
     size_t (*live_lease_count)(const struct store *store);
     bool (*approval)(const struct store *store, enum approval_key by, const void *key,
                      struct store_approval *approval, struct error *error);
+    bool (*approvals_of)(const struct store *store, const uint8_t digest[32],
+                         struct store_approval *approvals, size_t max, size_t *count,
+                         struct error *error);
     bool (*approvals)(const struct store *store, struct store_approval *approvals, size_t max,
                       size_t *count, struct error *error);
     bool (*beat)(struct store *store, const uint8_t handle[STORE_HANDLE_LEN],

@@ -249,7 +249,7 @@ static void a_snapshot_has_all_that_rows_say(void **unused)
         struct state *each = i == 0 ? state : other;
 
         assert_true(state_lease_by_id(each, lease.lease.id, &leases[i]));
-        assert_true(state_approval(each, APPROVAL_BY_ID, approval.approval.id, 0, &approvals[i]));
+        assert_true(state_approval(each, APPROVAL_BY_ID, approval.approval.id, &approvals[i]));
     }
     assert_memory_equal(leases[1].handle, leases[0].handle, STORE_HANDLE_LEN);
     assert_memory_equal(leases[1].keys, lease.lease.keys, sizeof(lease.lease.keys));
