@@ -35,8 +35,10 @@ function clean(name) {
     seen.errors.length = 0;
 }
 
-async function isUsableWithoutAMouse(name) {
-    const found = await page.evaluate(() => {
+const isUsableWithoutAMouse = (name) => isUsableWithoutAMouseAt(page, name);
+
+async function isUsableWithoutAMouseAt(at, name) {
+    const found = await at.evaluate(() => {
         const isNamed = (control) => (control.labels && control.labels.length > 0) || control.getAttribute("aria-label") || control.textContent.trim() !== "";
         const controls = [...document.querySelectorAll("input, select, textarea, button, a")];
         return {
@@ -55,14 +57,14 @@ async function isUsableWithoutAMouse(name) {
 }
 
 async function overview() {
-    await signIn(page, "ann;security,oncall");
+    await signIn(page, "ann;security");
     const text = await main(page);
     const point = (await (await context.request.get(`${world.broker}/log/checkpoint`)).text()).split("\n");
 
     check("the checkpoint is shown", text.includes(point[0]) && /Entries\s+\d+/.test(text) && /Root\s+[A-Za-z0-9+/]{43}=/.test(text), text);
     check("and that no witness looks", text.includes("none has cosigned it"), text);
     check("the policy in force", text.includes((await ask("policy")).policy), text);
-    check("what lives, waits and is blocked", /Live\s+\d+/.test(text) && /Pending\s+1/.test(text) && /In force\s+1/.test(text), text);
+    check("what lives, waits and is blocked", /Live\s+\d+/.test(text) && /Pending\s+2/.test(text) && /In force\s+1/.test(text), text);
     check("what is due", /Review due of acme\/payments/.test(text), text);
     check("and the latest entries", (await page.locator("table tbody tr").count()) === 10, text);
     await isUsableWithoutAMouse("overview");
@@ -240,16 +242,66 @@ async function lists() {
     await isUsableWithoutAMouse("blocks");
 
     await visit(page, "#/approvals");
-    check("approvals are there", await rows() === 1 && (await main(page)).includes("ship <b>it</b>"), await main(page));
+    check("approvals are there", await rows() === 2 && (await main(page)).includes("ship <b>it</b>"), await main(page));
     check("the command line shows the same", run(await command()).includes(world.approval));
     await isUsableWithoutAMouse("approvals");
-    await page.locator("tbody a").first().click();
+    await page.getByRole("link", { name: world.approval }).click();
     await isAt(page, `#/approval/${world.approval}`);
     const asked = await ask(`approvals/${world.approval}`);
     text = await main(page);
     check("one is shown with all that is asked, and its digest", text.includes(asked.digest) && text.includes("https://site.acme.example") && text.includes("oncall") && text.includes("rina (4411)"), text);
     await isUsableWithoutAMouse("approval");
     clean("lists");
+}
+
+// Granting and refusing: what was seen, by who is asked, with a reason, and by no accident.
+async function decisions() {
+    await visit(page, `#/approval/${world.approval}`);
+    check("who is not asked decides nothing", (await main(page)).includes("not yours to decide") && await page.getByRole("button", { name: "Grant" }).count() === 0, await main(page));
+    clean("approvals of others");
+
+    const rina = await open();
+    await signIn(rina.page, "rina;oncall;4411", `#/approval/${world.approval}`);
+    const grant = async ({ page: at }, reason) => {
+        await at.getByLabel("Reason, for the ledger").fill(reason);
+        await at.getByRole("button", { name: "Grant exactly this" }).click();
+    };
+    await grant(rina, "mine");
+    await rina.page.getByText("you started the run").waitFor();
+    check("nobody grants their own run, and is told why", (await main(rina.page)).includes("somebody else has to approve it") && (await ask(`approvals/${world.approval}`)).state === "pending");
+
+    const bob = await open();
+    const posts = () => bob.seen.requests.filter(({ method, url }) => method === "POST" && url.startsWith(world.broker));
+    await bob.page.route(`${world.broker}/api/v1/approvals/${world.approval}`, async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, json: { ...await response.json(), digest: `sha256:${"0".repeat(64)}` } });
+    });
+    await signIn(bob.page, "bob;oncall;8", `#/approval/${world.approval}`);
+    await grant(bob, "seen");
+    await bob.page.getByText("is not that of this approval").waitFor();
+    check("what was shown otherwise than it is, is not granted", (await ask(`approvals/${world.approval}`)).state === "pending");
+    await bob.page.unroute(`${world.broker}/api/v1/approvals/${world.approval}`);
+    await visit(bob.page, "#/approvals");
+    await visit(bob.page, `#/approval/${world.approval}`);
+    const before = posts().length;
+    for (const reason of ["", "   "]) await grant(bob, reason);
+    await bob.page.getByLabel("Reason, for the ledger").fill("seen, CHG-1234");
+    await bob.page.keyboard.press("Enter");
+    await bob.page.locator("#pages a").first().focus(); // whatever Enter would do has been done
+    check("nothing is sent without a reason, nor by the key Enter", posts().length === before, posts());
+    await isUsableWithoutAMouseAt(bob.page, "a decision");
+    await grant(bob, "seen, CHG-1234");
+    await bob.page.getByText("You have granted it").waitFor();
+    await settled(bob.page);
+    const given = await ask(`approvals/${world.approval}`);
+    check("who is asked grants it, and sees what it became", given.state === "granted" && posts().length === before + 1 && (await main(bob.page)).includes("granted"), given);
+    await visit(bob.page, `#/approval/${world.refused}`);
+    await bob.page.getByLabel("Reason, for the ledger").fill("not on a Friday");
+    await bob.page.getByRole("button", { name: "Refuse it" }).click();
+    await bob.page.getByText("You have refused it").waitFor();
+    await settled(bob.page);
+    check("and refuses another", (await ask(`approvals/${world.refused}`)).state === "rejected" && await bob.page.getByRole("button", { name: "Refuse" }).count() === 0, await main(bob.page));
+    check("nothing failed", bob.seen.errors.length === 0 && rina.seen.errors.length === 0, [bob.seen.errors, rina.seen.errors]);
 }
 
 // Answers that are none: in words, with what to do.
@@ -338,6 +390,7 @@ await entry();
 await changedHashes();
 await hostileTexts();
 await lists();
+await decisions();
 await refusals();
 await looks();
 await policyHolds();

@@ -240,7 +240,12 @@ async function signInsEnd() {
     check("and is dropped", await nowhere(page, tokenOf(seen)));
     await visit(page, "#/inventory");
     check("other pages can be looked at as far as they are not asked for", (await main(page)).includes("nobody is signed in") && await page.locator("#notice #sign-in").isVisible());
+    await page.locator("#notice summary").click();
+    await page.locator("#notice textarea").fill("half of a token");
+    await visit(page, "#/leases");
+    check("what is written there meanwhile stays", await page.locator("#notice textarea").inputValue() === "half of a token");
     await step(-3 * 3600);
+    await page.goBack();
     await page.goBack();
     await isAt(page, "#/search?type=lease.released");
     await page.locator("#notice #sign-in").click();

@@ -7,6 +7,7 @@ const TOKEN_MAX = 16 * 1024;
 const TOKEN = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
 let token = null; // of this page alone: it is kept nowhere else
+let ahead = 0; // how far the broker's clock is before this one's, ms
 
 // An answer that is none; `status` 0: there was none at all.
 export class Refusal extends Error {
@@ -31,8 +32,9 @@ export function drop() {
     token = null;
 }
 
-export function isHeld() {
-    return token !== null;
+// What time it is at the broker, as well as its answers tell: this machine's clock may be anything.
+export function now() {
+    return Date.now() + ahead;
 }
 
 // The bytes of an answer, as many as are expected.
@@ -71,9 +73,12 @@ export async function jsonOf(response, max = ANSWER_MAX) {
 
 async function send(path, options) {
     try {
-        return await fetch(new URL(path, ROOT), {
+        const response = await fetch(new URL(path, ROOT), {
             credentials: "omit", cache: "no-store", redirect: "error", referrerPolicy: "no-referrer", mode: "same-origin", ...options,
         });
+        const date = Date.parse(response.headers.get("Date"));
+        if (Number.isFinite(date)) ahead = date - Date.now();
+        return response;
     } catch (error) {
         if (error.name === "AbortError") throw error;
         throw new Refusal(0, "the broker does not answer");

@@ -1,9 +1,13 @@
 // What people are asked to approve.
 
-import { block, el, facts, foreign, link, panel, table } from "./dom.js";
+import { Refusal } from "./api.js";
+import { block, button, el, facts, foreign, link, panel, table } from "./dom.js";
 import { entryLink, searchLink, text } from "./entries.js";
+import { explain } from "./errors.js";
 import { command, count, life, pretty, time } from "./format.js";
 import { part } from "./part.js";
+
+const REASON_MAX = 256;
 
 function line(approval) {
     return [link(`#/approval/${approval.id}`, foreign(text(approval.id))), searchLink("stage", approval.stage), foreign(text(approval.state)),
@@ -23,7 +27,7 @@ function grantPanel(grant) {
     return el("li", {}, facts([
         ["Grant", foreign(text(grant?.grant))], ["Type", foreign(text(grant?.type))], ["Target", grant?.target && searchLink("target", grant.target)],
         ["Life", Number.isFinite(grant?.ttl_s) && life(grant.ttl_s)], ["Scope", grant?.scope && foreign(grant.scope)],
-    ]), grant?.fields !== undefined && (typeof grant.fields === "string" ? block(grant.fields) : el("pre", { tabindex: "0" }, el("bdi", {}, pretty(grant.fields)))),
+    ]), grant?.fields !== undefined && (typeof grant.fields === "string" ? [el("p", { class: "warn" }, "There is too much to show: this is the SHA-256 of its fields, which the policy has."), block(grant.fields)] : el("pre", { tabindex: "0" }, el("bdi", {}, pretty(grant.fields)))),
     grant?.details !== undefined && [el("p", { class: "quiet" }, "narrowed to"), el("pre", { tabindex: "0" }, el("bdi", {}, pretty(grant.details)))]);
 }
 
@@ -53,11 +57,60 @@ function what(approval) {
     ]);
 }
 
-async function one(context) {
+// What a decision became.
+function decided(word, answer) {
+    return el("p", { role: "status" }, el("strong", { class: "good" }, word === "grant" ? "You have granted it" : "You have refused it"), ": it is ", foreign(text(answer.state)),
+        answer.left > 0 && `, and ${count(answer.left, "person is", "people are")} still to grant it`, answer.until && [", until ", time(answer.until)], ". ",
+        Number.isInteger(answer.entry) && entryLink(answer.entry, `Entry ${answer.entry}`));
+}
+
+// Granting goes by the digest of what this page shows: of nothing that came behind it.
+function decisionForm(context, approval, words, redraw) {
+    const reason = el("input", { type: "text", id: "reason", maxlength: REASON_MAX, required: true, pattern: ".*\\S.*", autocomplete: "off" });
+    const said = el("div", { role: "alert" });
+    const decide = async (word) => {
+        if (!form.reportValidity()) return;
+        for (const one of buttons) one.disabled = true;
+        said.replaceChildren();
+        try {
+            const given = [["reason", reason.value.trim()], ...(word === "grant" ? [["digest", approval.digest]] : [])];
+            redraw(decided(word, await context.ask(`api/v1/approvals/${approval.id}/${word}`, { form: given })));
+        } catch (error) {
+            if (error.name === "AbortError") return;
+            if (error instanceof Refusal && error.status === 401) context.signInAgain();
+            said.replaceChildren(explain(error, "decision"));
+            for (const one of buttons) one.disabled = false;
+        }
+    };
+    const buttons = words.map((word) => button(word === "grant" ? "Grant exactly this" : "Refuse it", () => decide(word), { class: word === "grant" ? "main" : undefined }));
+    const form = el("form", { on: { submit: (event) => event.preventDefault() } }, // Enter in a field decides nothing
+    el("div", { class: "field" }, el("label", { for: "reason" }, "Reason, for the ledger: it stays there, so it must not name a person"), reason),
+    el("div", { class: "row" }, buttons), said);
+
+    return form;
+}
+
+function decisionPanel(context, approval, redraw) {
+    const by = text(approval.approval?.by);
+    const isAsked = by !== "" && context.me.groups.includes(by);
+    const mayRefuse = isAsked || context.me.roles.some((role) => role.role === "operator" && (!role.tenants || role.tenants.includes(approval.tenant)));
+    const words = [approval.state === "pending" && isAsked && /^sha256:[0-9a-f]{64}$/.test(approval.digest) && "grant", ["pending", "granted"].includes(approval.state) && mayRefuse && "deny"].filter(Boolean);
+
+    if (!["pending", "granted"].includes(approval.state)) return null;
+    return panel("Decide", words.length > 0 ? decisionForm(context, approval, words, redraw)
+        : el("p", { class: "quiet" }, "It is not yours to decide: to grant it takes the group ", foreign(by), ", to refuse it that group, or an operator."),
+    el("p", { class: "quiet" }, "Breaking the glass is for the command line: ", el("code", {}, "stagepass approve --break-glass"), "."),
+    words.includes("grant") && command("approve", [["--broker", context.broker], ["--digest", approval.digest], ["--reason", "WHY"]], [approval.id]),
+    words.includes("deny") && command("deny", [["--broker", context.broker], ["--reason", "WHY"]], [approval.id]));
+}
+
+async function one(context, note) {
     const approval = await context.ask(`api/v1/approvals/${context.id}`);
     const grants = Array.isArray(approval.grants) ? approval.grants : [];
+    const page = el("div", {}, note, panel("What is asked", what(approval)), panel("What it gives", el("ul", { class: "plain" }, grants.map(grantPanel))), panel("Who is asked", terms(approval)),
+        decisionPanel(context, approval, (said) => page.replaceWith(part(context, () => one(context, said), "approver"))));
 
-    return el("div", {}, panel("What is asked", what(approval)), panel("What it gives", el("ul", { class: "plain" }, grants.map(grantPanel))), panel("Who is asked", terms(approval)));
+    return page;
 }
 
 export const list_page = {

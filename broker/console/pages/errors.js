@@ -8,6 +8,7 @@ const NEEDS = {
     reader: "It is for auditors of its tenant, and for members of the owner of its pipeline: those whose groups, or verified address, are that owner.",
     auditor: "It is for auditors of all tenants.",
     operator: "It is for auditors and operators of all tenants.",
+    decision: "To grant takes the group that is asked, to refuse that group or an operator.",
     approver: "It is for who is asked, for owners of the stage, and for approvers, operators and auditors of its tenant.",
 };
 
@@ -36,7 +37,9 @@ export function explain(error, needs) {
             el("p", {}, "What was asked for cannot be shown. The command line shows the same."));
     }
     const [title, help] = wordsOf(error, needs);
+    const isNew = error.detail && error.detail.toLowerCase() !== title.toLowerCase();
+
     return el("div", { class: "panel", "aria-label": "Failure" },
-        el("p", {}, el("strong", { class: error.status === 403 ? "warn" : "bad" }, title), error.detail && [": ", foreign(error.detail)]),
+        el("p", {}, el("strong", { class: error.status === 403 ? "warn" : "bad" }, title), isNew && [": ", foreign(error.detail)]),
         el("p", { class: "quiet" }, help));
 }

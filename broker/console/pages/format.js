@@ -73,5 +73,5 @@ export function command(words, options = [], operands = []) {
 
 // A JSON text for people: its own characters, but for those that nobody would see.
 export function pretty(value) {
-    return JSON.stringify(value, null, 2).replace(/[\p{Cf}\p{Co}]/gu, escaped);
+    return JSON.stringify(value, null, 2).replace(/[\u007f-\u009f\p{Cf}\p{Co}\p{Zl}\p{Zp}]/gu, escaped);
 }

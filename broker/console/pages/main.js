@@ -1,6 +1,6 @@
 // Which page is shown, and to whom.
 
-import { Refusal, ask, drop, hold, isHeld } from "./api.js";
+import { Refusal, ask, drop, hold, now } from "./api.js";
 import * as approvals from "./approvals.js";
 import * as blocks from "./blocks.js";
 import { button, el, foreign, link } from "./dom.js";
@@ -125,7 +125,7 @@ async function enter() {
         if (!isRefused) place("main").append(explain(error));
         return;
     }
-    const left = Date.parse(me.until) - Date.now();
+    const left = Date.parse(me.until) - now();
     clearTimeout(over);
     if (left < 2 ** 31) over = setTimeout(signInAgain, Math.max(0, left));
     notice();

@@ -112,7 +112,7 @@ export function takeAnswer() {
     const answer = new URLSearchParams(location.search || fragment);
     const isThere = answer.has("code") || answer.has("error");
 
-    if (location.search || (fragment && isThere)) history.replaceState(null, "", location.pathname);
+    if (isThere) history.replaceState(null, "", location.pathname);
     return isThere ? { answer, kept: takeKept() } : null;
 }
 

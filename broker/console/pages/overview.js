@@ -1,5 +1,6 @@
 // How things are, and what needs somebody.
 
+import { now } from "./api.js";
 import { el, facts, foreign, link, panel, table } from "./dom.js";
 import { COLUMNS, row, text } from "./entries.js";
 import { command, count, day, time } from "./format.js";
@@ -20,10 +21,10 @@ async function ledger(context) {
 }
 
 function ends(policy) {
-    const soon = Date.now() + SOON_MS;
+    const soon = now() + SOON_MS;
     const rows = [];
     const note = (what, name, at) => {
-        if (at && Date.parse(at) < soon) rows.push([Date.parse(at), el("li", {}, what, " ", foreign(name), Date.parse(at) < Date.now() ? el("strong", { class: "bad" }, " since ") : " on ", day(at))]);
+        if (at && Date.parse(at) < soon) rows.push([Date.parse(at), el("li", {}, what, " ", foreign(name), Date.parse(at) < now() ? el("strong", { class: "bad" }, " since ") : " on ", day(at))]);
     };
 
     for (const pipeline of policy.pipelines) {
@@ -48,7 +49,7 @@ async function policy(context) {
         ["Shadow", shadow.failing_since && el("strong", { class: "warn" }, "fails since ", time(shadow.failing_since))],
     ]), Array.isArray(load.mistakes) && el("ul", {}, load.mistakes.map((mistake) => el("li", {}, foreign(`${text(mistake.file)}:${mistake.line ?? ""}: ${text(mistake.message)}`)))),
     due.length > 0 ? [el("p", {}, "Due, or overdue, within 30 days", answer.next && " (of the first page of the policy)", ":"), el("ul", {}, due)]
-        : el("p", { class: "quiet" }, "Nothing is due within 30 days", answer.next && " on the first page of the policy", "."));
+        : el("p", { class: "quiet" }, answer.pipelines.length === 0 ? "There is no pipeline here that you may see." : ["Nothing is due within 30 days", answer.next && " on the first page of the policy", "."]));
 }
 
 async function leases(context) {

@@ -24,7 +24,7 @@ function pasteForm(provider, taken) {
 
     keptPath(provider.broker).then((line) => { how.textContent = line; });
     return el("details", {}, el("summary", {}, "Paste an ID token instead"),
-        el("p", {}, "Where the provider does not let a page sign you in. ", el("code", {}, `stagepass login --broker ${quote(provider.broker)}`), " keeps a token, and this prints it: ", how),
+        el("p", {}, "Where the provider does not let a page sign you in. ", el("code", {}, `stagepass login --broker ${quote(provider.broker)}`), " keeps a token, and this prints it:"), el("p", {}, how),
         el("form", { on: { submit: (event) => {
             event.preventDefault();
             const given = area.value;
