@@ -23,9 +23,10 @@
 #define WINDOW_LEN ((size_t)256 * 1024)
 #define WINDOW_LEN_ELSEWHERE ((size_t)32 * 1024)
 #define NEAR_LEN ((uint64_t)1024 * 1024)
-#define ZEROS_LEN ((size_t)256 * 1024)
+#define ZEROS_LEN ((size_t)1024 * 1024) /* a larger write would keep the log's own waiting */
 
-static const _Alignas(FILE_DIRECT_ALIGNMENT) uint8_t zeros[ZEROS_LEN];
+/* Never written. Were it const, each program's file would have as many zeros. */
+static _Alignas(FILE_DIRECT_ALIGNMENT) uint8_t zeros[ZEROS_LEN];
 
 void segment_name(uint64_t first_index, char name[SEGMENT_NAME_LEN + 1])
 {
