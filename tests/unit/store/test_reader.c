@@ -1,7 +1,5 @@
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,24 +42,6 @@ static void expect_entry(struct store_reader *reader, unsigned index)
     if (!store_reader_get(reader, index, &entry, NULL, &error))
         fail_msg("entry %u: %s", index, error.cause);
     assert_true(str_eq(str_slice(entry, TIME_TEXT_MS_LEN + 1, 64), str_from(command)));
-}
-
-static void entries_are_found_in_any_order(void **state)
-{
-    enum {
-        MANY = 2000
-    };
-    struct store *store = open_store(*state, ROLL_OFTEN * 8);
-    OWNED(store_reader_close) struct store_reader *reader = NULL;
-    struct error error = { 0 };
-
-    append_many(store, 0, MANY);
-    assert_true(store_reader_open(((struct folder *)*state)->path, &reader, &error));
-    for (unsigned i = 0; i < MANY; i++)
-        expect_entry(reader, i * 769 % MANY);
-    for (unsigned i = MANY; i > 0; i--)
-        expect_entry(reader, i - 1);
-    store_close(store);
 }
 
 /* Bytes that this process has read so far, from files and the cache of their pages alike. */
@@ -193,35 +173,6 @@ static void a_place_leads_there_and_a_wrong_one_does_no_harm(void **state)
     store_close(store);
 }
 
-static void a_reader_sees_what_was_durable_when_it_was_refreshed(void **state)
-{
-    struct store *store = open_store(*state, ROLL_OFTEN);
-    OWNED(store_reader_close) struct store_reader *of_store = NULL;
-    OWNED(store_reader_close) struct store_reader *of_folder = NULL;
-    struct error error = { 0 };
-    struct str entry = { 0 };
-
-    assert_true(store_reader_new(store, &of_store, &error));
-    assert_true(store_reader_open(((struct folder *)*state)->path, &of_folder, &error));
-    for (unsigned i = 0; i < 400; i += 10) {
-        append_many(store, i, 10);
-        assert_int_equal(store_reader_size(of_store), i);
-        assert_int_equal(store_reader_size(of_folder), i);
-        assert_false(store_reader_get(of_store, i, &entry, NULL, &error));
-        assert_int_equal(error.code, ERROR_NOT_FOUND);
-        error = (struct error){ 0 };
-        assert_true(store_reader_refresh(of_store, &error));
-        assert_true(store_reader_refresh(of_folder, &error));
-        assert_int_equal(store_reader_size(of_store), i + 10);
-        assert_int_equal(store_reader_size(of_folder), i + 10);
-        for (unsigned k = i; k < i + 10; k++) {
-            expect_entry(of_store, k);
-            expect_entry(of_folder, k);
-        }
-    }
-    store_close(store);
-}
-
 static void where_there_is_no_store_there_is_no_reader(void **state)
 {
     struct store_reader *reader = NULL;
@@ -269,60 +220,15 @@ static void damage_in_the_last_segment_ends_the_log_there(void **state)
     assert_non_null(strstr(error.cause, "offset 0"));
 }
 
-struct following {
-    const struct folder *folder;
-    atomic_bool is_over;
-    atomic_uint seen;
-};
-
-/* Follow a log that is written meanwhile, as `audit tail` does. */
-static void *follow(void *context)
-{
-    struct following *following = context;
-    OWNED(store_reader_close) struct store_reader *reader = NULL;
-    struct error error = { 0 };
-    unsigned next = 0;
-
-    assert_true(store_reader_open(following->folder->path, &reader, &error));
-    for (;;) {
-        bool is_last_round = atomic_load(&following->is_over);
-
-        assert_true(store_reader_refresh(reader, &error));
-        for (; next < store_reader_size(reader); next++)
-            expect_entry(reader, next);
-        if (is_last_round)
-            break;
-    }
-    atomic_store(&following->seen, next);
-    return NULL;
-}
-
-static void a_reader_can_follow_a_live_writer(void **state)
-{
-    struct store *store = open_store(*state, ROLL_OFTEN);
-    struct following following = { .folder = *state };
-    pthread_t thread;
-
-    assert_int_equal(pthread_create(&thread, NULL, follow, &following), 0);
-    append_many(store, 0, 1000);
-    atomic_store(&following.is_over, true);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(atomic_load(&following.seen), 1000);
-    store_close(store);
-}
-
 int main(void)
 {
 #define STORE_TEST(function) cmocka_unit_test_setup_teardown(function, make, clean)
     const struct CMUnitTest tests[] = {
-        STORE_TEST(entries_are_found_in_any_order),
         STORE_TEST(the_middle_of_a_segment_is_found_without_reading_what_is_before),
         STORE_TEST(a_place_leads_there_and_a_wrong_one_does_no_harm),
-        STORE_TEST(a_reader_sees_what_was_durable_when_it_was_refreshed),
         STORE_TEST(where_there_is_no_store_there_is_no_reader),
         STORE_TEST(damage_is_told_and_the_rest_can_be_read),
         STORE_TEST(damage_in_the_last_segment_ends_the_log_there),
-        STORE_TEST(a_reader_can_follow_a_live_writer),
     };
 #undef STORE_TEST
 
