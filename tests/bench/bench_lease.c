@@ -84,6 +84,8 @@ static void tell(const char *what, uint64_t live, int64_t *spent_ns, size_t runs
 {
     int64_t total_ns = 0;
 
+    if (runs == 0)
+        return;
     for (size_t i = 0; i < runs; i++)
         total_ns += spent_ns[i];
     qsort(spent_ns, runs, sizeof(*spent_ns), compare);

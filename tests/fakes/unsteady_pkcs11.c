@@ -119,6 +119,7 @@ static CK_RV find_objects_init(CK_SESSION_HANDLE session, CK_ATTRIBUTE *wanted, 
     return says("lost") ? CKR_DEVICE_REMOVED : real->C_FindObjectsInit(session, wanted, count);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the standard's signature */
 static CK_RV generate(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRIBUTE *of_public,
                       CK_ULONG public_count, CK_ATTRIBUTE *of_private, CK_ULONG private_count,
                       CK_OBJECT_HANDLE *public_half, CK_OBJECT_HANDLE *private_half)

@@ -262,6 +262,7 @@ static struct object *add_object(struct disk *disk, bool is_folder)
 {
     struct object *object = calloc(1, sizeof(*object));
 
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the array is of pointers */
     if (object == NULL || !grow((void *)&disk->objects, disk->object_count, sizeof(object))) {
         free(object);
         return NULL;
@@ -357,7 +358,7 @@ static bool apply_to_file(struct object *object, const struct fault_record *reco
 bool disk_apply(struct disk *disk, const struct fault_record *record)
 {
     char name[2 * PATH_MAX] = "";
-    const char *second = name + 1;
+    const char *second;
     struct object *object = NULL;
 
     if (record->operation == FAULT_NOTE)

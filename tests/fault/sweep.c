@@ -154,6 +154,7 @@ static const char *operation_name(uint32_t operation)
     return operation < FAULT_OPERATION_COUNT ? names[operation] : "failed sync";
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what is torn is two things */
 static void try_state(struct sweep *sweep, const struct disk *disk, const struct history *history,
                       enum disk_rest rest, const struct fault_record *torn, size_t torn_len,
                       const char *when)

@@ -122,7 +122,7 @@ static bool verify(struct fixture *fixture, struct str token, int64_t now_s,
 
 static enum error_code code_of(struct fixture *fixture, struct str token, int64_t now_s)
 {
-    struct verified_token verified;
+    struct verified_token verified = { 0 };
     struct error error = { 0 };
     bool is_good = verify(fixture, token, now_s, &verified, &error);
 
@@ -133,7 +133,7 @@ static enum error_code code_of(struct fixture *fixture, struct str token, int64_
 static void a_token_is_one_that_a_broker_takes(void **state)
 {
     struct fixture *fixture = *state;
-    struct verified_token verified;
+    struct verified_token verified = { 0 };
     struct error error = { 0 };
 
     if (!verify(fixture, sign_one(fixture), NOW_S + 1, &verified, &error))
@@ -193,7 +193,7 @@ static void many_tokens_are_whole_lines_and_all_differ(void **state)
     fixture->options.count = MANY;
     rest = sign_all(fixture);
     for (size_t i = 0; i < MANY; i++) {
-        struct verified_token verified;
+        struct verified_token verified = { 0 };
         struct error error = { 0 };
         struct str token;
 

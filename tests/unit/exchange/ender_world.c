@@ -327,6 +327,7 @@ static json_t *time_json(int64_t wall_s)
     return json_string(text);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a credential is so many words */
 void add_credential(struct world *world, json_t *entry, json_t *part, unsigned number,
                     const char *grant, const char *target, const char *type)
 {

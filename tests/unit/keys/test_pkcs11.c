@@ -691,9 +691,10 @@ static void certificates_and_lists_are_signed_in_it(void **state)
     const struct authority_list_plan listing = { .now_s = now_s, .next_s = now_s + 600 };
     struct certificate certificate = { 0 };
     struct authority *authority = NULL;
-    struct authority_list *lists;
+    struct authority_list none = { 0 };
+    struct authority_list *lists = &none;
     struct error error = { 0 };
-    size_t count;
+    size_t count = 0;
 
     keys = open_keys(fixture, now_s);
     if (!keys_authority(keys, &options, now_s, &authority, &error) ||

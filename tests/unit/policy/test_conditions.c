@@ -502,6 +502,7 @@ static void a_map_has_128_conditions_at_most(void **state)
     write_conditions(128, &most);
     write_conditions(129, &more);
     policy = world_load_text(most.data);
+    assert_non_null(policy);
     assert_true(world_refuses(more.data, "a map has at most 128 conditions, not 129"));
 }
 

@@ -288,7 +288,7 @@ static void a_zone_is_read_once_for_all_files_of_a_load(void **state)
     world_make_folder(policies);
     world_make_folder(zones);
     copy_zone(zones, "Europe/Berlin", "Home");
-    for (char name = 'a'; name <= 'c'; name++) {
+    for (int name = 'a'; name <= 'c'; name++) {
         char file[16];
         char content[512];
 

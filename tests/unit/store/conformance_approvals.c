@@ -228,7 +228,7 @@ static void open_approvals_come_oldest_first(void **state)
 {
     static const unsigned expected[] = { 3, 1, 4 };
     struct store *store = open_place(*state);
-    struct store_approval approvals[8];
+    struct store_approval approvals[8] = { 0 };
     size_t count = 0;
 
     assert_true(append_now(store, "approval 3 1 4102444800 code=3"));
@@ -238,8 +238,8 @@ static void open_approvals_come_oldest_first(void **state)
     assert_true(append_now(store, "approval 4 1 4102444800"));
     assert_true(append_now(store, "approval 2 3 0"));
     assert_true(store_approvals(store, approvals, 8, &count, &(struct error){ 0 }));
-    assert_int_equal(count, 3);
-    for (size_t i = 0; i < count; i++)
+    assert_int_equal(count, COUNT(expected));
+    for (size_t i = 0; i < COUNT(expected); i++)
         assert_int_equal(number_of(&approvals[i]), expected[i]);
     assert_true(store_approvals(store, approvals, 2, &count, &(struct error){ 0 }));
     assert_int_equal(count, 2);

@@ -120,7 +120,7 @@ static void a_syslog_message_is_that_of_the_rfc(void **state)
 static void members_are_those_that_a_parser_finds(void **state)
 {
     static const char *const entries[] = {
-        DENIED,
+        (DENIED),
         "{}",
         " { } ",
         "{\"type\":\"a\"}",

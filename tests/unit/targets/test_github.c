@@ -339,7 +339,7 @@ static const json_t *part_of(struct fixture *base, struct str part)
 {
     uint8_t bytes[1024];
     json_t *json = NULL;
-    size_t len;
+    size_t len = 0;
 
     assert_true(part.len < sizeof(bytes) && base64url_decode(part, bytes, &len));
     assert_true(json_parse_object((struct str){ (const char *)bytes, len }, JSON_LIMITS_REQUEST,

@@ -64,7 +64,7 @@ static void assert_done(const struct remote_fixture *fixture, enum progress prog
 static void the_intent_says_where_a_token_will_be(void **state)
 {
     struct remote_fixture *fixture = *state;
-    const json_t *record = fixture->base.mint.record;
+    const json_t *record;
 
     prepare(fixture, FIELDS);
     record = fixture->base.mint.record;
