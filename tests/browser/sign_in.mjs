@@ -254,6 +254,34 @@ async function signInsEnd() {
     clean("the end of a sign-in", seen);
 }
 
+// Whose clock tells when a sign-in is over, and that nobody has to ask for that to be seen.
+async function clocksDiffer() {
+    const { page, seen } = await open();
+
+    await page.clock.install({ time: Date.now() + 2 * 24 * 3600 * 1000 }); // of this machine, and wrong
+    await signIn(page, "ann;security", ROUTE);
+    check("a machine whose clock is two days ahead signs in", (await main(page)).includes("credential.issued") && await page.locator("#notice #sign-in").count() === 0);
+    const before = seen.requests.length;
+    await page.clock.fastForward(3 * 3600 * 1000);
+    await page.locator("#notice #sign-in").waitFor();
+    check("where nobody asks for anything the end of a sign-in is seen all the same, and the page stays", seen.requests.length === before
+        && (await main(page)).includes("credential.issued") && await nowhere(page, tokenOf(seen)));
+    clean("clocks", seen);
+}
+
+async function anotherAddressIsToldTheRightOne() {
+    const { page, seen } = await open();
+
+    await page.goto(CONSOLE.replace("127.0.0.1", "localhost"));
+    await page.locator("#sign-in").waitFor();
+    check("at another address than the broker's own nobody is sent to the provider", await page.locator("#sign-in").isDisabled()
+        && (await main(page)).includes(`Open ${CONSOLE} instead`), await main(page));
+    await page.goto(`${CONSOLE}?x=1${ROUTE}`);
+    await page.locator("#sign-in").waitFor();
+    check("a query that answers nothing changes no address", page.url() === `${CONSOLE}?x=1${ROUTE}`, page.url());
+    clean("other addresses", seen);
+}
+
 async function othersSeeWhatIsTheirs() {
     const { page, seen } = await open();
 
@@ -279,5 +307,7 @@ await otherTokensAreRefused();
 await providersDiffer();
 await tokensArePasted();
 await othersSeeWhatIsTheirs();
+await clocksDiffer();
+await anotherAddressIsToldTheRightOne();
 await signInsEnd();
 await finish();
