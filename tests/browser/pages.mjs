@@ -71,6 +71,16 @@ async function overview() {
     clean("overview");
 }
 
+async function me() {
+    await page.locator("#who a").click();
+    await isAt(page, "#/me");
+    const text = await main(page);
+    check("who they are, with roles and groups", text.includes("ann;security") && text.includes("ann@acme.example") && /auditor\s+all/.test(text) && /Groups\s+security/.test(text), text);
+    check("the command line says the same", run(await command()).includes("ann@acme.example"));
+    await isUsableWithoutAMouse("who they are");
+    clean("who they are");
+}
+
 async function search() {
     await page.keyboard.press("Tab"); // from the heading's place into the page: by keys alone
     await visit(page, "#/search");
@@ -385,6 +395,7 @@ async function policyHolds() {
 }
 
 await overview();
+await me();
 await search();
 await entry();
 await changedHashes();

@@ -9,6 +9,7 @@ import { explain } from "./errors.js";
 import { time } from "./format.js";
 import * as inventory from "./inventory.js";
 import * as leases from "./leases.js";
+import * as who from "./me.js";
 import { findProvider, finish, takeAnswer } from "./oidc.js";
 import * as overview from "./overview.js";
 import * as search from "./search.js";
@@ -22,6 +23,7 @@ const PAGES = [
     { path: /^\/leases$/, to: "#/leases", name: "Leases", page: leases },
     { path: /^\/blocks$/, to: "#/blocks", name: "Blocks", page: blocks },
     { path: /^\/approvals$/, to: "#/approvals", name: "Approvals", page: approvals.list_page },
+    { path: /^\/me$/, page: who },
     { path: /^\/approval\/([0-9A-HJKMNP-TV-Z]{26})$/, page: approvals.one_page },
 ];
 const ADDRESS_MAX = 8000;
@@ -65,7 +67,7 @@ function showWho() {
 
     place("pages").hidden = !me;
     place("pages").replaceChildren(...PAGES.filter(({ name }) => name).map(({ to, name }) => link(to, name)));
-    place("who").replaceChildren(...(me ? [el("span", {}, foreign(me.email ?? me.subject)),
+    place("who").replaceChildren(...(me ? [link("#/me", foreign(me.email ?? me.subject)),
         el("span", { class: "quiet" }, roles.length > 0 ? foreign(roles.join(", ")) : "no role: what your groups own is shown"),
         el("span", { class: "quiet" }, "until ", time(me.until)), button("Sign out", signOut, { class: "small" })] : []));
 }
