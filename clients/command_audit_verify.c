@@ -16,6 +16,7 @@
 #include "clients/log_source.h"
 #include "clients/log_trust.h"
 #include "clients/report.h"
+#include "config/jobs.h"
 #include "ledger/audit.h"
 #include "ledger/mirror.h"
 
@@ -106,6 +107,7 @@ static bool verify_store(struct verification *verification, const struct note_tr
         .folder = verification->values->ledger,
         .trust = trust,
         .progress = show_progress,
+        .run_jobs = jobs_run,
         .context = verification,
     };
 

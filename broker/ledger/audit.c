@@ -10,11 +10,9 @@
 #include <unistd.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "ledger/bundle.h"
-#include "ledger/entry.h"
+#include "ledger/audit_bundle.h"
 #include "ledger/entry_order.h"
 #include "ledger/note.h"
 #include "ledger/tile.h"
@@ -22,6 +20,9 @@
 #include "store/store.h"
 
 #define PROGRESS_EVERY 4096
+
+/* That are looked at together, where somebody runs jobs for us. */
+#define BUNDLES 8
 
 /* A walk over all entries. Threads: confined */
 struct auditor {
@@ -38,13 +39,12 @@ struct auditor {
 
     struct tile_edge *edge;
     struct entry_order order;
-    size_t bundle_ends[TILE_WIDTH + 1]; /* of the entries in the bundle */
-    bool is_bundle_built;               /* else its file is held against the entries as they come */
-    struct buf bundle;                  /* that is built */
-    char *bundle_file;                  /* what its file has; room for BUNDLE_MAX and one */
-    size_t bundle_file_len;
-    bool is_bundle_same; /* as its file, so far */
-    char *read_bytes;    /* for what is read to compare; room for as much */
+    struct audit_bundle *bundles;
+    size_t bundle_count;
+    size_t used_count;                 /* of them, those with entries */
+    const struct audit_bundle *bundle; /* whose entries are held against all before them */
+    struct error end;                  /* why nothing more can be read */
+    char *read_bytes; /* for what is read to compare; room for BUNDLE_MAX and one */
     struct error *error;
 };
 
@@ -221,8 +221,7 @@ static bool bundle_content(const struct auditor *auditor, unsigned level, unsign
                            struct str *content)
 {
     (void)level;
-    *content = (struct str){ auditor->is_bundle_built ? auditor->bundle.data : auditor->bundle_file,
-                             auditor->bundle_ends[width] };
+    *content = audit_bundle_content(auditor->bundle, width);
     return true;
 }
 
@@ -271,7 +270,7 @@ static bool full_holds(const struct auditor *auditor, const struct tile_path *pa
 {
     if (path->level != TILE_ENTRIES)
         return file_holds(auditor, path, content);
-    return auditor->is_bundle_same && auditor->bundle_file_len == content.len;
+    return !auditor->bundle->is_other && auditor->bundle->file_len == content.len;
 }
 
 /* One that must be there. */
@@ -309,50 +308,6 @@ static bool check_full_tile(void *context, unsigned level, uint64_t number,
     return index >= auditor->checkpoint.size || check_file(auditor, &path, tile_content, index);
 }
 
-/* One that the checkpoint covers as a whole has a file, which is read at once; others are built. */
-static void begin_bundle(struct auditor *auditor, uint64_t index)
-{
-    const struct tile_path path = { TILE_ENTRIES, index / TILE_WIDTH, TILE_WIDTH };
-    char name[TILE_PATH_MAX];
-
-    auditor->is_bundle_built =
-        auditor->is_database || index + TILE_WIDTH > auditor->checkpoint.size;
-    buf_clear(&auditor->bundle);
-    if (auditor->is_bundle_built)
-        return;
-    tile_path_write(&path, name);
-    auditor->bundle_file_len = read_into(auditor, name, auditor->bundle_file, BUNDLE_MAX);
-    auditor->is_bundle_same = true;
-}
-
-/* Whether the bundle's file has the entry at `at`, which is within it. */
-static bool file_has_entry(const struct auditor *auditor, size_t at, struct str entry)
-{
-    const char *there = auditor->bundle_file + at;
-    char head[BUNDLE_HEAD_LEN];
-
-    bundle_head(entry, head);
-    return auditor->bundle_file_len - at >= BUNDLE_HEAD_LEN + entry.len &&
-           memcmp(there, head, BUNDLE_HEAD_LEN) == 0 &&
-           memcmp(there + BUNDLE_HEAD_LEN, entry.data, entry.len) == 0;
-}
-
-static bool add_to_bundle(struct auditor *auditor, struct str entry, uint64_t index)
-{
-    size_t position = index % TILE_WIDTH;
-    size_t at = position == 0 ? 0 : auditor->bundle_ends[position];
-
-    if (position == 0)
-        begin_bundle(auditor, index);
-    if (auditor->is_bundle_built)
-        bundle_add(&auditor->bundle, entry);
-    else if (auditor->is_bundle_same)
-        auditor->is_bundle_same = file_has_entry(auditor, at, entry);
-    auditor->bundle_ends[position + 1] = at + BUNDLE_HEAD_LEN + entry.len;
-    return buf_is_ok(&auditor->bundle) ||
-           error_set(auditor->error, ERROR_MEMORY, "no memory for an audit");
-}
-
 /* A bundle is complete, or the checkpoint ends in it. */
 static bool check_bundle(struct auditor *auditor, uint64_t index)
 {
@@ -386,14 +341,6 @@ static bool check_checkpoint(struct auditor *auditor)
     return true;
 }
 
-/* Its members, and a time that is not before the last one's. */
-static bool check_form(struct auditor *auditor, struct str entry, uint64_t index)
-{
-    struct error why = { 0 };
-
-    return entry_order_check(&auditor->order, entry, &why) || refuse(auditor, index, why.cause);
-}
-
 /* What others have kept of the log. */
 static bool check_kept(struct auditor *auditor, uint64_t index, const struct merkle_hash *leaf)
 {
@@ -407,13 +354,27 @@ static bool check_kept_roots(struct auditor *auditor)
     return against_edge(&auditor->against, auditor->edge, auditor->error);
 }
 
-static bool check_entry(struct auditor *auditor, struct str entry, uint64_t index)
+/* What was seen of the entry by itself, and that it may stand there. */
+static bool check_form(struct auditor *auditor, unsigned position)
 {
-    struct merkle_hash leaf = entry_leaf(entry);
+    const struct audit_bundle *bundle = auditor->bundle;
+    uint64_t index = bundle->first + position;
+    struct error why = { 0 };
 
-    return check_form(auditor, entry, index) && add_to_bundle(auditor, entry, index) &&
-           check_bundle(auditor, index) && check_kept(auditor, index, &leaf) &&
-           tile_edge_add(auditor->edge, &leaf, check_full_tile, auditor) &&
+    if (position >= bundle->sound_count)
+        return refuse(auditor, index, bundle->error.cause);
+    return entry_order_add(&auditor->order, &bundle->forms[position], &why) ||
+           refuse(auditor, index, why.cause);
+}
+
+static bool check_entry(struct auditor *auditor, unsigned position)
+{
+    uint64_t index = auditor->bundle->first + position;
+    const struct merkle_hash *leaf = &auditor->bundle->leaves[position];
+
+    return check_form(auditor, position) && check_bundle(auditor, index) &&
+           check_kept(auditor, index, leaf) &&
+           tile_edge_add(auditor->edge, leaf, check_full_tile, auditor) &&
            check_checkpoint(auditor) && check_kept_roots(auditor);
 }
 
@@ -425,25 +386,93 @@ static void tell_progress(const struct auditor *auditor, uint64_t done)
         options->progress(done, store_reader_size(auditor->reader), options->context);
 }
 
-static bool walk(struct auditor *auditor)
+/* One that the checkpoint covers as a whole has a file, which is read at once; others are built. */
+static bool begin_bundle(struct auditor *auditor, struct audit_bundle *bundle, uint64_t first)
 {
-    for (uint64_t index = 0;; index++) {
+    const struct tile_path path = { TILE_ENTRIES, first / TILE_WIDTH, TILE_WIDTH };
+    bool is_built = auditor->is_database || first + TILE_WIDTH > auditor->checkpoint.size;
+    char name[TILE_PATH_MAX];
+
+    if (!audit_bundle_begin(bundle, first, is_built, auditor->error))
+        return false;
+    tile_path_write(&path, name);
+    if (!is_built)
+        bundle->file_len = read_into(auditor, name, bundle->file, BUNDLE_MAX);
+    return true;
+}
+
+/* The entries of one, as far as there are any: else `auditor->end` says why not. */
+static bool read_bundle(struct auditor *auditor, struct audit_bundle *bundle)
+{
+    while (bundle->count < TILE_WIDTH && auditor->end.code == ERROR_NONE) {
         struct str entry = { 0 };
         struct str private_part = { 0 };
-        struct error cause = { 0 };
 
-        if (!store_reader_get(auditor->reader, index, &entry, &private_part, &cause)) {
-            if (cause.code == ERROR_NOT_FOUND)
-                return true;
-            auditor->report->bad_index = index;
-            *auditor->error = cause;
+        if (store_reader_get(auditor->reader, bundle->first + bundle->count, &entry, &private_part,
+                             &auditor->end) &&
+            !audit_bundle_add(bundle, entry, auditor->error))
             return false;
-        }
-        if (!check_entry(auditor, entry, index))
-            return false;
-        auditor->report->entry_count = index + 1;
-        tell_progress(auditor, index + 1);
     }
+    return true;
+}
+
+static bool read_bundles(struct auditor *auditor, uint64_t first)
+{
+    auditor->used_count = 0;
+    while (auditor->used_count < auditor->bundle_count && auditor->end.code == ERROR_NONE) {
+        struct audit_bundle *bundle = &auditor->bundles[auditor->used_count++];
+
+        if (!begin_bundle(auditor, bundle, first) || !read_bundle(auditor, bundle))
+            return false;
+        first += bundle->count;
+    }
+    return true;
+}
+
+static void look_at(void *bundles, size_t position)
+{
+    audit_bundle_look(&((struct audit_bundle *)bundles)[position]);
+}
+
+static void look_at_bundles(struct auditor *auditor)
+{
+    const struct audit_options *options = auditor->options;
+
+    if (options->run_jobs != NULL) {
+        options->run_jobs(auditor->used_count, look_at, auditor->bundles, options->context);
+        return;
+    }
+    for (size_t i = 0; i < auditor->used_count; i++)
+        look_at(auditor->bundles, i);
+}
+
+static bool check_entries(struct auditor *auditor, const struct audit_bundle *bundle)
+{
+    auditor->bundle = bundle;
+    for (unsigned position = 0; position < bundle->count; position++) {
+        if (!check_entry(auditor, position))
+            return false;
+        auditor->report->entry_count++;
+        tell_progress(auditor, auditor->report->entry_count);
+    }
+    return true;
+}
+
+static bool walk(struct auditor *auditor)
+{
+    while (auditor->end.code == ERROR_NONE) {
+        if (!read_bundles(auditor, auditor->report->entry_count))
+            return false;
+        look_at_bundles(auditor);
+        for (size_t i = 0; i < auditor->used_count; i++)
+            if (!check_entries(auditor, &auditor->bundles[i]))
+                return false;
+    }
+    if (auditor->end.code == ERROR_NOT_FOUND)
+        return true;
+    auditor->report->bad_index = auditor->report->entry_count;
+    *auditor->error = auditor->end;
+    return false;
 }
 
 static bool check_all(struct auditor *auditor)
@@ -472,21 +501,26 @@ static bool check_all(struct auditor *auditor)
 
 static bool auditor_init(struct auditor *auditor)
 {
-    buf_init(&auditor->bundle, BUNDLE_MAX);
+    size_t count = auditor->options->run_jobs != NULL ? BUNDLES : 1;
+
     auditor->tiles = -1;
     auditor->edge = calloc(1, sizeof(*auditor->edge));
     auditor->read_bytes = malloc(BUNDLE_MAX + 1);
-    auditor->bundle_file = malloc(BUNDLE_MAX + 1);
-    return (auditor->edge != NULL && auditor->read_bytes != NULL && auditor->bundle_file != NULL) ||
-           error_set(auditor->error, ERROR_MEMORY, "no memory for an audit");
+    auditor->bundles = calloc(count, sizeof(*auditor->bundles));
+    if (auditor->edge == NULL || auditor->read_bytes == NULL || auditor->bundles == NULL)
+        return error_set(auditor->error, ERROR_MEMORY, "no memory for an audit");
+    for (; auditor->bundle_count < count; auditor->bundle_count++)
+        audit_bundle_init(&auditor->bundles[auditor->bundle_count]);
+    return true;
 }
 
 static void auditor_release(struct auditor *auditor)
 {
     store_reader_close(auditor->reader);
-    buf_release(&auditor->bundle);
+    for (size_t i = 0; i < auditor->bundle_count; i++)
+        audit_bundle_release(&auditor->bundles[i]);
+    free(auditor->bundles);
     free(auditor->edge);
-    free(auditor->bundle_file);
     free(auditor->read_bytes);
     if (auditor->tiles >= 0)
         (void)close(auditor->tiles); /* read-only, nothing to lose */

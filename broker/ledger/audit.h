@@ -31,6 +31,9 @@ struct audit_options {
     const struct note_trust *trust;
     struct against against; /* what others have kept; its items are filled in */
     void (*progress)(uint64_t done, uint64_t total, void *context); /* or NULL */
+    /* NULL, or runs `job(jobs, 0)` to `job(jobs, count - 1)`, on any threads, until all are done */
+    void (*run_jobs)(size_t count, void (*job)(void *jobs, size_t index), void *jobs,
+                     void *context);
     void *context;
 };
 

@@ -286,3 +286,50 @@ void wait_published(struct ledger *ledger, uint64_t size)
 
     wait_receipt(ledger, size - 1, arena, &entry, &proof);
 }
+
+struct thread_job {
+    void (*job)(void *jobs, size_t index);
+    void *jobs;
+    size_t index;
+    pthread_t thread;
+};
+
+static void *run_job(void *context)
+{
+    struct thread_job *one = context;
+
+    one->job(one->jobs, one->index);
+    return NULL;
+}
+
+static void run_on_threads(size_t count, void (*job)(void *jobs, size_t index), void *jobs,
+                           void *context)
+{
+    struct thread_job *all = calloc(count, sizeof(*all));
+
+    (void)context;
+    for (size_t i = 0; i < count; i++) {
+        all[i] = (struct thread_job){ .job = job, .jobs = jobs, .index = i };
+        assert_int_equal(pthread_create(&all[i].thread, NULL, run_job, &all[i]), 0);
+    }
+    for (size_t i = 0; i < count; i++)
+        (void)pthread_join(all[i].thread, NULL);
+    free(all);
+}
+
+bool audit_both_ways(const struct audit_options *options, struct arena *arena,
+                     struct audit_report *report, struct error *error)
+{
+    struct audit_options on_threads = *options;
+    struct audit_report other;
+    struct error other_error = { 0 };
+    bool is_sound;
+
+    on_threads.run_jobs = run_on_threads;
+    is_sound = audit_verify(&on_threads, arena, &other, &other_error);
+    assert_int_equal(audit_verify(options, arena, report, error), is_sound);
+    assert_string_equal(error->cause, other_error.cause);
+    if (!is_sound)
+        assert_int_equal(report->bad_index, other.bad_index);
+    return is_sound;
+}

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "keys/keys.h"
+#include "ledger/audit.h"
 #include "ledger/ledger.h"
 
 #define ORIGIN "broker.example.com/audit"
@@ -51,3 +52,7 @@ void wait_published(struct ledger *ledger, uint64_t size);
 /** The receipt of an entry, waited for. */
 void wait_receipt(struct ledger *ledger, uint64_t index, struct arena *arena, struct str *entry,
                   struct str *proof);
+
+/** audit_verify() with jobs on threads of their own, then by one thread: both must say the same. */
+bool audit_both_ways(const struct audit_options *options, struct arena *arena,
+                     struct audit_report *report, struct error *error) MUST_USE;

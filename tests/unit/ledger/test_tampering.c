@@ -130,7 +130,7 @@ static bool holds(const struct fixture *fixture, struct audit_report *report, st
 
     *error = (struct error){ 0 };
     assert_true(note_verifier_parse(STR(VECTOR_VERIFIER), &verifier, error));
-    does_hold = audit_verify(&options, arena, report, error);
+    does_hold = audit_both_ways(&options, arena, report, error);
     report->origin = (struct str){ 0 };
     return does_hold;
 }
@@ -197,6 +197,32 @@ static void an_entry_that_is_there_twice_is_noticed(void **state)
     }
 }
 
+/* They stand in one bundle, whose entries are looked at together. */
+static void of_two_faults_the_first_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct list list = fixture->honest;
+    struct str early = arena_copy(fixture->arena, list.entries[5]);
+    struct audit_report report;
+    struct error error;
+    char *time = NULL;
+
+    assert_non_null(early.data);
+    time = strstr(early.data, "\"time\":\"20");
+    assert_non_null(time);
+    time[sizeof("\"time\":\"20") - 1] = '0';
+    list.entries[5] = early;
+    list.entries[10] = STR("nonsense");
+    write_segment(fixture, &list);
+    assert_false(holds(fixture, &report, &error));
+    assert_int_equal(report.bad_index, 5);
+    assert_non_null(strstr(error.cause, "time is before"));
+    list.entries[5] = fixture->honest.entries[5];
+    write_segment(fixture, &list);
+    assert_false(holds(fixture, &report, &error));
+    assert_int_equal(report.bad_index, 10);
+}
+
 static void swapped_entries_are_noticed(void **state)
 {
     struct fixture *fixture = *state;
@@ -261,6 +287,7 @@ int main(void)
         TAMPERING_TEST(the_honest_log_holds_when_it_is_written_again),
         TAMPERING_TEST(a_dropped_entry_is_noticed),
         TAMPERING_TEST(an_entry_that_is_there_twice_is_noticed),
+        TAMPERING_TEST(of_two_faults_the_first_is_told),
         TAMPERING_TEST(swapped_entries_are_noticed),
         TAMPERING_TEST(a_cut_or_replaced_entry_is_noticed),
         TAMPERING_TEST(a_log_that_is_cut_is_noticed),
