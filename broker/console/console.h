@@ -52,7 +52,7 @@ bool console_is_known(const struct console_file *file, struct str if_none_match)
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "                    \
     "connect-src 'self' "
 #define CONSOLE_POLICY_END                                                                         \
-    "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "                              \
+    "; worker-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "           \
     "require-trusted-types-for 'script'; trusted-types 'none'"
 
 /** The same of CONSOLE_CLOSED, which asks for nothing. */

@@ -10,7 +10,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 
-from harness import ROOT, WAIT_S, Place, check, finish  # noqa: E402, F401
+from harness import ROOT, WAIT_S, Place, check, finish, wait_until  # noqa: E402, F401
 from auditors import log_in  # noqa: E402
 from people import Provider  # noqa: E402
 
@@ -68,6 +68,14 @@ class World(Place):
         answers = {name: self.exchange(self.token(run_id=str(700 + i), ref=text), stage="build")
                    for i, (name, text) in enumerate(HOSTILE.items())}
         return {name: answer.json()["ledger"]["index"] for name, answer in answers.items()}
+
+    def settle(self):
+        """Until all that was appended is published, and found by searches."""
+        auditor = {"Authorization": "Bearer " + self.people.person_token("ann;security")}
+        size = len(self.entries())
+        published = wait_until(lambda: int(self.request("GET", "/log/checkpoint").body.split("\n")[1]) >= size)
+        seen = wait_until(lambda: self.request("GET", "/api/v1/ledger/entries?fresh=1&limit=1", headers=auditor).status == 200)
+        check("the ledger is published, and its index has seen it", published and seen)
 
     def as_person(self, login):
         """The environment of a command line where somebody is logged in."""
