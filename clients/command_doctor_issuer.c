@@ -11,7 +11,6 @@
 #include "upstream/upstream.h"
 
 #define ARENA_MAX ((size_t)16 * 1024 * 1024)
-#define REPORT_MAX ((size_t)1024 * 1024)
 #define EXIT_UNREACHABLE 5
 
 struct values {
@@ -184,16 +183,6 @@ static bool examine(const struct values *values, const char *name, struct arena 
     is_done = identity_examine(issuer, upstream, arena, examination, error);
     upstream_stop(upstream);
     return is_done;
-}
-
-static void report_diagnostics(const struct diagnostics *diagnostics)
-{
-    OWNED(buf_release) struct buf text = { 0 };
-
-    buf_init(&text, REPORT_MAX);
-    diagnostics_write(diagnostics, &text);
-    if (text.len > 0)
-        (void)fwrite(text.data, 1, text.len, stderr); /* nowhere else to say it */
 }
 
 static int exit_code_of(const struct examination *examination)

@@ -13,7 +13,6 @@
 #include "policy/fmt.h"
 
 #define EXIT_FOUND 6
-#define REPORT_MAX ((size_t)1024 * 1024)
 #define ARENA_MAX ((size_t)512 * 1024 * 1024) /* a file of 1 MiB whose every byte is an entry */
 
 struct values {
@@ -41,16 +40,6 @@ struct run {
 };
 
 /* ---- one file ---- */
-
-static void report_diagnostics(const struct diagnostics *diagnostics)
-{
-    OWNED(buf_release) struct buf text = { 0 };
-
-    buf_init(&text, REPORT_MAX);
-    diagnostics_write(diagnostics, &text);
-    if (text.len > 0)
-        (void)fwrite(text.data, 1, text.len, stderr); /* nowhere else to say it */
-}
 
 static bool put(const struct run *run, const char *path, struct str text, struct error *error)
 {

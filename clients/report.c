@@ -6,29 +6,19 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/diagnostic.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "clients/variable.h"
 
 #define LINE_MAX_BYTES ((size_t)2048)
+#define DIAGNOSTICS_MAX_BYTES ((size_t)1024 * 1024)
 
 static void add_clean(struct buf *out, struct str text)
 {
-    while (text.len > 0) {
-        struct str rest = text;
-        uint32_t character;
-
-        if (!utf8_take(&rest, &character)) {
-            rest = str_slice(text, 1, text.len);
-            character = 0;
-        }
-        if (utf8_is_plain(character))
-            buf_add(out, str_slice(text, 0, text.len - rest.len));
-        else
-            buf_add_byte(out, '?');
-        text = rest;
-    }
+    while (text.len > 0)
+        buf_add(out, utf8_take_plain(&text));
 }
 
 void print_clean(FILE *file, struct str text)
@@ -147,4 +137,14 @@ void report_mask(struct str secret)
     buf_add_byte(&line, '\n');
     if (buf_is_ok(&line) && write(STDERR_FILENO, line.data, line.len) < 0)
         return; /* no log, nothing to mask */
+}
+
+void report_diagnostics(const struct diagnostics *diagnostics)
+{
+    OWNED(buf_release) struct buf text = { 0 };
+
+    buf_init(&text, DIAGNOSTICS_MAX_BYTES);
+    diagnostics_write(diagnostics, &text);
+    if (text.len > 0)
+        (void)fwrite(text.data, 1, text.len, stderr); /* nowhere else to say it */
 }

@@ -37,6 +37,11 @@ const char *report_word(uint64_t count, const char *one, const char *many);
 /** The error as a line, and its exit code. */
 int report_failure(const struct error *error);
 
+struct diagnostics;
+
+/** Print what is wrong in files on standard error, as compilers do. */
+void report_diagnostics(const struct diagnostics *diagnostics);
+
 /** Print JSON, indented, and a line feed. In strings what is not plain is escaped: the same JSON.
  */
 bool print_clean_json(FILE *file, const json_t *json);

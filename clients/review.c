@@ -327,16 +327,13 @@ static bool note_use(json_t *stage, const json_t *entry, bool is_in_time)
     return note_values(stage, entry);
 }
 
-/* A review that somebody has signed. */
-static bool note_signed(const struct reviewing *reviewing, const struct ledger_found *found)
+/* Members of an entry, those that it has, and its index. */
+static bool put_kept(json_t *object, const struct ledger_found *found, const char *const *kept,
+                     size_t count)
 {
-    static const char *const kept[] = { "time", "review", "detail", "tenant" };
-    json_t *object = json_object();
-
-    if (json_array_append_new(json_object_get(reviewing->review, "signed"), object) != 0 ||
-        !json_put(object, "index", json_integer((json_int_t)found->item.index)))
+    if (!json_put(object, "index", json_integer((json_int_t)found->item.index)))
         return false;
-    for (size_t i = 0; i < COUNT(kept); i++) {
+    for (size_t i = 0; i < count; i++) {
         json_t *value = json_object_get(found->entry, kept[i]);
 
         if (value && !json_put(object, kept[i], json_incref(value)))
@@ -345,22 +342,23 @@ static bool note_signed(const struct reviewing *reviewing, const struct ledger_f
     return true;
 }
 
+/* A review that somebody has signed. */
+static bool note_signed(const struct reviewing *reviewing, const struct ledger_found *found)
+{
+    static const char *const kept[] = { "time", "review", "detail", "tenant" };
+
+    return put_kept(json_append_object(json_object_get(reviewing->review, "signed")), found, kept,
+                    COUNT(kept));
+}
+
 /* A glass that was broken, or what was let through by it: somebody has to look at each. */
 static bool note_glass(const struct reviewing *reviewing, const struct ledger_found *found)
 {
     static const char *const kept[] = { "time",   "type",  "stage", "approval",
                                         "reason", "lease", "failed" };
-    json_t *object = json_append_object(json_object_get(reviewing->review, "break_glass"));
 
-    if (!json_put(object, "index", json_integer((json_int_t)found->item.index)))
-        return false;
-    for (size_t i = 0; i < COUNT(kept); i++) {
-        json_t *value = json_object_get(found->entry, kept[i]);
-
-        if (value && !json_put(object, kept[i], json_incref(value)))
-            return false;
-    }
-    return true;
+    return put_kept(json_append_object(json_object_get(reviewing->review, "break_glass")), found,
+                    kept, COUNT(kept));
 }
 
 static bool look_at(const struct ledger_found *found, void *context, struct error *error)

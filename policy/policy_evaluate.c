@@ -240,13 +240,6 @@ static enum policy_outcome fits_none(const struct policy_condition *condition, c
     return outcome;
 }
 
-static enum policy_outcome both(enum policy_outcome a, enum policy_outcome b)
-{
-    if (a == POLICY_FAILS || b == POLICY_FAILS)
-        return POLICY_FAILS;
-    return a == POLICY_HOLDS && b == POLICY_HOLDS ? POLICY_HOLDS : POLICY_UNKNOWN;
-}
-
 /* An array fits when one element does, and `not` when none does. */
 static enum policy_outcome try_array(const struct policy_condition *condition, const json_t *array,
                                      const struct policy_facts *facts)
@@ -263,9 +256,9 @@ static enum policy_outcome try_array(const struct policy_condition *condition, c
         one = fits_all(condition, element, facts);
         if (any != POLICY_HOLDS && one != POLICY_FAILS)
             any = one;
-        none = both(none, fits_none(condition, element, facts));
+        none = policy_outcome_both(none, fits_none(condition, element, facts));
     }
-    return both(any, none);
+    return policy_outcome_both(any, none);
 }
 
 static bool asks_for_absence(const struct policy_condition *condition)
@@ -285,7 +278,8 @@ enum policy_outcome policy_condition_try(const struct policy_condition *conditio
         return from_bool(presence == POLICY_MISSING && asks_for_absence(condition));
     if (json_is_array(value) && condition->may_be_array)
         return try_array(condition, value, facts);
-    return both(fits_all(condition, value, facts), fits_none(condition, value, facts));
+    return policy_outcome_both(fits_all(condition, value, facts),
+                               fits_none(condition, value, facts));
 }
 
 /* ---- clauses ---- */

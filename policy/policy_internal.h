@@ -583,6 +583,13 @@ enum policy_outcome {
     POLICY_UNKNOWN,
 };
 
+static inline enum policy_outcome policy_outcome_both(enum policy_outcome a, enum policy_outcome b)
+{
+    if (a == POLICY_FAILS || b == POLICY_FAILS)
+        return POLICY_FAILS;
+    return a == POLICY_HOLDS && b == POLICY_HOLDS ? POLICY_HOLDS : POLICY_UNKNOWN;
+}
+
 /** Whether there is a value for a condition to look at. */
 enum policy_presence {
     POLICY_MISSING,

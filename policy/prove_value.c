@@ -127,13 +127,6 @@ static enum policy_outcome fits_none(const struct policy_condition *condition,
     return outcome;
 }
 
-static enum policy_outcome both(enum policy_outcome a, enum policy_outcome b)
-{
-    if (a == POLICY_FAILS || b == POLICY_FAILS)
-        return POLICY_FAILS;
-    return a == POLICY_HOLDS && b == POLICY_HOLDS ? POLICY_HOLDS : POLICY_UNKNOWN;
-}
-
 static bool asks_for_absence(const struct policy_condition *condition)
 {
     return condition->test_count == 1 && condition->tests[0].operation == POLICY_ABSENT;
@@ -157,9 +150,9 @@ static enum policy_outcome try_array(const struct policy_condition *condition,
 
         if (any != POLICY_HOLDS && one != POLICY_FAILS)
             any = one;
-        none = both(none, fits_none(condition, &array->elements[i]));
+        none = policy_outcome_both(none, fits_none(condition, &array->elements[i]));
     }
-    return both(any, none);
+    return policy_outcome_both(any, none);
 }
 
 static enum policy_outcome try_condition(const struct policy_condition *condition,
@@ -175,7 +168,7 @@ static enum policy_outcome try_condition(const struct policy_condition *conditio
         return POLICY_UNKNOWN;
     if (asks_for_absence(condition))
         return POLICY_FAILS;
-    return both(fits_all(condition, value), fits_none(condition, value));
+    return policy_outcome_both(fits_all(condition, value), fits_none(condition, value));
 }
 
 static bool is_word(const struct prove_value *value, const char *word)

@@ -14,6 +14,7 @@
 #include "keys/certificate_internal.h"
 #include "keys/certificate_request.h"
 #include "keys/key.h"
+#include "keys/pem.h"
 #include "keys/x509_signature.h"
 
 #define SERIAL_BYTES (CERTIFICATE_SERIAL_LEN / 2)
@@ -480,15 +481,8 @@ bool certificate_sign_authority(const struct certificate_authority_plan *plan, s
 bool certificate_write(X509 *certificate, struct buf *pem)
 {
     BIO *output = BIO_new(BIO_s_mem());
-    const char *data = NULL;
-    long len = 0;
 
-    if (output != NULL && PEM_write_bio_X509(output, certificate) == 1)
-        len = BIO_get_mem_data(output, &data);
-    if (len > 0)
-        buf_add(pem, (struct str){ data, (size_t)len });
-    BIO_free(output);
-    return len > 0 && buf_is_ok(pem);
+    return pem_take(output, output != NULL ? PEM_write_bio_X509(output, certificate) : 0, pem);
 }
 
 static bool seconds_of(const ASN1_TIME *time, int64_t *out)

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "keys/certificate_internal.h"
 #include "keys/key.h"
+#include "keys/pem.h"
 #include "keys/public_key.h"
 #include "keys/x509_signature.h"
 
@@ -280,15 +281,8 @@ bool certificate_request_put(const struct certificate_request *request, X509 *ce
 static bool add_pem(X509_REQ *request, struct buf *pem)
 {
     BIO *output = BIO_new(BIO_s_mem());
-    const char *data = NULL;
-    long len = 0;
 
-    if (output != NULL && PEM_write_bio_X509_REQ(output, request) == 1)
-        len = BIO_get_mem_data(output, &data);
-    if (len > 0)
-        buf_add(pem, (struct str){ data, (size_t)len });
-    BIO_free(output);
-    return len > 0 && buf_is_ok(pem);
+    return pem_take(output, output != NULL ? PEM_write_bio_X509_REQ(output, request) : 0, pem);
 }
 
 bool certificate_request_write(struct str common_name, struct key *key, struct buf *pem,

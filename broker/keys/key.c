@@ -12,6 +12,7 @@
 #include "base/base64.h"
 #include "base/error.h"
 #include "keys/jwk.h"
+#include "keys/pem.h"
 #include "keys/pkcs11.h"
 #include "keys/public_key.h"
 
@@ -384,15 +385,9 @@ bool key_public_raw(const struct key *key, uint8_t out[65], size_t *len, struct 
 static bool add_spki(const EVP_PKEY *pkey, struct buf *out, struct error *error)
 {
     BIO *output = BIO_new(BIO_s_mem());
-    const char *data = NULL;
-    long len = 0;
 
-    if (output != NULL && PEM_write_bio_PUBKEY(output, pkey) == 1)
-        len = BIO_get_mem_data(output, &data);
-    if (len > 0)
-        buf_add(out, (struct str){ data, (size_t)len });
-    BIO_free(output);
-    return len > 0 || error_set_openssl(error, "writing a public key as PEM");
+    return pem_take(output, output != NULL ? PEM_write_bio_PUBKEY(output, pkey) : 0, out) ||
+           error_set_openssl(error, "writing a public key as PEM");
 }
 
 bool key_public_text(const struct key *key, struct str comment, struct buf *out,

@@ -111,6 +111,21 @@ bool pg_end(struct pg_connection *connection, struct error *error)
     return error_set(error, ERROR_IO, "PostgreSQL: not connected");
 }
 
+PGresult *pg_ask(struct pg_connection *connection, enum pg_statement statement,
+                 const struct pg_values *values, int wait_ms, struct error *error)
+{
+    PGresult *result = NULL;
+
+    pg_begin(connection, wait_ms);
+    if (!pg_send(connection, statement, values, error) || !pg_sync(connection, error))
+        return NULL;
+    result = pg_take(connection, error);
+    if (pg_end(connection, result == NULL ? &(struct error){ 0 } : error))
+        return result;
+    PQclear(result);
+    return NULL;
+}
+
 /* What must be so of the server and the database, each with what to do where it is not. */
 static bool check_server(struct pg_connection *connection, struct error *error)
 {

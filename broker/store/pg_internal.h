@@ -146,6 +146,10 @@ bool pg_skip(struct pg_connection *connection, size_t count, struct error *error
 /** Up to the mark: whatever is left of the group is thrown away. False when the session is lost. */
 bool pg_end(struct pg_connection *connection, struct error *error) MUST_USE;
 
+/** A statement that is a group of its own: its result is the caller's; NULL when it failed. */
+PGresult *pg_ask(struct pg_connection *connection, enum pg_statement statement,
+                 const struct pg_values *values, int wait_ms, struct error *error) MUST_USE;
+
 /* --- the schema --- */
 
 /** The version that this program writes. */

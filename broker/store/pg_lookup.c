@@ -58,21 +58,6 @@ static void give_back(struct pg_lookups *lookups, struct pg_connection *connecti
     pg_close(connection);
 }
 
-static PGresult *ask(struct pg_connection *connection, enum pg_statement statement,
-                     const struct pg_values *values, struct error *error)
-{
-    PGresult *result = NULL;
-
-    pg_begin(connection, WAIT_MS);
-    if (!pg_send(connection, statement, values, error) || !pg_sync(connection, error))
-        return NULL;
-    result = pg_take(connection, error);
-    if (pg_end(connection, result == NULL ? &(struct error){ 0 } : error))
-        return result;
-    PQclear(result);
-    return NULL;
-}
-
 static bool connect_to(struct pg_lookups *lookups, struct pg_connection *connection,
                        struct error *error)
 {
@@ -97,11 +82,11 @@ PGresult *pg_look_up(struct pg_lookups *lookups, enum pg_statement statement,
     PGresult *result = NULL;
 
     if (pg_is_open(&connection))
-        result = ask(&connection, statement, values, &cause);
+        result = pg_ask(&connection, statement, values, WAIT_MS, &cause);
     if (result == NULL && !pg_is_open(&connection)) {
         cause = (struct error){ 0 };
         if (connect_to(lookups, &connection, &cause))
-            result = ask(&connection, statement, values, &cause);
+            result = pg_ask(&connection, statement, values, WAIT_MS, &cause);
     }
     give_back(lookups, &connection);
     if (result == NULL)

@@ -35,22 +35,6 @@ static void close_reader(struct store_reader *base)
     free(reader);
 }
 
-static PGresult *ask_once(struct pg_reader *reader, enum pg_statement statement,
-                          const struct pg_values *values, struct error *error)
-{
-    struct pg_connection *connection = &reader->connection;
-    PGresult *result = NULL;
-
-    pg_begin(connection, WAIT_MS);
-    if (!pg_send(connection, statement, values, error) || !pg_sync(connection, error))
-        return NULL;
-    result = pg_take(connection, error);
-    if (pg_end(connection, result == NULL ? &(struct error){ 0 } : error))
-        return result;
-    PQclear(result);
-    return NULL;
-}
-
 /* Where the connection was lost since the last time, once more on a new one. */
 static PGresult *ask(struct pg_reader *reader, enum pg_statement statement,
                      const struct pg_values *values, struct error *error)
@@ -59,13 +43,13 @@ static PGresult *ask(struct pg_reader *reader, enum pg_statement statement,
     PGresult *result = NULL;
 
     if (pg_is_open(connection))
-        result = ask_once(reader, statement, values, error);
+        result = pg_ask(&reader->connection, statement, values, WAIT_MS, error);
     if (result != NULL || pg_is_open(connection))
         return result;
     *error = (struct error){ 0 };
     if (!pg_open(connection, &reader->place, PG_READER, error))
         return NULL;
-    return ask_once(reader, statement, values, error);
+    return pg_ask(&reader->connection, statement, values, WAIT_MS, error);
 }
 
 static bool refresh(struct store_reader *base, struct error *error)
