@@ -1,5 +1,6 @@
 // A browser that looks at the console, and what it must never see.
 
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { text } from "node:stream/consumers";
@@ -83,6 +84,14 @@ export async function visit(page, route) {
 export async function isAt(page, route) {
     await page.waitForFunction((to) => document.querySelector("main")?.dataset.route === to.slice(1), route);
     await settled(page);
+}
+
+// What is in the way of whoever does not see the page, or uses no mouse: by axe-core, which needs the content policy off.
+export async function barriers(page) {
+    await page.evaluate(await readFile(require.resolve("axe-core/axe.min.js"), "utf8"));
+    const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 200)).slice(0, 3).join(" ")}`);
 }
 
 export function main(page) {

@@ -80,7 +80,7 @@ function fieldOf(field, values) {
         if (!isFirst) made[0].setAttribute("aria-label", `${field.label}, or`);
         box.append(el("div", { class: "value" }, made, isFirst && field.many && button("or", () => {
             if (box.children.length < VALUES_MAX) add("").focus();
-        }, { class: "small", title: "Another value: either fits", "aria-label": `Another value for ${field.label}` })));
+        }, { class: "small", title: "Another value: either fits", "aria-label": `or another value for ${field.label}` })));
         return made[0];
     };
 
