@@ -84,18 +84,20 @@ static enum progress begin(struct http_request *request, const struct api *api)
     struct signing *signing = arena_alloc(request->arena, sizeof(*signing));
     struct error error = { 0 };
 
-    if (!signing)
+    if (!signing) {
         (void)error_set(&error, ERROR_MEMORY, "a review");
-    else if (read_form(request, signing, &error) &&
-             !person_may(request->caller, PERSON_AUDITOR, signing->tenant)) {
+        return http_answer_problem(request, &error);
+    }
+    if (!read_form(request, signing, &error))
+        return http_answer_problem(request, &error);
+    if (!person_may(request->caller, PERSON_AUDITOR, signing->tenant)) {
         (void)error_set(&error, ERROR_ROLE, "no auditor of that tenant, or of all of them");
         return people_refuse(request, &error);
     }
-    if (error.code == ERROR_NONE && submit(request, api, signing, &error)) {
-        request->state = signing;
-        return PROGRESS_WAIT;
-    }
-    return http_answer_problem(request, &error);
+    if (!submit(request, api, signing, &error))
+        return http_answer_problem(request, &error);
+    request->state = signing;
+    return PROGRESS_WAIT;
 }
 
 static enum progress answer(struct http_request *request, struct signing *signing)
