@@ -204,7 +204,7 @@ static int64_t read_time(const struct block *block, size_t index)
 
 static bool read_changes(struct time_zone *zone, const struct block *block, struct error *error)
 {
-    int32_t offsets_s[TYPES_MAX];
+    int32_t offsets_s[TYPES_MAX] = { 0 };
     size_t count = block->begun.len;
 
     if (!read_types(block, offsets_s, error))

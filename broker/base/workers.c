@@ -1,5 +1,6 @@
 #include "base/workers.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +53,10 @@ static bool start_threads(struct workers *workers, size_t count, struct error *e
     for (; workers->count < count; workers->count++) {
         int code = pthread_create(&workers->threads[workers->count], NULL, work, workers);
 
-        if (code != 0)
-            return error_set(error, ERROR_IO, "a worker's thread: %s", strerror(code));
+        if (code != 0) {
+            errno = code;
+            return error_set_errno(error, "a worker's thread");
+        }
     }
     return true;
 }

@@ -66,6 +66,7 @@ static bool copy_credentials(const json_t *opened, json_t *entry)
             json_put(entry, "detail", json_string("left before it had an outcome")));
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what is ended, how, and two results */
 bool lease_end_entry(struct ledger *ledger, const struct store_lease *lease,
                      const struct lease_ending *ending, struct arena *arena, json_t **entry,
                      struct store_guard *guard, struct error *error)

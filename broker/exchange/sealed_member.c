@@ -71,6 +71,7 @@ static bool find(const struct sealed_member *member, struct str private_part, st
     return true;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what is sealed, by whom, and of whom */
 bool sealed_member_open(const struct sealed_member *member, struct keys *keys,
                         struct str private_part, struct str id, struct arena *arena, json_t **value,
                         struct error *error)

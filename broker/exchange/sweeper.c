@@ -192,7 +192,7 @@ static bool put_mark(struct look *look, json_t *entry)
     buf_clear(&text);
     buf_add_hex(&text, (struct str){ (const char *)guard->mark, sizeof(guard->mark) });
     return buf_is_ok(&text) && json_put(token, "mark", json_from_str(buf_str(&text))) &&
-           json_put(token, "exp", json_integer(look->sweep.now_s + SWEEP_AGAIN_S));
+           json_put(token, "exp", json_integer(look->sweep.now_s + (int64_t)SWEEP_AGAIN_S));
 }
 
 static bool submit(struct look *look, json_t *entry, size_t guard_count, struct error *error)

@@ -148,6 +148,7 @@ static size_t copy_authorities(struct keys *keys,
 
     pthread_mutex_lock(&keys->lock);
     count = keys->authority_count;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the array is of pointers */
     memcpy(authorities, keys->authorities, count * sizeof(authorities[0]));
     pthread_mutex_unlock(&keys->lock);
     return count;

@@ -8,6 +8,7 @@
 #include "keys/pkcs11.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -409,6 +410,7 @@ static bool copy_bytes(struct call *call, enum key_algorithm algorithm, struct s
     return true;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a signature has a length */
 bool pkcs11_sign(struct pkcs11 *token, struct str name, enum key_algorithm algorithm,
                  struct str message, uint8_t signature[KEY_SIGNATURE_MAX], size_t *signature_len,
                  struct error *error)
@@ -456,8 +458,10 @@ static bool start_threads(struct pkcs11 *token, struct error *error)
     for (; token->thread_count < PKCS11_THREADS; token->thread_count++) {
         int code = pthread_create(&token->threads[token->thread_count], NULL, work, token);
 
-        if (code != 0)
-            return error_set(error, ERROR_IO, "a PKCS#11 token's thread: %s", strerror(code));
+        if (code != 0) {
+            errno = code;
+            return error_set_errno(error, "a PKCS#11 token's thread");
+        }
         (void)pthread_mutex_lock(&token->lock);
         token->running++;
         (void)pthread_mutex_unlock(&token->lock);
