@@ -149,6 +149,36 @@ static bool check_twice(struct change *change, struct error *error)
     return true;
 }
 
+/*
+ * Nor does who is another by name alone, as they came by another client. Where the glass is broken
+ * nobody else is needed.
+ */
+static bool check_clients(struct change *change, struct error *error)
+{
+    const struct people_options *people = change->rules->people;
+    const struct store_approval *row = &change->view.row;
+    struct granters granters = { 0 };
+    struct error why = { 0 };
+    bool are_others = true;
+
+    if (row->person_count == 0 || change->is_break_glass || !people_have_two_clients(people))
+        return true;
+    if (!granters_read(change->api->service->ledger, change->api->service->tools.keys, row,
+                       change->arena, &granters, &why) &&
+        granters_failed(&why)) {
+        *error = why;
+        return false;
+    }
+    for (size_t i = 0; i < json_array_size(granters.list); i++)
+        are_others = are_others && people_are_two(people, json_array_get(granters.list, i),
+                                                  change->person->token.claims);
+    return (are_others && json_array_size(granters.list) > 0) ||
+           deny(change, "twice", ERROR_REQUEST,
+                "nobody can tell that you and who granted it are two people: sign in at the same "
+                "client, with a verified address",
+                error);
+}
+
 static bool check(struct change *change, struct error *error)
 {
     if (!granters_name(change->api->service->tools.keys, change->id, &change->person->token,
@@ -157,7 +187,8 @@ static bool check(struct change *change, struct error *error)
         return false;
     if (!change->is_grant)
         return true;
-    return check_digest(change, error) && check_self(change, error) && check_twice(change, error);
+    return check_digest(change, error) && check_self(change, error) && check_twice(change, error) &&
+           check_clients(change, error);
 }
 
 /* ---- the entries ---- */

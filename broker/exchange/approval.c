@@ -172,8 +172,21 @@ static bool is_unchecked(const struct exchange *exchange)
     return wanted && wanted->self_is_unchecked;
 }
 
+/* Whether somebody is, or may be, one of those who gave it, by another client of the provider. */
+static bool may_be_granter(const struct people_options *people, const json_t *claims,
+                           const json_t *granters)
+{
+    if (!people_have_two_clients(people))
+        return false;
+    for (size_t i = 0; i < json_array_size(granters); i++)
+        if (!people_are_two(people, json_array_get(granters, i), claims))
+            return true;
+    return json_array_size(granters) == 0;
+}
+
 /* Whether the run acts for one of those who gave it, or nobody can tell. */
-static bool acts_for_granter(const struct exchange *exchange, const struct store_approval *row)
+static bool acts_for_granter(const struct exchange *exchange, const struct store_approval *row,
+                             const json_t *granters)
 {
     const struct exchange_actor *actor = exchange->actor;
     uint8_t who[STORE_PERSON_LEN];
@@ -187,7 +200,7 @@ static bool acts_for_granter(const struct exchange *exchange, const struct store
     for (size_t i = 0; i < row->person_count; i++)
         if (memcmp(row->people[i], who, sizeof(who)) == 0)
             return true;
-    return false;
+    return may_be_granter(exchange->rules->people, actor->token.claims, granters);
 }
 
 /*
@@ -201,7 +214,7 @@ static bool is_of_others(struct exchange *exchange, const struct store_approval 
 
     if (is_unchecked(exchange))
         return true;
-    if (!people || json_array_size(granters) == 0 || acts_for_granter(exchange, row))
+    if (!people || json_array_size(granters) == 0 || acts_for_granter(exchange, row, granters))
         return false;
     for (size_t i = 0; i < json_array_size(granters); i++) {
         enum people_match match = person_match_claims(
@@ -228,8 +241,7 @@ static bool take(struct exchange *exchange, const struct store_approval *row, st
 
     if (!serves(exchange, row))
         return true;
-    if (!read_granters(exchange, row, &granters, &why) &&
-        (why.code == ERROR_LEDGER || why.code == ERROR_MEMORY || why.code == ERROR_IO)) {
+    if (!read_granters(exchange, row, &granters, &why) && granters_failed(&why)) {
         *error = why;
         return false;
     }
@@ -306,11 +318,11 @@ static bool take_polled(struct exchange *exchange, struct error *error)
         return error_set(error, ERROR_UNAPPROVED, "approval %s is for something else", row.id);
     if (exchange->passes_freezes && !row.is_break_glass)
         return refuse_frozen(exchange, error);
-    if (!is_unchecked(exchange) && acts_for_granter(exchange, &row))
+    /* That it is of others than who started it was looked at when they gave it. */
+    (void)read_granters(exchange, &row, &approval->granters, &ignored);
+    if (!is_unchecked(exchange) && acts_for_granter(exchange, &row, approval->granters.list))
         return error_set(error, ERROR_UNAPPROVED, "approval %s is of who the run acts for", row.id);
     approval->used = row;
-    /* It is of others: that was looked at when they gave it. */
-    (void)read_granters(exchange, &row, &approval->granters, &ignored);
     return true;
 }
 

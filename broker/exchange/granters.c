@@ -152,6 +152,11 @@ bool granters_read(struct ledger *ledger, struct keys *keys, const struct store_
     return true;
 }
 
+bool granters_failed(const struct error *why)
+{
+    return why->code == ERROR_LEDGER || why->code == ERROR_MEMORY || why->code == ERROR_IO;
+}
+
 /* ---- telling them apart ---- */
 
 bool granters_name(const struct keys *keys, struct str approval,

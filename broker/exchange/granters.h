@@ -51,6 +51,9 @@ bool granters_put_before(json_t *entry, int64_t granted) MUST_USE;
 bool granters_read(struct ledger *ledger, struct keys *keys, const struct store_approval *row,
                    struct arena *arena, struct granters *granters, struct error *error) MUST_USE;
 
+/** Whether reading them failed for what may be over soon, and not as nobody knows them any more. */
+bool granters_failed(const struct error *why);
+
 /**
  * Read those of one private part, as the ledger gives it: a list.
  *

@@ -287,6 +287,9 @@ static bool keep_claim(const json_t *claims, const char *name, json_t *kept)
     return value == NULL || json_put(kept, name, json_incref(value));
 }
 
+/* What people_are_two() looks at. */
+static const char *const of_two_clients[] = { "aud", "azp", "email" };
+
 bool person_keep_claims(const struct people_options *people, const struct person *person,
                         json_t *kept)
 {
@@ -296,7 +299,42 @@ bool person_keep_claims(const struct people_options *people, const struct person
         if (!outermost(people->same[i].claim, name) ||
             !keep_claim(person->token.claims, name, kept))
             return false;
+    for (size_t i = 0; people_have_two_clients(people) && i < COUNT(of_two_clients); i++)
+        if (!keep_claim(person->token.claims, of_two_clients[i], kept))
+            return false;
     return keep_claim(person->token.claims, "email_verified", kept);
+}
+
+/* ---- the same by another client ---- */
+
+bool people_have_two_clients(const struct people_options *people)
+{
+    return people->console_client_id.len > 0 &&
+           !str_eq(people->console_client_id, people->client_id);
+}
+
+/* Which of the clients a token was given to; empty: it does not say. */
+static struct str client_of(const struct people_options *people, const json_t *claims)
+{
+    const json_t *audience = json_object_get(claims, "aud");
+    struct str client;
+
+    if (!json_get_str(claims, "azp", &client))
+        client = json_str(json_array_size(audience) == 1 ? json_array_get(audience, 0) : audience);
+    return str_eq(client, people->client_id) || str_eq(client, people->console_client_id) ? client
+                                                                                          : STR("");
+}
+
+bool people_are_two(const struct people_options *people, const json_t *one, const json_t *other)
+{
+    struct str client = client_of(people, one);
+    struct str address = json_str(find_claim(one, STR("email")));
+    struct str other_address = json_str(find_claim(other, STR("email")));
+
+    if (!people_have_two_clients(people) ||
+        (client.len > 0 && str_eq(client, client_of(people, other))))
+        return true;
+    return address.len > 0 && other_address.len > 0 && !str_eq_ignore_case(address, other_address);
 }
 
 bool people_tell_who_started(const struct people_options *people, struct str issuer)

@@ -124,11 +124,25 @@ enum people_match person_match_claims(const struct people_options *people, const
                                       struct str issuer, const json_t *ci);
 
 /**
- * Put the claims of a person that say which runs are theirs, and no others, into an object: for who
- * has to compare later.
+ * Put the claims of a person that say which runs are theirs, and where there are two clients those
+ * that people_are_two() looks at, into an object, and no others: for who has to compare later.
  */
 bool person_keep_claims(const struct people_options *people, const struct person *person,
                         json_t *kept) MUST_USE;
+
+/** Whether people come by two clients of their provider. */
+bool people_have_two_clients(const struct people_options *people);
+
+/**
+ * Whether those whose claims these are, and whose subjects differ, are two people.
+ *
+ * Where there are two clients a provider may tell each another subject of the same person. Then
+ * they must have come by the same client, or their verified addresses differ: who does not say is
+ * not known to be another.
+ *
+ * Source: OpenID Connect Core 8.1
+ */
+bool people_are_two(const struct people_options *people, const json_t *one, const json_t *other);
 
 /** Whether runs of an issuer can be compared with people at all. */
 bool people_tell_who_started(const struct people_options *people, struct str issuer);

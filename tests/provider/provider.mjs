@@ -2,7 +2,7 @@
 //
 // `provider.mjs PORT [REDIRECT]` serves http://127.0.0.1:PORT until it is ended. Whoever logs in is the person that
 // the login names: "ann;security,audit;7" is ann of two groups, and 7 is her id at GitHub. Clients: "stagepass" and "shop" for people
-// (device flow), "console" of the pages at REDIRECT (code with PKCE, asked by browsers), "runner" for jobs (client credentials), whose tokens get the claims of the header `x-claims`
+// (device flow), "apart" too, which is told another `sub` of the same person, "console" of the pages at REDIRECT (code with PKCE, asked by browsers), "runner" for jobs (client credentials), whose tokens get the claims of the header `x-claims`
 // and, where `x-typ` is there, its `typ`. POST /test/rotate?kept=N makes a new signing key and publishes
 // the last N besides.
 
@@ -73,10 +73,12 @@ const pages = {
   redirect_uris: [redirect],
 };
 
-function account(_, login) {
+function account(ctx, login) {
   const [name, groups, github] = login.split(";");
+  const isApart = ctx.path === "/token" && ctx.oidc.client?.clientId === "apart";
+
   return {
-    accountId: login,
+    accountId: isApart ? crypto.hash("sha256", login) : login, // the `sub`
     claims: () => ({
       sub: login,
       email: `${name}@acme.example`,
@@ -104,6 +106,7 @@ function rotate(kept) {
     clients: [
       { client_id: "stagepass", ...device },
       { client_id: "shop", ...device },
+      { client_id: "apart", ...device },
       ...(redirect ? [pages] : []),
       { client_id: "runner", client_secret: "secret", grant_types: ["client_credentials"], response_types: [], redirect_uris: [] },
     ],

@@ -340,6 +340,55 @@ static void what_is_kept_of_a_person_tells_the_same(void **state)
     assert_false(people_tell_who_started(&people, STR("jenkins")));
 }
 
+/* Whether those of these further claims are two people, once one of them was kept. */
+static bool are_two(const char *further, const char *other)
+{
+    JSON_OWNED json_t *kept = json_object();
+    struct person person = person_of(further);
+    bool are_two;
+
+    assert_true(person_keep_claims(&people, &person, kept));
+    assert_null(json_object_get(kept, "sub"));
+    are_two = people_are_two(&people, kept, person_of(other).token.claims);
+    assert_int_equal(people_are_two(&people, person_of(other).token.claims, kept), are_two);
+    return are_two;
+}
+
+#define ADDRESS(of) ",\"email\":\"" of "@acme.example\",\"email_verified\":true"
+#define HERE "\"azp\":\"" CLIENT "\""
+#define THERE "\"azp\":\"console\""
+
+static void by_two_clients_addresses_tell_people_apart(void **state)
+{
+    static const struct {
+        const char *one;
+        const char *other;
+        bool are_two;
+    } rows[] = {
+        { HERE, HERE, true },
+        { THERE, THERE, true },
+        { "", HERE, true }, /* by its aud */
+        { HERE, THERE, false },
+        { HERE ADDRESS("bo"), THERE, false },
+        { HERE ADDRESS("bo"), THERE ADDRESS("bo"), false },
+        { HERE ADDRESS("bo"), THERE ADDRESS("BO"), false },
+        { HERE ADDRESS("bo"), THERE ADDRESS("al"), true },
+        { HERE ADDRESS("bo"), THERE ",\"email\":\"al@acme.example\"", false },
+        { HERE ADDRESS("bo"), THERE ",\"email\":\"al@acme.example\",\"email_verified\":false",
+          false },
+    };
+
+    (void)state;
+    assert_true(are_two(HERE, HERE ADDRESS("bo")));
+    people.console_client_id = people.client_id;
+    assert_false(people_have_two_clients(&people));
+    people.console_client_id = STR("console");
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (are_two(rows[i].one, rows[i].other) != rows[i].are_two)
+            fail_msg("row %zu", i);
+    people.console_client_id = STR("");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +400,7 @@ int main(void)
         cmocka_unit_test(no_issuer_of_runs_can_have_the_profile_of_people),
         cmocka_unit_test(a_run_s_actor_is_found_among_people),
         cmocka_unit_test(what_is_kept_of_a_person_tells_the_same),
+        cmocka_unit_test(by_two_clients_addresses_tell_people_apart),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
