@@ -214,6 +214,13 @@ async function hostileTexts() {
         const words = wordsOf(await command());
         check("a command line says the word as it was given, whatever is in it", words.at(-3) === text || words.at(-3) === `--subject=${text}`, [words, await command()]);
     }
+    for (const text of ["\u00e9'; ran #", "\\'; ran #", "\n'; ran #", "'\\''\u00e9\\'; ran #"]) {
+        await visit(page, `#/search?${new URLSearchParams({ subject: `x${text}` })}`);
+        const line = await command();
+        const said = execFileSync("dash", ["-c", `stagepass() { :; }; ran() { echo ran; }; ${line}`], { encoding: "utf8" });
+        const rest = line.replace(/\$'(\\x[0-9a-f]{2}|\\U[0-9a-f]{8})+'|'[^'\\]*'|\\['\\]/g, "");
+        check("in a shell that knows less of quotes it is one command, too", said === "" && !/['"\\$;#]/.test(rest) && wordsOf(line).at(-3) === `x${text}`, [said, line, rest]);
+    }
     check("nothing ran", await page.evaluate(() => globalThis.broken) === undefined);
     await page.goto(`${CONSOLE}#/search?stage="><script>globalThis.broken=1</script>`);
     await page.waitForFunction(() => document.querySelector("input[name=stage]")?.value.includes("<script>"));

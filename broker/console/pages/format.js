@@ -35,17 +35,22 @@ export function count(number, one, many) {
     return `${number} ${number === 1 ? one : many}`;
 }
 
-// A word of a shell's command line: as it is, in quotes, or with escapes where a terminal would not show it.
-export function quote(text) {
-    if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(text)) return text;
-    if (/^[\x20-\x7e]*$/.test(text)) return `'${text.replaceAll("'", "'\\''")}'`;
-    const escapes = [...text].map((character) => {
+// What quotes and backslashes mean differs between shells: neither stands within quotes, but in escapes of digits alone.
+function quotePiece(piece) {
+    if (/^['\\]/.test(piece)) return piece.replace(/./g, "\\$&");
+    if (/^[\x20-\x7e]/.test(piece)) return `'${piece}'`;
+    const escapes = [...piece].map((character) => {
         const point = character.codePointAt(0);
-        if (character === "'" || character === "\\") return `\\${character}`;
-        if (point >= 0x20 && point < 0x7f) return character;
         return point < 0x80 ? `\\x${point.toString(16).padStart(2, "0")}` : `\\U${point.toString(16).padStart(8, "0")}`;
     });
     return `$'${escapes.join("")}'`;
+}
+
+// A word of a shell's command line: as it is, in quotes, or with escapes where a terminal would not show it.
+export function quote(text) {
+    if (text === "") return "''";
+    if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(text)) return text;
+    return text.match(/['\\]+|[^'\\\P{ASCII}\p{Cc}]+|[\P{ASCII}\p{Cc}]+/gu).map(quotePiece).join("");
 }
 
 // The command that shows the same; options are pairs, flags have no value.
