@@ -91,5 +91,5 @@ class World(Place):
         path = os.path.join(HERE, "run")
         sys.stdout.flush()
         result = subprocess.run([path, program], input=json.dumps(self.told(**more)), stderr=subprocess.PIPE, text=True,
-                                timeout=8 * WAIT_S)
+                                timeout=8 * WAIT_S, env=dict(os.environ, TMPDIR=self.folder))
         check("%s came to its end" % program, result.returncode == 0, result.stderr[-4000:])
