@@ -287,6 +287,18 @@ async function decisions() {
     await rina.page.getByText("you started the run").waitFor();
     check("nobody grants their own run, and is told why", (await main(rina.page)).includes("somebody else has to approve it") && (await ask(`approvals/${world.approval}`)).state === "pending");
 
+    const ben = await open();
+    const long = "read:x ".repeat(1000);
+    const asked = await ask(`approvals/${world.approval}`);
+    await ben.page.route(`${world.broker}/api/v1/approvals/${world.approval}`, (route) => route.fulfill({ json: {
+        ...asked, tenant: "its-tenant", instance: "customer-b", audience: `${long}audience-end`, scope: `${long}scope-end`, bindings: { plan: `${long}plan-end` },
+        ci: { ...asked.ci, repository_id: "its-repository-id" }, grants: [{ ...asked.grants[0], scope: `${long}grant-end` }],
+    } }));
+    await signIn(ben.page, "ben;oncall;9", `#/approval/${world.approval}`);
+    const shown = await main(ben.page);
+    check("all that is granted is shown, the instance too, and nothing of it is cut", ["its-tenant", "its-repository-id", "customer-b", "audience-end", "scope-end", "plan-end", "grant-end"]
+        .every((part) => shown.includes(part)), shown.slice(0, 3000));
+
     const bob = await open();
     const posts = () => bob.seen.requests.filter(({ method, url }) => method === "POST" && url.startsWith(world.broker));
     await bob.page.route(`${world.broker}/api/v1/approvals/${world.approval}`, async (route) => {

@@ -1,7 +1,7 @@
 // What people are asked to approve.
 
 import { Refusal } from "./api.js";
-import { block, button, el, facts, foreign, link, panel, table } from "./dom.js";
+import { block, button, el, facts, foreign, link, panel, table, whole } from "./dom.js";
 import { entryLink, searchLink, text } from "./entries.js";
 import { explain } from "./errors.js";
 import { command, count, life, pretty, time } from "./format.js";
@@ -26,7 +26,7 @@ async function list(context) {
 function grantPanel(grant) {
     return el("li", {}, facts([
         ["Grant", foreign(text(grant?.grant))], ["Type", foreign(text(grant?.type))], ["Target", grant?.target && searchLink("target", grant.target)],
-        ["Life", Number.isFinite(grant?.ttl_s) && life(grant.ttl_s)], ["Scope", grant?.scope && foreign(grant.scope)],
+        ["Life", Number.isFinite(grant?.ttl_s) && life(grant.ttl_s)], ["Scope", grant?.scope && whole(grant.scope)],
     ]), grant?.fields !== undefined && (typeof grant.fields === "string" ? [el("p", { class: "warn" }, "There is too much to show: this is the SHA-256 of its fields, which the policy has."), block(grant.fields)] : el("pre", { tabindex: "0" }, el("bdi", {}, pretty(grant.fields)))),
     grant?.details !== undefined && [el("p", { class: "quiet" }, "narrowed to"), el("pre", { tabindex: "0" }, el("bdi", {}, pretty(grant.details)))]);
 }
@@ -41,18 +41,20 @@ function terms(approval) {
     ]);
 }
 
+// All that the digest is of, but for the grants, and what tells people what that is.
 function what(approval) {
     const ci = approval.ci ?? {};
 
     return facts([
-        ["Stage", searchLink("stage", approval.stage)], ["Environment", searchLink("environment", approval.environment)], ["Owner", searchLink("owner", approval.owner)],
-        ["Issuer", searchLink("issuer", approval.issuer)], ["Repository", searchLink("repository", ci.repository)], ["Ref", ci.ref && foreign(ci.ref)],
+        ["Stage", searchLink("stage", approval.stage)], ["Instance", approval.instance && whole(approval.instance)], ["Environment", searchLink("environment", approval.environment)], ["Owner", searchLink("owner", approval.owner)], ["Tenant", searchLink("tenant", approval.tenant)],
+        ["Issuer", searchLink("issuer", approval.issuer)], ["Repository", searchLink("repository", ci.repository)],
+        ["Its id", searchLink("repository", ci.repository_id)], ["Ref", ci.ref && foreign(ci.ref)],
         ["Commit", searchLink("commit", ci.commit)], ["Run", searchLink("run", ci.run)], ["Attempt", ci.attempt && foreign(ci.attempt)],
         ["Workflow", ci.workflow_path && foreign(ci.workflow_path)], ["Its commit", ci.workflow_commit && foreign(ci.workflow_commit)],
         ["Started by", (ci.actor || ci.actor_id) && [foreign(text(ci.actor)), ci.actor_id && [" (", foreign(ci.actor_id), ")"]]],
         ["Acting", approval.actor?.subject && foreign(approval.actor.subject)], ["Why", approval.reason && foreign(approval.reason)],
-        ["Audience", approval.audience && foreign(approval.audience)], ["Scope", approval.scope !== undefined && foreign(approval.scope)],
-        ...Object.entries(approval.bindings ?? {}).map(([name, value]) => [["Binding ", foreign(name)], foreign(value)]),
+        ["Audience", approval.audience && whole(approval.audience)], ["Scope", approval.scope !== undefined && whole(approval.scope)],
+        ...Object.entries(approval.bindings ?? {}).map(([name, value]) => [["Binding ", whole(name)], whole(value)]),
         ["Rule", approval.rule && foreign(approval.rule)], ["Policy", searchLink("policy", approval.policy)], ["Digest", approval.digest && foreign(approval.digest)],
     ]);
 }

@@ -50,12 +50,21 @@ function pieces(text) {
     return out;
 }
 
+function textOf(value) {
+    return typeof value === "string" ? value : JSON.stringify(value) ?? "";
+}
+
 // What others wrote: apart from the text around it, with nothing hidden in it.
 export function foreign(value) {
-    const text = typeof value === "string" ? value : JSON.stringify(value) ?? "";
+    const text = textOf(value);
     const cut = text.length > SHOWN_MAX ? ` … and ${text.length - SHOWN_MAX} more characters` : "";
 
     return el("bdi", {}, pieces(text.slice(0, SHOWN_MAX)), cut && el("span", { class: "quiet" }, cut));
+}
+
+// The same, all of it, where somebody decides by what they see.
+export function whole(value) {
+    return el("bdi", {}, pieces(textOf(value)));
 }
 
 // A whole text of many lines, or of one that is long.
