@@ -41,6 +41,7 @@ HOSTILE = {
     "markup": "refs/heads/<img src=x onerror=\"globalThis.broken=1\"><script>globalThis.broken=1</script>",
     "quotes": "refs/heads/'\"`${globalThis.broken=1}`--></pre></title>",
     "turned": "refs/heads/safe\u202etxt.exe\u200b\u2066x\ufeff",
+    "blank": "refs/heads/main\u3164\u115f\u034f\ufe0f\u2800\u00a0\u2003x  y",
     "long": "refs/heads/" + "long-" * 150,
     "address": "javascript:globalThis.broken=1",
 }

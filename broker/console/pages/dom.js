@@ -1,7 +1,8 @@
 // All elements are made here, and what others wrote goes into them as text alone: there is no markup to write.
 
-// Invisible characters, those that turn the direction of text, halves of a character: shown by their numbers.
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
+// Invisible characters, spaces that are not the usual one, those that turn the direction of text, halves of a character:
+// shown by their numbers. Some letters and marks are invisible, too (DI), and a pattern of no dots.
+export const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{DI}\u2800]|(?! )\p{Zs}/gu;
 const SHOWN_MAX = 4096;
 
 const ATTRIBUTES = new Set([

@@ -1,18 +1,19 @@
 // Times, lives and command lines.
 
-import { button, el, escaped } from "./dom.js";
+import { UNSEEN, button, el, escaped, foreign } from "./dom.js";
 
 // A time as the broker writes it: UTC, and the reader's own in its title.
 export function time(text) {
     if (text === undefined) return undefined;
     const date = new Date(text);
-    if (Number.isNaN(date.getTime())) return el("bdi", {}, String(text));
+    if (Number.isNaN(date.getTime())) return foreign(text);
     const shown = `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
     return el("time", { datetime: date.toISOString(), title: `${date.toLocaleString()} (your time zone)` }, shown);
 }
 
 export function day(text) {
-    return text === undefined ? undefined : el("time", { datetime: text, title: text }, String(text).slice(0, 10));
+    if (text === undefined) return undefined;
+    return /^[0-9-]{10}(T[0-9:.]+Z)?$/.test(text) ? el("time", { datetime: text, title: text }, text.slice(0, 10)) : foreign(text);
 }
 
 const UNITS = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
@@ -78,5 +79,5 @@ export function command(words, options = [], operands = []) {
 
 // A JSON text for people: its own characters, but for those that nobody would see.
 export function pretty(value) {
-    return JSON.stringify(value, null, 2).replace(/[\u007f-\u009f\p{Cf}\p{Co}\p{Zl}\p{Zp}]/gu, escaped);
+    return JSON.stringify(value, null, 2).replace(UNSEEN, (character) => (character === "\n" ? character : escaped(character)));
 }
