@@ -295,29 +295,36 @@ static bool look_at_private(const struct search_hit *hit, void *context, struct 
     return note(hit, context, error);
 }
 
-static size_t find_restricted(const char *name, const char *value, const struct search_name *names)
+/* A search without an index, in one page. */
+static struct ledger_search search_of(const struct ledger_query *query, struct found *found)
 {
-    static struct found found;
-    struct ledger_query query = { 0 };
-    struct ledger_search search = {
-        .query = &query,
+    found->count = 0;
+    return (struct ledger_search){
+        .query = query,
         .reader = reader,
-        .index = at,
-        .indexed = INDEXED,
         .limit = 10000,
         .reads_max = 10000,
         .lookups_max = 10000,
         .access = hide,
-        .names = names,
-        .name_count = names ? COUNT(shown) : 0,
-        .visit = look_at_private,
-        .context = &found,
+        .visit = note,
+        .context = found,
         .before = SEARCH_NEWEST,
     };
+}
+
+static size_t find_restricted(const char *name, const char *value, const struct search_name *names)
+{
+    static struct found found;
+    struct ledger_query query = { 0 };
+    struct ledger_search search = search_of(&query, &found);
     struct error error = { 0 };
 
+    search.index = at;
+    search.indexed = INDEXED;
+    search.names = names;
+    search.name_count = names ? COUNT(shown) : 0;
+    search.visit = look_at_private;
     add(&query, name, value);
-    found.count = 0;
     must(ledger_search_next(&search, &error), &error);
     assert_true(search.is_over);
     return found.count;
@@ -365,21 +372,13 @@ static uint64_t end_of_page(const char *name, const char *value,
 {
     static struct found found;
     struct ledger_query query = { 0 };
-    struct ledger_search search = {
-        .query = &query,
-        .reader = reader,
-        .limit = 10000,
-        .reads_max = 100,
-        .lookups_max = 10000,
-        .access = access,
-        .visit = note,
-        .context = &found,
-        .before = MANY,
-    };
+    struct ledger_search search = search_of(&query, &found);
     struct error error = { 0 };
 
+    search.reads_max = 100;
+    search.access = access;
+    search.before = MANY;
     add(&query, name, value);
-    found.count = 0;
     must(ledger_search_next(&search, &error), &error);
     assert_false(search.is_over);
     return search.before;
@@ -413,26 +412,19 @@ static size_t ends_of_pages(const char *name, const char *value, uint64_t ends[M
 {
     static struct found found;
     struct ledger_query query = { 0 };
-    struct ledger_search search = {
-        .query = &query,
-        .reader = reader,
-        .index = at,
-        .indexed = INDEXED,
-        .limit = 10000,
-        .reads_max = 1,
-        .lookups_max = 1,
-        .access = hide_persons,
-        .names = shown,
-        .name_count = COUNT(shown),
-        .visit = note,
-        .context = &found,
-        .before = INDEXED,
-    };
+    struct ledger_search search = search_of(&query, &found);
     struct error error = { 0 };
     size_t count = 0;
 
+    search.index = at;
+    search.indexed = INDEXED;
+    search.reads_max = 1;
+    search.lookups_max = 1;
+    search.access = hide_persons;
+    search.names = shown;
+    search.name_count = COUNT(shown);
+    search.before = INDEXED;
     add(&query, name, value);
-    found.count = 0;
     while (!search.is_over) {
         assert_true(count < MANY);
         must(ledger_search_next(&search, &error), &error);
