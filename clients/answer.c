@@ -16,7 +16,7 @@
 #define STAGE_MAX_BYTES 121
 #define CODE_MAX_BYTES 128
 #define INTERVAL_MAX_S 300
-#define WAIT_MAX_S (7 * 24 * 3600)
+#define WAIT_MAX_S ((int64_t)7 * 24 * 3600)
 #define SENTENCE_MAX_BYTES ((size_t)1024)
 
 static const struct json_limits answer_limits = { ANSWER_BYTES_MAX, 16, 2000 };

@@ -160,7 +160,7 @@ static int compare_rows(const void *a, const void *b)
 static bool sort(json_t *list, json_t **sorted)
 {
     size_t count = json_array_size(list);
-    json_t **items = calloc(count + 1, sizeof(*items));
+    json_t **items = calloc(count + 1, sizeof(json_t *));
 
     *sorted = json_array();
     if (!items || !*sorted) {
@@ -169,7 +169,7 @@ static bool sort(json_t *list, json_t **sorted)
     }
     for (size_t i = 0; i < count; i++)
         items[i] = json_array_get(list, i);
-    qsort(items, count, sizeof(*items), compare_rows);
+    qsort(items, count, sizeof(json_t *), compare_rows);
     for (size_t i = 0; i < count; i++)
         (void)json_array_append(*sorted, items[i]); /* a row less is told by its number */
     free(items);

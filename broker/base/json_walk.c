@@ -237,6 +237,7 @@ INLINE bool take_value(struct walker *walker, struct level *inside, bool *is_who
 }
 
 /* Behind the text's own object's beginning: a value a turn, and what ends with it. */
+/* NOLINTNEXTLINE(readability-function-cognitive-complexity): one loop, for all levels */
 static bool walk_inside(struct walker walker, json_walk_member each, void *context)
 {
     struct level levels[LEVELS_MAX] = { { .end = '}' } };

@@ -28,6 +28,12 @@ static bool decode_bits(const uint8_t *bytes, int len, struct index_bits *bits, 
     return true;
 }
 
+static int copy_bits(const struct index_bits *bits, uint8_t out[INDEX_BITS_LEN])
+{
+    memcpy(out, bits->bytes, INDEX_BITS_LEN);
+    return INDEX_BITS_LEN;
+}
+
 static int encode_bits(const struct index_bits *bits, uint8_t out[INDEX_BITS_LEN])
 {
     int count = 0;
@@ -37,10 +43,8 @@ static int encode_bits(const struct index_bits *bits, uint8_t out[INDEX_BITS_LEN
 
         memcpy(&left, bits->bytes + first / 8, sizeof(left));
         for (left = le64toh(left); left != 0; left &= left - 1) {
-            if (count == INDEX_BITS_LEN - 1) {
-                memcpy(out, bits->bytes, INDEX_BITS_LEN);
-                return INDEX_BITS_LEN;
-            }
+            if (count == INDEX_BITS_LEN - 1)
+                return copy_bits(bits, out);
             out[count++] = (uint8_t)(first + (unsigned)__builtin_ctzll(left));
         }
     }
