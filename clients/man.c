@@ -61,7 +61,7 @@ static bool ends_sentence(struct str word)
 {
     while (str_ends_with(word, STR(")")))
         word.len--;
-    return word.len > 1 && memchr(".!?", word.data[word.len - 1], 3) != NULL;
+    return word.len > 1 && str_is_made_of(str_slice(word, word.len - 1, 1), ".!?");
 }
 
 static struct str take_word(struct str *text)

@@ -114,7 +114,7 @@ static bool submit(struct renewer *renewer, struct error *error)
 
     if (!arena)
         return error_set(error, ERROR_MEMORY, "no memory for a renewal");
-    buf_init(&form, 4 * RENEWER_TOKEN_MAX);
+    buf_init(&form, (size_t)4 * RENEWER_TOKEN_MAX);
     buf_add_text(&form, "grant_type=refresh_token&refresh_token=");
     buf_add_percent(&form, str_from(renewer->token));
     request.url = broker_path(&session->broker, "/token", arena).data;

@@ -235,14 +235,14 @@ static bool read_policy(struct reviewing *reviewing, struct error *error)
     if (!policy_who_can(reviewing->options->source->policy, &everything, reviewing->arena, &stages,
                         &count, error))
         return false;
-    sorted = arena_alloc_array(reviewing->arena, count + 1, sizeof(*sorted));
+    sorted = arena_alloc_array(reviewing->arena, count + 1, sizeof(struct who_stage *));
     if (!sorted)
         return no_memory(error);
     for (size_t i = 0; i < count; i++)
         if (is_reviewed(reviewing, &stages[i]))
             sorted[kept++] = &stages[i];
     if (kept > 0)
-        qsort(sorted, kept, sizeof(*sorted), compare_owners);
+        qsort(sorted, kept, sizeof(struct who_stage *), compare_owners);
     for (size_t i = 0; i < kept; i++)
         if (!add_stage(reviewing, sorted[i], owners))
             return no_memory(error);
