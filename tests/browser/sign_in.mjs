@@ -282,6 +282,25 @@ async function anotherAddressIsToldTheRightOne() {
     clean("other addresses", seen);
 }
 
+// Browsers keep a whole page that is left, with its memory, and show it again to whoever goes back. This one does not
+// while it is looked at: it is told as if it did.
+async function whoGoesBackIsNobody() {
+    const { page, seen } = await open();
+    const turn = (name) => page.evaluate((type) => { dispatchEvent(new PageTransitionEvent(type, { persisted: true })); }, name);
+
+    await signIn(page, "ann;security", ROUTE);
+    await turn("pagehide");
+    const before = seen.requests.length;
+    check("a page that was left shows nothing", !(await page.locator("body").innerText()).includes("credential.issued") && await page.locator("#pages").isHidden());
+    await page.evaluate(() => { location.hash = "#/leases"; });
+    await page.waitForFunction(() => location.hash === "#/leases");
+    check("and has no token", !seen.requests.slice(before).some(({ authorization }) => authorization), seen.requests.slice(before));
+    await turn("pageshow");
+    await page.locator("#sign-in").waitFor();
+    check("who goes back to it is nobody", (await main(page)).includes("Sign in at") && await page.locator("#pages").isHidden(), await main(page));
+    clean("going back", seen);
+}
+
 async function othersSeeWhatIsTheirs() {
     const { page, seen } = await open();
 
@@ -306,6 +325,7 @@ await forgedAnswersAreRefused();
 await otherTokensAreRefused();
 await providersDiffer();
 await tokensArePasted();
+await whoGoesBackIsNobody();
 await othersSeeWhatIsTheirs();
 await clocksDiffer();
 await anotherAddressIsToldTheRightOne();

@@ -55,10 +55,14 @@ function signInAgain() {
         signIn(provider, { route: () => routeOf().address, taken: enter }));
 }
 
-function signOut() {
+function forget() {
     drop();
     me = null;
     clearTimeout(over);
+}
+
+function signOut() {
+    forget();
     start("You have signed out here. The provider may still know you: sign out there too, where others use this browser.");
 }
 
@@ -172,6 +176,17 @@ async function begin() {
 
 addEventListener("hashchange", () => {
     if (me) show();
+});
+// A browser may keep a page that is left, and show it to whoever goes back: there is nothing in it then, and it begins anew.
+addEventListener("pagehide", () => {
+    forget();
+    leaving?.abort();
+    showWho();
+    notice();
+    place("main").replaceChildren();
+});
+addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) location.reload();
 });
 place("skip").addEventListener("click", (event) => {
     event.preventDefault();
