@@ -11,6 +11,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "base/error.h"
+#include "store/frame.h"
 #include "store/grower.h"
 #include "store/help.h"
 #include "tests/test.h"
@@ -27,9 +29,12 @@ static atomic_int sync_failures; /* so many of them, then there are none any mor
 static atomic_int write_failure; /* errno of writes that grow a file past `size_limit` */
 static atomic_llong size_limit;
 static atomic_int frame_failure;     /* errno of the next write that is no zeros */
+static atomic_int frames_good;       /* so many of them succeed before */
 static atomic_llong frame_write_max; /* bytes of it that are written nevertheless */
 static atomic_llong frame_offset;    /* where the last frame was written */
 static atomic_int unsynced_count;    /* frames written since the last fdatasync */
+static atomic_int written_count;     /* frames written */
+static atomic_int synced_count;      /* of these, before the last fdatasync */
 
 ssize_t __wrap_pwrite(int file, const void *bytes, size_t len, off_t offset)
 {
@@ -39,6 +44,11 @@ ssize_t __wrap_pwrite(int file, const void *bytes, size_t len, off_t offset)
     if (failure != 0 && offset + (off_t)len > (off_t)atomic_load(&size_limit)) {
         errno = failure;
         return -1;
+    }
+    if (is_frame && atomic_load(&frames_good) > 0) {
+        (void)atomic_fetch_sub(&frames_good, 1);
+        (void)atomic_fetch_add(&written_count, 1);
+        return __real_pwrite(file, bytes, len, offset);
     }
     if (is_frame && atomic_load(&frame_failure) != 0) {
         if (atomic_load(&frame_write_max) > 0) {
@@ -56,6 +66,7 @@ ssize_t __wrap_pwrite(int file, const void *bytes, size_t len, off_t offset)
     if (is_frame) {
         atomic_store(&frame_offset, offset);
         (void)atomic_fetch_add(&unsynced_count, 1);
+        (void)atomic_fetch_add(&written_count, 1);
     }
     return __real_pwrite(file, bytes, len, offset);
 }
@@ -65,8 +76,12 @@ int __wrap_fdatasync(int file)
     int failure = atomic_load(&sync_failure);
 
     if (failure == 0) {
+        int written = atomic_load(&written_count);
+
         atomic_store(&unsynced_count, 0);
-        return __real_fdatasync(file);
+        failure = __real_fdatasync(file);
+        atomic_store(&synced_count, written);
+        return failure;
     }
     if (atomic_load(&sync_failures) > 0 && atomic_fetch_sub(&sync_failures, 1) == 1)
         atomic_store(&sync_failure, 0);
@@ -89,6 +104,7 @@ static int clean(void **state)
     atomic_store(&sync_failures, 0);
     atomic_store(&write_failure, 0);
     atomic_store(&frame_failure, 0);
+    atomic_store(&frames_good, 0);
     folder_remove(*state);
     free(*state);
     return 0;
@@ -335,6 +351,180 @@ static void an_error_while_working_ahead_fences(void **state)
     store_close(store);
 }
 
+/* --- a batch that fails while the one before it is durable, and not applied yet --- */
+
+/* Called in a proposal's place when it is done, before it is told. */
+struct hook {
+    struct append *append;
+    void (*done)(struct store_proposal *proposal, void *context);
+    void *context;
+    void (*before)(struct hook *hook);
+    pthread_barrier_t closed; /* a gate's: that it is reached, */
+    pthread_barrier_t opened; /* and left */
+    int synced;               /* frames then */
+};
+
+static void call_hook(struct store_proposal *proposal, void *context)
+{
+    struct hook *hook = context;
+
+    hook->before(hook);
+    hook->done(proposal, hook->context);
+}
+
+static void wait_at_gate(struct hook *hook)
+{
+    (void)pthread_barrier_wait(&hook->closed);
+    (void)pthread_barrier_wait(&hook->opened);
+}
+
+static void note_synced(struct hook *hook)
+{
+    hook->synced = atomic_load(&synced_count);
+}
+
+static void break_syncs(struct hook *hook)
+{
+    note_synced(hook);
+    atomic_store(&sync_failure, EIO);
+}
+
+static void submit_hooked(struct hook *hook, struct store *store, const char *command,
+                          void (*before)(struct hook *hook))
+{
+    struct store_proposal *proposal = NULL;
+
+    hook->append = append_new(command);
+    hook->before = before;
+    proposal = append_proposal(hook->append);
+    hook->done = proposal->done;
+    hook->context = proposal->context;
+    proposal->done = call_hook;
+    proposal->context = hook;
+    assert_true(append_submit(hook->append, store));
+}
+
+/* Of two batches the first is full, and begins with what opens a lease; the second ends it. */
+struct two_batches {
+    struct hook gate;
+    struct hook first;
+    struct append *others[FRAME_ENTRIES_MAX - 1];
+    struct append *second[2]; /* nothing, and a revocation */
+};
+
+static void submit_two(struct two_batches *two, struct store *store,
+                       void (*before_first)(struct hook *hook))
+{
+    (void)pthread_barrier_init(&two->gate.closed, NULL, 2);
+    (void)pthread_barrier_init(&two->gate.opened, NULL, 2);
+    submit_hooked(&two->gate, store, "gate", wait_at_gate);
+    (void)pthread_barrier_wait(&two->gate.closed);
+    submit_hooked(&two->first, store, "lease 1 2 4102444800", before_first);
+    for (size_t i = 0; i < COUNT(two->others); i++) {
+        two->others[i] = append_new("nothing");
+        assert_true(append_submit(two->others[i], store));
+    }
+    two->second[0] = append_new("nothing");
+    two->second[1] = append_new("lease 1 4 0");
+    append_guard_lease(two->second[1], 1, LEASE_ISSUED, 1);
+    append_make_revocation(two->second[1]);
+    for (size_t i = 0; i < COUNT(two->second); i++)
+        assert_true(append_submit(two->second[i], store));
+}
+
+/* All of the first are committed, and were durable when they were told of. */
+static void expect_first(struct two_batches *two)
+{
+    (void)pthread_barrier_wait(&two->gate.opened);
+    assert_true(append_wait(two->gate.append));
+    assert_true(append_wait(two->first.append));
+    for (size_t i = 0; i < COUNT(two->others); i++)
+        assert_true(append_wait(two->others[i]));
+    assert_true(two->first.synced >= 2); /* the gate's frame, and its own */
+}
+
+static void release_two(struct two_batches *two)
+{
+    append_free(two->gate.append);
+    append_free(two->first.append);
+    for (size_t i = 0; i < COUNT(two->others); i++)
+        append_free(two->others[i]);
+    for (size_t i = 0; i < COUNT(two->second); i++)
+        append_free(two->second[i]);
+    (void)pthread_barrier_destroy(&two->gate.closed);
+    (void)pthread_barrier_destroy(&two->gate.opened);
+}
+
+static struct store *open_counted(const struct folder *folder)
+{
+    struct store *store = open_store(folder, 0);
+
+    atomic_store(&written_count, 0);
+    atomic_store(&synced_count, 0);
+    return store;
+}
+
+static void a_durable_batch_is_told_of_though_the_next_one_cannot_be_synced(void **state)
+{
+    struct store *store = open_counted(*state);
+    struct two_batches two = { 0 };
+
+    submit_two(&two, store, break_syncs);
+    expect_first(&two);
+    assert_false(append_wait(two.second[0]) || append_wait(two.second[1]));
+    assert_true(store_is_fenced(store));
+    assert_int_equal(store_size(store), 1 + FRAME_ENTRIES_MAX);
+    release_two(&two);
+    store_close(store);
+    atomic_store(&sync_failure, 0);
+    store = open_store(*state, 0);
+    assert_true(store_size(store) >= 1 + FRAME_ENTRIES_MAX);
+    store_close(store);
+}
+
+static void a_durable_batch_is_told_of_though_the_next_one_cannot_be_written(void **state)
+{
+    struct store *store = open_counted(*state);
+    struct two_batches two = { 0 };
+
+    submit_two(&two, store, note_synced);
+    atomic_store(&frames_good, 1);
+    atomic_store(&frame_failure, EIO);
+    expect_first(&two);
+    assert_false(append_wait(two.second[0]) || append_wait(two.second[1]));
+    assert_true(store_is_fenced(store));
+    release_two(&two);
+    store_close(store);
+    store = open_store(*state, 0);
+    assert_int_equal(store_size(store), 1 + FRAME_ENTRIES_MAX);
+    store_close(store);
+}
+
+/* Its guard, which the first batch made good, is decided anew when that one is applied. */
+static void of_a_batch_without_space_behind_a_durable_one_revocations_are_kept(void **state)
+{
+    struct store *store = open_counted(*state);
+    struct two_batches two = { 0 };
+    struct store_lease lease = { 0 };
+    char id[ID_LEN + 1];
+
+    submit_two(&two, store, note_synced);
+    atomic_store(&frames_good, 1);
+    atomic_store(&frame_failure, ENOSPC);
+    expect_first(&two);
+    assert_false(append_wait(two.second[0]));
+    assert_true(append_wait(two.second[1]));
+    assert_false(store_is_fenced(store) || store_is_writable(store));
+    lease_id_of(1, id);
+    assert_true(store_lease_by_id(store, str_from(id), &lease, &(struct error){ 0 }));
+    assert_int_equal(lease.version, 2);
+    release_two(&two);
+    store_close(store);
+    store = open_store(*state, 0);
+    assert_int_equal(store_size(store), 2 + FRAME_ENTRIES_MAX);
+    store_close(store);
+}
+
 static void no_chore(void *context)
 {
     (void)context;
@@ -377,6 +567,9 @@ int main(void)
         STORE_TEST(without_space_for_a_new_segment_revocations_stay_in_the_old_one),
         STORE_TEST(a_revocation_passes_others_that_find_no_space),
         STORE_TEST(an_error_while_working_ahead_fences),
+        STORE_TEST(a_durable_batch_is_told_of_though_the_next_one_cannot_be_synced),
+        STORE_TEST(a_durable_batch_is_told_of_though_the_next_one_cannot_be_written),
+        STORE_TEST(of_a_batch_without_space_behind_a_durable_one_revocations_are_kept),
         STORE_TEST(a_grower_that_broke_works_no_more_and_says_so_at_once),
     };
 #undef STORE_TEST
