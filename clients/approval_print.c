@@ -118,6 +118,7 @@ void approval_print(const json_t *approval)
     print_clean(stdout, json_str(json_object_get(approval, "stage")));
     (void)puts("");
     print_terms(approval);
+    print_row(approval, "instance", "instance");
     print_row(approval, "environment", "environment");
     print_row(approval, "owner", "owner");
     print_row(ci, "repository", "repository");
