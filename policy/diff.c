@@ -380,9 +380,10 @@ static bool compare_pair(const struct compared *compared, struct policy_stage_di
     struct diff_changes *changes = compared->changes;
     bool is_alone = pair->before == NULL || pair->after == NULL;
 
-    *stage = (struct policy_stage_diff){ .id = (pair->after ? pair->after : pair->before)->id,
-                                         .before = pair->before,
-                                         .after = pair->after };
+    *stage =
+        (struct policy_stage_diff){ .id = (pair->before == NULL ? pair->after : pair->before)->id,
+                                    .before = pair->before,
+                                    .after = pair->after };
     if (is_alone ? !compare_alone(compared, error) : !compare_both(compared, error))
         return false;
     if (changes->is_out_of_memory || (changes->count > 0 && !add_lines(compared, stage)))
