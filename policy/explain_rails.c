@@ -181,6 +181,18 @@ static void describe_ttl(struct explain_planter *planter, const struct policy_gu
     buf_printf(out, "credentials of at most %s for %s", text, policy_stage_kind_name(stage->kind));
 }
 
+/* One of a list, of which a few are shown. */
+static void describe_pattern(const struct policy_forbidden *forbidden, size_t index, size_t shown,
+                             struct buf *out)
+{
+    if (shown == EXPLAIN_EXPECTED_VALUES_MAX) {
+        buf_add_text(out, " ...");
+        return;
+    }
+    buf_printf(out, "%s %s ", shown > 0 ? "," : "", forbidden->kind->name);
+    buf_add(out, forbidden->patterns[index].text);
+}
+
 static void describe_forbid(struct explain_planter *planter,
                             const struct policy_guardrail *guardrail, struct buf *out)
 {
@@ -191,15 +203,8 @@ static void describe_forbid(struct explain_planter *planter,
     for (size_t i = 0; i < guardrail->forbid.kind_count; i++) {
         const struct policy_forbidden *forbidden = &guardrail->forbid.kinds[i];
 
-        for (size_t k = 0; k < forbidden->count && shown <= EXPLAIN_EXPECTED_VALUES_MAX;
-             k++, shown++) {
-            if (shown == EXPLAIN_EXPECTED_VALUES_MAX) {
-                buf_add_text(out, " ...");
-                continue;
-            }
-            buf_printf(out, "%s %s ", shown > 0 ? "," : "", forbidden->kind->name);
-            buf_add(out, forbidden->patterns[k].text);
-        }
+        for (size_t k = 0; k < forbidden->count && shown <= EXPLAIN_EXPECTED_VALUES_MAX; k++)
+            describe_pattern(forbidden, k, shown++, out);
     }
 }
 

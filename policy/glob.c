@@ -84,7 +84,7 @@ static const char *read_elements(struct str text, struct glob *glob, uint16_t *e
 
 bool glob_compile(struct str text, struct arena *arena, struct glob *glob, const char **problem)
 {
-    struct str names[GLOB_CAPTURES_MAX];
+    struct str names[GLOB_CAPTURES_MAX] = { 0 };
     uint16_t *elements;
     struct str *kept;
 

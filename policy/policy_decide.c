@@ -240,6 +240,8 @@ static bool choose_only(struct decider *decider)
                 return false;
         }
     }
+    if (choice.held.stage == NULL && choice.nearest.stage == NULL)
+        return error_set(decider->error, ERROR_NO_PIPELINE, "no pipeline that fits has a stage");
     if (choice.held.stage == NULL)
         return deny(decider, &choice.nearest, &choice.failures);
     show(decider, &choice.held);

@@ -70,6 +70,19 @@ static enum policy_presence array_presence(const json_t *array, enum policy_type
     return presence;
 }
 
+static const json_t *stored_value(const struct policy_condition *condition,
+                                  const struct policy_facts *facts)
+{
+    if (condition->source == POLICY_SOURCE_ACTOR_ISSUER)
+        return json_object_get(facts->actor, "issuer");
+    if (condition->source == POLICY_SOURCE_ACTOR)
+        return claim_value(json_object_get(facts->actor, "claims"), condition->key);
+    if (condition->source == POLICY_SOURCE_POINTER)
+        return follow_pointer(facts->claims, condition->path);
+    return json_object_get(condition->source == POLICY_SOURCE_CI ? facts->ci : facts->claims,
+                           condition->key);
+}
+
 enum policy_presence policy_condition_look(const struct policy_condition *condition,
                                            const struct policy_facts *facts, const json_t **value)
 {
@@ -83,14 +96,7 @@ enum policy_presence policy_condition_look(const struct policy_condition *condit
                                                                  : POLICY_CANNOT_SAY;
     if (is_fact && facts->ci == NULL)
         return POLICY_CANNOT_SAY;
-    if (condition->source == POLICY_SOURCE_ACTOR_ISSUER)
-        *value = json_object_get(facts->actor, "issuer");
-    else if (condition->source == POLICY_SOURCE_ACTOR)
-        *value = claim_value(json_object_get(facts->actor, "claims"), condition->key);
-    else if (condition->source == POLICY_SOURCE_POINTER)
-        *value = follow_pointer(facts->claims, condition->path);
-    else
-        *value = json_object_get(is_fact ? facts->ci : facts->claims, condition->key);
+    *value = stored_value(condition, facts);
     if (is_fact && json_is_null(*value))
         return POLICY_CANNOT_SAY;
     if (*value == NULL || json_is_null(*value) || is_empty_text(*value))
@@ -314,6 +320,7 @@ static size_t count_failures(const struct policy_map *map, const struct policy_f
 {
     size_t count = 0;
 
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): one of a clause, which has some */
     for (size_t i = 0; i < map->count; i++)
         count += policy_condition_try(&map->conditions[i], facts) != POLICY_HOLDS;
     return count;
