@@ -298,11 +298,11 @@ async function decisions() {
     const asked = await ask(`approvals/${world.approval}`);
     await ben.page.route(`${world.broker}/api/v1/approvals/${world.approval}`, (route) => route.fulfill({ json: {
         ...asked, tenant: "its-tenant", instance: "customer-b", audience: `${long}audience-end`, scope: `${long}scope-end`, bindings: { plan: `${long}plan-end` },
-        ci: { ...asked.ci, repository_id: "its-repository-id" }, grants: [{ ...asked.grants[0], scope: `${long}grant-end` }],
+        ci: { ...asked.ci, repository_id: "its-repository-id" }, grants: [{ ...asked.grants[0], scope: `${long}grant-end`, ttl_s: 90059 }],
     } }));
     await signIn(ben.page, "ben;oncall;9", `#/approval/${world.approval}`);
     const shown = await main(ben.page);
-    check("all that is granted is shown, the instance too, and nothing of it is cut", ["its-tenant", "its-repository-id", "customer-b", "audience-end", "scope-end", "plan-end", "grant-end"]
+    check("all that is granted is shown, the instance too, and nothing of it is cut", ["its-tenant", "its-repository-id", "customer-b", "audience-end", "scope-end", "plan-end", "grant-end", "1d 1h 59s"]
         .every((part) => shown.includes(part)), shown.slice(0, 3000));
 
     const bob = await open();

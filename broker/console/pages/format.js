@@ -18,7 +18,7 @@ export function day(text) {
 
 const UNITS = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
 
-// 5400: "1h 30m"
+// 5401: "1h 30m 1s"
 export function life(seconds) {
     const parts = [];
     let rest = Math.max(0, Math.round(seconds));
@@ -29,7 +29,7 @@ export function life(seconds) {
         if (count > 0) parts.push(`${count}${unit}`);
         rest -= count * size;
     }
-    return parts.slice(0, 2).join(" ") || "0s";
+    return parts.join(" ") || "0s";
 }
 
 export function count(number, one, many) {
