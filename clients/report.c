@@ -17,8 +17,13 @@
 
 static void add_clean(struct buf *out, struct str text)
 {
-    while (text.len > 0)
-        buf_add(out, utf8_take_plain(&text));
+    while (text.len > 0) {
+        struct str character = utf8_take_plain(&text);
+        struct str rest = character;
+        uint32_t number = 0;
+
+        buf_add(out, utf8_take(&rest, &number) && utf8_is_seen(number) ? character : STR("?"));
+    }
 }
 
 void print_clean(FILE *file, struct str text)

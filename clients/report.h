@@ -20,8 +20,8 @@ enum output {
 
 /**
  * Write foreign text to a terminal or log: what is not a plain character (controls, line ends,
- * bidirectional overrides, broken UTF-8) becomes '?', so that nobody's answer steers a terminal or
- * makes a line of its own.
+ * bidirectional overrides, broken UTF-8), or is not seen, becomes '?': so nobody's answer steers a
+ * terminal, makes a line of its own, or looks like another.
  */
 void print_clean(FILE *file, struct str text);
 
