@@ -7,6 +7,7 @@
 #include "clients/export_form.h"
 #include "clients/ledger_filter.h"
 #include "clients/ledger_source.h"
+#include "ledger/entry.h"
 
 #define VALUE_MAX ((size_t)1023) /* bytes: some receivers cut there */
 
@@ -126,7 +127,7 @@ static struct str leaf(const struct export_context *context, const struct ledger
 /* Digests of personal values are of no use to a receiver. */
 static struct str disclosed(struct str value)
 {
-    return str_starts_with(value, STR("sd:")) ? STR("") : value;
+    return entry_is_digest(value) ? STR("") : value;
 }
 
 static void write(const struct export_context *context, const struct ledger_found *found,

@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "ledger/entry.h"
 
-#define DIGEST_PREFIX STR("sd:")
 #define DEPTH_MAX 32 /* of entries, as their parser has it */
 
 struct joining {
@@ -42,7 +41,7 @@ static json_t *join_member(const struct joining *joining, struct str path, const
 {
     json_t *copy;
 
-    if (json_is_string(value) && str_starts_with(json_str(value), DIGEST_PREFIX))
+    if (json_is_string(value) && entry_is_digest(json_str(value)))
         return json_incref(json_iterable(disclose(joining, path, name, value)));
     if (!json_is_object(value) || depth == 0)
         return json_incref(json_iterable(value));

@@ -10,7 +10,6 @@
 #include "ledger/entry.h"
 
 #define ENTRY_ARENA_MAX ((size_t)4 * 1024 * 1024)
-#define DIGEST_PREFIX STR("sd:")
 
 #define ROW(field, word, shown, text)                                                              \
     {                                                                                              \
@@ -107,7 +106,7 @@ static bool asks_personal(const struct ledger_query *query)
         const struct query_values *values = &query->fields[personal_fields[i]];
 
         for (size_t k = 0; k < values->count; k++)
-            if (!str_starts_with(values->values[k], DIGEST_PREFIX))
+            if (!entry_is_digest(values->values[k]))
                 return true;
     }
     return false;

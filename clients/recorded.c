@@ -14,7 +14,6 @@
 #include "base/time_text.h"
 #include "ledger/entry.h"
 
-#define DIGEST_PREFIX STR("sd:")
 #define TTL_MAX_S ((int64_t)366 * 24 * 3600)
 
 struct reading {
@@ -107,7 +106,7 @@ static bool is_of_policy(const struct recorded *recorded)
 
 static bool is_digest(const json_t *value)
 {
-    return json_is_string(value) && str_starts_with(json_str(value), DIGEST_PREFIX);
+    return json_is_string(value) && entry_is_digest(json_str(value));
 }
 
 /* The value behind a digest, or NULL: it is not there any more, or another one was put there. */

@@ -15,12 +15,12 @@
 #include "clients/policy_source.h"
 #include "clients/review_internal.h"
 #include "config/config.h"
+#include "ledger/entry.h"
 #include "policy/policy.h"
 #include "policy/stage_lines.h"
 #include "policy/who_can.h"
 
 #define VALUES_MAX 20 /* different ones of a condition that are told apart */
-#define DIGEST_PREFIX STR("sd:")
 
 static bool no_memory(struct error *error)
 {
@@ -261,7 +261,7 @@ static struct str value_of(const json_t *entry, struct str name)
         value = json_object_getn(json_object_get(entry, "ci"), fact.data, fact.len);
     else
         value = json_object_getn(json_object_get(entry, "claims"), name.data, name.len);
-    return str_starts_with(json_str(value), DIGEST_PREFIX) ? STR("") : json_str(value);
+    return entry_is_digest(json_str(value)) ? STR("") : json_str(value);
 }
 
 static bool note_values(json_t *stage, const json_t *entry)

@@ -188,7 +188,7 @@ const struct block *block_view_find(const struct block_view *view, struct str id
 
 static bool is_digest(const json_t *value)
 {
-    return str_starts_with(json_str(value), STR("sd:"));
+    return entry_is_digest(json_str(value));
 }
 
 /* What stands behind a digest. Private parts are not hashed: it must be what the digest is of. */

@@ -85,6 +85,9 @@ json_t *entry_new(enum entry_type type, struct str broker) MUST_USE;
 bool entry_put_personal(json_t *object, const char *path, const char *name, const json_t *value,
                         json_t *private_part, struct error *error) MUST_USE;
 
+/** Whether a member of an entry is such a digest, or looks like one. */
+bool entry_is_digest(struct str value);
+
 /**
  * Whether a member of a private part, {"salt", "value"}, is what a digest in an entry stands for.
  * Private parts are not hashed: whoever reads one asks this first. `name` is the member's without

@@ -14,6 +14,7 @@
 #include "ledger/entry.h"
 
 #define SALT_LEN 16
+#define DIGEST_PREFIX "sd:"
 #define PERSONAL_MAX ((size_t)16 * 1024)
 #define CLAIMS_USUAL ((size_t)2000)
 
@@ -34,7 +35,7 @@ static json_t *new_salt(struct error *error)
     return buf_is_ok(&text) ? json_from_str(buf_str(&text)) : NULL;
 }
 
-/* "sd:" and the digest of the disclosure [salt, name, value]. Source: RFC 9901 4.2.1 and 4.2.3 */
+/* The digest of the disclosure [salt, name, value]. Source: RFC 9901 4.2.1 and 4.2.3 */
 static json_t *digest_of(const json_t *salt, const char *name, const json_t *value)
 {
     OWNED(buf_release) struct buf text = { 0 };
@@ -54,7 +55,7 @@ static json_t *digest_of(const json_t *salt, const char *name, const json_t *val
     buf_add_text(&text, "]");
     buf_add_base64url(&encoded, buf_str(&text));
     sha256(buf_str(&encoded), hash);
-    buf_add_text(&member, "sd:");
+    buf_add_text(&member, DIGEST_PREFIX);
     buf_add_base64url(&member, (struct str){ (const char *)hash, sizeof(hash) });
     if (!buf_is_ok(&text) || !buf_is_ok(&encoded) || !buf_is_ok(&member))
         return NULL;
@@ -90,6 +91,11 @@ bool entry_put_personal(json_t *object, const char *path, const char *name, cons
         !put_private(private_part, path, name, salt, value))
         return no_memory(error);
     return true;
+}
+
+bool entry_is_digest(struct str value)
+{
+    return str_starts_with(value, STR(DIGEST_PREFIX));
 }
 
 bool entry_discloses(const json_t *digest, const char *name, const json_t *disclosed)

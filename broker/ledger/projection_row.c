@@ -298,7 +298,7 @@ static struct str name_of(const json_t *entry)
 
     if (name.len == 0)
         name = key_part(entry, "subject");
-    return str_starts_with(name, STR("sd:")) ? UNNAMED : name;
+    return entry_is_digest(name) ? UNNAMED : name;
 }
 
 static bool fold_seen(const struct folding *folding)

@@ -13,8 +13,8 @@
 #include "base/network.h"
 #include "base/time_text.h"
 #include "ledger/block.h"
+#include "ledger/entry.h"
 
-#define DIGEST_PREFIX STR("sd:")
 #define PATH_MAX_LEN 64
 #define NUMBER_TEXT_MAX 24
 #define TEXT_DEPTH_MAX 32 /* of entries, as their parser has it */
@@ -137,7 +137,7 @@ static const json_t *disclosed(const struct visit *visit, const struct place *pl
     const json_t *shown;
     char path[PATH_MAX_LEN];
 
-    if (!visit->private_part || !str_starts_with(json_str(value), DIGEST_PREFIX))
+    if (!visit->private_part || !entry_is_digest(json_str(value)))
         return value;
     (void)snprintf(path, sizeof(path), "%s%s%s", place->outer, place->inner ? "." : "",
                    place->inner ? place->inner : "");
