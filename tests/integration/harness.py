@@ -51,6 +51,11 @@ def check(name, holds, detail=""):
     return holds
 
 
+def shown(result):
+    """What a program that ran did, as the detail of a result."""
+    return "exit %s\n%s%s" % (result.returncode, result.stdout[-4000:], result.stderr[-4000:])
+
+
 def finish():
     """Stop what still runs; a sanitizer's report in any log is a failure."""
     for process in _processes:
