@@ -90,26 +90,29 @@ bool ledger_filter_read(const struct ledger_filter_options *options, int64_t now
 
 /* ---- looking through ---- */
 
-static const enum ledger_field personal_fields[] = { LEDGER_FIELD_ACTOR, LEDGER_FIELD_ADDRESS };
-
 struct scanning {
     struct ledger_source *source;
     struct ledger_scan *scan;
     struct ledger_query open; /* what can be told without private parts */
-    bool asks_private;
+    bool asks_private;        /* of each entry that fits in that */
+    bool asks_subject;        /* which is behind a digest in some entries, see put_subject() */
 };
 
 /* Digests are in the entry itself: they can be asked for anywhere. */
+static bool asks_value(const struct ledger_query *query, enum ledger_field field)
+{
+    const struct query_values *values = &query->fields[field];
+
+    for (size_t i = 0; i < values->count; i++)
+        if (!entry_is_digest(values->values[i]))
+            return true;
+    return false;
+}
+
+/* For what is behind a digest in all entries. */
 static bool asks_personal(const struct ledger_query *query)
 {
-    for (size_t i = 0; i < COUNT(personal_fields); i++) {
-        const struct query_values *values = &query->fields[personal_fields[i]];
-
-        for (size_t k = 0; k < values->count; k++)
-            if (!entry_is_digest(values->values[k]))
-                return true;
-    }
-    return false;
+    return asks_value(query, LEDGER_FIELD_ACTOR) || asks_value(query, LEDGER_FIELD_ADDRESS);
 }
 
 bool ledger_filter_check(const struct ledger_query *query, const struct ledger_source *source,
@@ -123,10 +126,21 @@ bool ledger_filter_check(const struct ledger_query *query, const struct ledger_s
                      facts->name);
 }
 
+static bool hides_subject(const struct scanning *scanning, const json_t *entry)
+{
+    return scanning->asks_subject && entry_is_digest(json_str(json_object_get(entry, "subject")));
+}
+
+static bool has_private(const struct scanning *scanning)
+{
+    return ledger_source_facts(scanning->source)->has_private;
+}
+
 /* The entry once more, with its private part: of a broker that is a request of its own. */
 static bool join_private(struct scanning *scanning, struct ledger_found *found, struct error *error)
 {
-    if (!scanning->asks_private)
+    if (!scanning->asks_private &&
+        !(hides_subject(scanning, found->entry) && has_private(scanning)))
         return true;
     if (!ledger_source_get_with_private(scanning->source, found->item.index, &found->item, error))
         return false;
@@ -151,8 +165,11 @@ static bool look_at(struct scanning *scanning, struct ledger_found *found, struc
         return true;
     if (!join_private(scanning, found, error))
         return false;
-    if (scan->query && !query_matches(scan->query, found->entry, found->private_part))
+    if (scan->query && !query_matches(scan->query, found->entry, found->private_part)) {
+        if (hides_subject(scanning, found->entry) && !has_private(scanning))
+            scan->hidden_count++;
         return true;
+    }
     if (!scan->wants_private)
         found->private_part = NULL;
     return scan->each(found, scan->context, error);
@@ -204,12 +221,15 @@ bool ledger_scan_run(struct ledger_source *source, struct ledger_scan *scan, str
 
     scan->skipped_count = 0;
     scan->pruned_count = 0;
+    scan->hidden_count = 0;
     scanning.asks_private = scan->wants_private;
     if (scan->query) {
         scanning.open = *scan->query;
         scanning.open.text = STR("");
-        for (size_t i = 0; i < COUNT(personal_fields); i++)
-            scanning.open.fields[personal_fields[i]].count = 0;
+        for (size_t i = 0; i < LEDGER_FIELD_COUNT; i++)
+            if (query_field((enum ledger_field)i)->is_personal)
+                scanning.open.fields[i].count = 0;
+        scanning.asks_subject = asks_value(scan->query, LEDGER_FIELD_SUBJECT);
         scanning.asks_private =
             scan->wants_private || asks_personal(scan->query) || scan->query->text.len > 0;
         if (!ledger_filter_check(scan->query, source, error) ||
@@ -224,6 +244,12 @@ void ledger_scan_report(const struct ledger_scan *scan)
     if (scan->pruned_count > 0)
         report_line("%" PRIu64 " entries were pruned: nobody can tell any more what they said",
                     scan->pruned_count);
+    if (scan->hidden_count > 0)
+        report_line("%" PRIu64 " %s subject behind a digest: only where private parts are can "
+                    "be told whose it is",
+                    scan->hidden_count,
+                    report_word(scan->hidden_count, "entry that else fits has its",
+                                "entries that else fit have their"));
     if (scan->skipped_count > 0)
         report_line("%" PRIu64
                     " entries are not what a broker writes, and were skipped: `stagepass "

@@ -60,6 +60,8 @@ struct ledger_scan {
     void *context;
     uint64_t skipped_count; /* that do not parse: told when it has ended */
     uint64_t pruned_count;  /* of which only hashes are left: the same */
+    /** That fit but for a subject behind a digest, where there are no private parts: the same. */
+    uint64_t hidden_count;
 };
 
 /**
