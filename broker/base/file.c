@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <openssl/rand.h>
@@ -18,9 +17,6 @@
 
 /* O_DIRECT, which the C library hides outside of _GNU_SOURCE. */
 #define OPEN_DIRECT __O_DIRECT
-
-/* SYNC_FILE_RANGE_WRITE, likewise. */
-#define SYNC_BEGINS 2
 
 /* Read until `len` bytes or the end; `*got` says how many there were. */
 static bool read_up_to(int file, const char *path, char *data, size_t len, size_t *got,
@@ -307,11 +303,6 @@ bool file_begin_direct(int file, int *flags)
 bool file_end_direct(int file, int flags)
 {
     return fcntl(file, F_SETFL, flags) == 0;
-}
-
-void file_begin_sync(int file, uint64_t offset, uint64_t len)
-{
-    (void)syscall(SYS_sync_file_range, file, (off_t)offset, (off_t)len, SYNC_BEGINS);
 }
 
 const char *file_join(struct arena *arena, const char *folder, const char *name)

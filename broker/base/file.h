@@ -2,7 +2,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/macros.h"
@@ -71,12 +70,6 @@ bool file_begin_direct(int file, int *flags) MUST_USE;
 
 /** False: the descriptor stays as it was, and refuses the next write that is not aligned. */
 bool file_end_direct(int file, int flags);
-
-/**
- * Have what was written to a file begin to go to the disk, `len` bytes from `offset` on (0: all
- * behind it), so that a sync that follows waits less. A hint: what counts is the sync.
- */
-void file_begin_sync(int file, uint64_t offset, uint64_t len);
 
 /** "folder/name" in the arena, NUL-terminated; NULL on failure. */
 const char *file_join(struct arena *arena, const char *folder, const char *name);

@@ -30,11 +30,6 @@ void batch_start(struct batch *batch, uint64_t first_index, int64_t time_ms,
     time_text_ms(time_ms, batch->time_text);
 }
 
-void batch_follow(struct batch *batch, const struct batch *before)
-{
-    batch->pending.before = before == NULL ? NULL : &before->pending;
-}
-
 static size_t proposal_len(const struct store_proposal *proposal)
 {
     size_t len = 0;
@@ -90,13 +85,13 @@ static size_t block_count(const struct store_proposal *proposal)
     return count;
 }
 
-/* Where a proposal puts any, all that is pending counts. */
+/* Where a proposal puts any, all of the batch's count. */
 static size_t blocks_after(const struct batch *batch, const struct store_proposal *proposal)
 {
     size_t count = block_count(proposal);
 
-    for (size_t i = 0; count > 0 && i < pending_count(&batch->pending); i++)
-        count += pending_at(&batch->pending, i)->change->kind == STORE_PUT_BLOCK;
+    for (size_t i = 0; count > 0 && i < batch->pending.count; i++)
+        count += batch->pending.changes[i].change->kind == STORE_PUT_BLOCK;
     return count;
 }
 
@@ -139,7 +134,7 @@ void batch_take(struct batch *batch, const struct state *state, struct store_pro
         batch_take_failed(batch, proposal, "the clock went back: nobody knows of older marks");
         return;
     }
-    if (!state_has_room(state, pending_count(&batch->pending) + change_count(proposal))) {
+    if (!state_has_room(state, batch->pending.count + change_count(proposal))) {
         batch_take_failed(batch, proposal, "as many marks or leases as there may be");
         return;
     }

@@ -33,9 +33,6 @@ void batch_release(struct batch *batch);
 void batch_start(struct batch *batch, uint64_t first_index, int64_t time_ms,
                  const struct state_times *times);
 
-/** Guards hold with what another batch changes besides, which is durable, but not applied yet. */
-void batch_follow(struct batch *batch, const struct batch *before);
-
 /** Whether a proposal still fits. */
 bool batch_has_room(const struct batch *batch, const struct store_proposal *proposal);
 

@@ -28,9 +28,6 @@
 #define TICK_MS 1000
 #define SWEEPS_A_TICK 4
 
-/* Fewer entries than these are a small batch. */
-#define SMALL_COUNT 8
-
 /* How many leases end or are forgotten at once. */
 #define ADVANCE_STEP ((size_t)1024)
 
@@ -43,10 +40,7 @@ struct folder_store {
 
     /* the store's thread's alone */
     struct writer writer;
-    struct batch batches[2];
-    struct batch *batch;     /* the one that is filled and written */
-    struct batch *durable;   /* the other, once it is written, until it is applied; else NULL */
-    struct log_position end; /* of what is durable */
+    struct batch batch;
     uint64_t next_index;
 
     pthread_mutex_t position_lock;
@@ -71,89 +65,45 @@ static struct log_position position_after(const struct folder_store *folder)
         .segment = folder->writer.first_index,
         .offset = folder->writer.used,
         .last_frame = folder->writer.last_frame,
-        .last_index = folder->batch->frame.first_index,
+        .last_index = folder->batch.frame.first_index,
         .time_ms = folder->store.time_ms,
     };
 }
 
-/* Make a durable batch's rows visible, then its size. */
-static void apply_batch(struct folder_store *folder, const struct batch *batch)
+/* Make the batch's rows visible, then its size. */
+static void apply_batch(struct folder_store *folder)
 {
-    const struct pending *pending = &batch->pending;
+    const struct pending *pending = &folder->batch.pending;
     int64_t marks_s = store_marks_time_s(&folder->store);
 
+    folder->next_index += folder->batch.frame.entry_count;
+    folder->store.time_ms = folder->batch.time_ms;
     /* What is durable must be known: the rows are rebuilt by a new start. */
     if (!state_apply_all(folder->state, pending->changes, pending->count, marks_s))
         store_fence(&folder->store);
     atomic_store(&folder->store.blocks_version, folder->state->blocks.version);
     (void)pthread_mutex_lock(&folder->position_lock);
-    folder->position = folder->end;
+    folder->position = position_after(folder);
     (void)pthread_mutex_unlock(&folder->position_lock);
-    atomic_store(&folder->store.size, folder->end.size);
-    metric_add(METRIC_LEDGER_ENTRIES, batch->frame.entry_count);
+    atomic_store(&folder->store.size, folder->next_index);
+    metric_add(METRIC_LEDGER_ENTRIES, folder->batch.frame.entry_count);
     metric_set(METRIC_LEASES_LIVE, (int64_t)folder->state->leases.live_count);
 }
 
-/* Apply the batch that is durable and tell of it: the one behind it stands on rows alone then. */
-static void settle(struct folder_store *folder)
-{
-    struct store *store = &folder->store;
-    struct batch *batch = folder->durable;
-
-    if (batch == NULL)
-        return;
-    folder->durable = NULL;
-    apply_batch(folder, batch);
-    if (!batch->has_only_revocations)
-        atomic_store(&store->is_full, false);
-    store_call_done(batch);
-    (void)state_advance(folder->state, clock_wall_s(), ADVANCE_STEP); /* ticks do the rest */
-    pending_settle(&folder->batch->pending, &folder->state->leases);
-    if (store->on_commit != NULL)
-        store->on_commit(folder->end.size, store->on_commit_context);
-}
-
-static enum writer_outcome begin_write(struct folder_store *folder)
-{
-    struct batch *batch = folder->batch;
-    struct str frame = { 0 };
-
-    if (atomic_load(&folder->store.is_fenced))
-        return WRITER_BROKEN;
-    frame = frame_builder_finish(&batch->frame, batch->time_ms);
-    return writer_begin(&folder->writer, frame, batch->frame.first_index,
-                        batch->has_only_revocations);
-}
-
-static enum writer_outcome end_write(struct folder_store *folder)
-{
-    enum writer_outcome outcome = writer_end(&folder->writer);
-
-    if (outcome != WRITER_DURABLE)
-        return outcome;
-    folder->next_index += folder->batch->frame.entry_count;
-    folder->store.time_ms = folder->batch->time_ms;
-    folder->end = position_after(folder);
-    return outcome;
-}
-
-/*
- * While the disk has the batch the one before it is applied and told of, whatever becomes of this
- * one: it is durable already.
- */
 static enum writer_outcome write_batch(struct folder_store *folder)
 {
+    struct batch *batch = &folder->batch;
+    struct str frame = { 0 };
     enum writer_outcome outcome = WRITER_DURABLE;
     int64_t start_ns = clock_monotonic_ns();
 
-    if (folder->batch->frame.entry_count == 0)
+    if (batch->frame.entry_count == 0)
         return WRITER_DURABLE;
-    outcome = begin_write(folder);
-    if (outcome == WRITER_DURABLE && folder->durable != NULL)
-        writer_hurry(&folder->writer);
-    settle(folder);
-    if (outcome == WRITER_DURABLE)
-        outcome = end_write(folder);
+    if (atomic_load(&folder->store.is_fenced))
+        return WRITER_BROKEN;
+    frame = frame_builder_finish(&batch->frame, batch->time_ms);
+    outcome = writer_append(&folder->writer, frame, batch->frame.first_index,
+                            batch->has_only_revocations);
     metric_time(METRIC_TIMER_COMMIT, clock_monotonic_ns() - start_ns);
     metric_add(outcome == WRITER_DURABLE ? METRIC_LEDGER_BATCHES : METRIC_LEDGER_FAILURES, 1);
     return outcome;
@@ -221,14 +171,13 @@ static void expect(const struct folder_store *folder, const struct store_proposa
 static void fill_batch(struct folder_store *folder, struct store_proposal **list,
                        enum selection selection)
 {
-    struct batch *batch = folder->batch;
+    struct batch *batch = &folder->batch;
     struct state_times times = {
         .marks_s = store_marks_time_s(&folder->store),
         .rows_s = clock_wall_s(),
     };
 
     batch_start(batch, folder->next_index, store_next_time_ms(&folder->store), &times);
-    batch_follow(batch, folder->durable);
     while (*list != NULL && batch_has_room(batch, *list)) {
         struct store_proposal *proposal = *list;
 
@@ -259,52 +208,42 @@ static enum writer_outcome commit_some(struct folder_store *folder, struct store
                                        enum selection selection)
 {
     enum writer_outcome outcome = WRITER_DURABLE;
-    struct batch *batch = folder->batch;
 
     fill_batch(folder, list, selection);
     outcome = write_batch(folder);
     if (outcome == WRITER_NO_SPACE)
         atomic_store(&folder->store.is_full, true);
     if (outcome == WRITER_NO_SPACE && selection == SELECT_ALL) {
-        give_back(batch, list);
+        give_back(&folder->batch, list);
         return outcome;
     }
     if (outcome == WRITER_BROKEN)
         store_fence(&folder->store);
     if (outcome != WRITER_DURABLE)
-        store_fail_batch(batch, outcome == WRITER_BROKEN ? "the ledger met a write error"
-                                                         : "no space left for the ledger");
-    if (outcome != WRITER_DURABLE || batch->frame.entry_count == 0) {
-        settle(folder); /* what they were refused for can be looked up then */
-        store_call_done(batch);
-        return outcome;
+        store_fail_batch(&folder->batch, outcome == WRITER_BROKEN ? "the ledger met a write error"
+                                                                  : "no space left for the ledger");
+    else if (folder->batch.frame.entry_count > 0) {
+        apply_batch(folder);
+        if (!folder->batch.has_only_revocations)
+            atomic_store(&folder->store.is_full, false);
     }
-    folder->durable = batch;
-    folder->batch = batch == &folder->batches[0] ? &folder->batches[1] : &folder->batches[0];
     return outcome;
 }
 
-/* Applying a small batch takes no time, and who waited for it may be in time for the next one. */
-static void settle_if_small(struct folder_store *folder)
-{
-    if (folder->durable != NULL && folder->durable->frame.entry_count < SMALL_COUNT)
-        settle(folder);
-}
-
-/* A batch is applied while the next one is written; where there is none, at once. */
 static void commit(struct store *store, struct store_proposal *list)
 {
     struct folder_store *folder = folder_of(store);
 
     while (list != NULL) {
+        uint64_t size = folder->next_index;
+
         if (commit_some(folder, &list, SELECT_ALL) == WRITER_NO_SPACE)
             (void)commit_some(folder, &list, SELECT_REVOCATIONS); /* the outcomes are set */
-        if (list != NULL)
-            continue;
-        settle_if_small(folder);
-        list = store_take_more(store);
+        store_call_done(&folder->batch);
+        (void)state_advance(folder->state, clock_wall_s(), ADVANCE_STEP); /* ticks do the rest */
+        if (folder->next_index > size && store->on_commit != NULL)
+            store->on_commit(folder->next_index, store->on_commit_context);
     }
-    settle(folder);
 }
 
 /* Marks are kept until an entry of a later time is there: after a restart they are known by it. */
@@ -395,6 +334,7 @@ static bool recover(struct folder_store *folder, const struct store_options *opt
     atomic_store(&folder->store.blocks_version, folder->state->blocks.version);
     advance_all(folder);
     state_begin(folder->state, clock_wall_s());
+    folder->batch.frame.first_index = folder->position.last_index;
     folder->writer.folder = folder->folders.segments;
     folder->writer.first_index = folder->position.segment;
     folder->writer.used = folder->position.offset;
@@ -415,8 +355,7 @@ static void close_file(int file)
 static void folder_free(struct folder_store *folder)
 {
     writer_close(&folder->writer);
-    batch_release(&folder->batches[0]);
-    batch_release(&folder->batches[1]);
+    batch_release(&folder->batch);
     state_free(folder->state);
     close_file(folder->folders.segments);
     close_file(folder->folders.store);
@@ -614,7 +553,7 @@ static bool import(struct store *store, const struct store_import_item *items, s
                    struct error *error)
 {
     struct folder_store *folder = folder_of(store);
-    struct frame_builder *builder = &folder->batch->frame;
+    struct frame_builder *builder = &folder->batch.frame;
     enum writer_outcome outcome = WRITER_DURABLE;
     struct str frame = { 0 };
 
@@ -665,11 +604,10 @@ static bool init(struct folder_store *folder, struct error *error)
     folder->lock_file = -1;
     folder->writer.file = -1;
     folder->state = state_new();
-    folder->batch = &folder->batches[0];
     if (!store_init(&folder->store, &folder_backend, error))
         return false;
     if (pthread_mutex_init(&folder->position_lock, NULL) != 0 || folder->state == NULL ||
-        !batch_init(&folder->batches[0]) || !batch_init(&folder->batches[1]))
+        !batch_init(&folder->batch))
         return error_set(error, ERROR_MEMORY, "no memory for the store");
     return true;
 }

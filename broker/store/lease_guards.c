@@ -122,7 +122,7 @@ static size_t count_now(const struct leases *leases, const struct pending *pendi
         return counted(leases->counts, guard);
     if (guard->kind == STORE_GUARD_FEWER_LIVE)
         return lease_chains_live(leases, guard->key_kind, guard->key);
-    return count_opened(leases, guard, (size_t)guard->count + pending_lease_count(pending));
+    return count_opened(leases, guard, (size_t)guard->count + pending->lease_count);
 }
 
 /* As it is now, and what the batch takes from it and adds to it. */
@@ -131,11 +131,9 @@ static bool are_fewer(const struct leases *leases, const struct pending *pending
 {
     size_t count = count_now(leases, pending, guard);
 
-    for (size_t i = 0; i < pending_lease_count(pending); i++) {
-        const struct pending_lease *changed = pending_lease_at(pending, i);
+    for (size_t i = 0; i < pending->lease_count; i++) {
+        const struct pending_lease *changed = &pending->leases[i];
 
-        if (changed == NULL)
-            continue;
         if (will_count(leases, &changed->lease, guard))
             count++;
         if (does_count(leases, changed->row, guard))
@@ -167,12 +165,12 @@ static bool is_latest_good(const struct leases *leases, const struct pending *pe
 {
     struct store_lease latest = latest_row(leases, guard);
 
-    for (size_t i = 0; i < pending_lease_count(pending); i++) {
-        const struct pending_lease *changed = pending_lease_at(pending, i);
+    for (size_t i = 0; i < pending->lease_count; i++) {
+        const struct store_lease *lease = &pending->leases[i].lease;
 
-        if (changed != NULL && may_be_latest(&changed->lease, guard) &&
-            (latest.version == 0 || changed->lease.opened_index >= latest.opened_index))
-            latest = changed->lease;
+        if (may_be_latest(lease, guard) &&
+            (latest.version == 0 || lease->opened_index >= latest.opened_index))
+            latest = *lease;
     }
     if (latest.version == 0 || latest.opened_s < guard->since_s)
         return false;

@@ -26,30 +26,8 @@ void pending_clear(struct pending *pending)
     if (pending->lease_count > 0)
         memset(pending->slots, 0, sizeof(pending->slots));
     memset(pending->marks, 0, sizeof(pending->marks));
-    pending->before = NULL;
     pending->count = 0;
     pending->lease_count = 0;
-}
-
-void pending_settle(struct pending *pending, const struct leases *leases)
-{
-    if (pending->before == NULL)
-        return;
-    pending->before = NULL;
-    for (size_t i = 0; i < pending->lease_count; i++)
-        pending->leases[i].row = leases_find(leases, pending->leases[i].lease.id);
-}
-
-size_t pending_count(const struct pending *pending)
-{
-    return pending->count + (pending->before == NULL ? 0 : pending->before->count);
-}
-
-const struct pending_change *pending_at(const struct pending *pending, size_t i)
-{
-    size_t before_count = pending_count(pending) - pending->count;
-
-    return i < before_count ? &pending->before->changes[i] : &pending->changes[i - before_count];
 }
 
 /* FNV-1a; ids are our own, nobody chooses them. The slot that has the id, or where it would go. */
@@ -67,49 +45,24 @@ static size_t slot_of(const struct pending *pending, const char id[ID_LEN])
     return slot;
 }
 
-static const struct pending_lease *own_lease(const struct pending *pending, const char id[ID_LEN])
+const struct pending_lease *pending_lease(const struct pending *pending, const char id[ID_LEN])
 {
     uint16_t place = pending->lease_count == 0 ? 0 : pending->slots[slot_of(pending, id)];
 
     return place == 0 ? NULL : &pending->leases[place - 1];
 }
 
-const struct pending_lease *pending_lease(const struct pending *pending, const char id[ID_LEN])
-{
-    const struct pending_lease *found = own_lease(pending, id);
-
-    return found != NULL || pending->before == NULL ? found : own_lease(pending->before, id);
-}
-
-size_t pending_lease_count(const struct pending *pending)
-{
-    return pending->lease_count + (pending->before == NULL ? 0 : pending->before->lease_count);
-}
-
-const struct pending_lease *pending_lease_at(const struct pending *pending, size_t i)
-{
-    size_t before_count = pending_lease_count(pending) - pending->lease_count;
-    const struct pending_lease *found = NULL;
-
-    if (i >= before_count)
-        return &pending->leases[i - before_count];
-    found = &pending->before->leases[i];
-    return own_lease(pending, found->lease.id) == NULL ? found : NULL;
-}
-
 static struct pending_lease *find_or_add(struct pending *pending, const struct leases *leases,
                                          const char id[ID_LEN])
 {
     size_t slot = slot_of(pending, id);
-    const struct pending_lease *before = NULL;
     struct pending_lease *found = NULL;
 
     if (pending->slots[slot] != 0)
         return &pending->leases[pending->slots[slot] - 1];
-    before = pending_lease(pending, id);
     found = &pending->leases[pending->lease_count++];
-    *found = before != NULL ? *before : (struct pending_lease){ .row = leases_find(leases, id) };
-    if (before == NULL && found->row != 0)
+    *found = (struct pending_lease){ .row = leases_find(leases, id) };
+    if (found->row != 0)
         lease_row_read(leases_row(leases, found->row), &found->lease);
     memcpy(found->lease.id, id, ID_LEN);
     pending->slots[slot] = (uint16_t)pending->lease_count;
@@ -125,11 +78,8 @@ static size_t bit_of(const uint8_t mark[32])
 bool pending_may_change(const struct pending *pending, const uint8_t mark[32])
 {
     size_t bit = bit_of(mark);
-    uint64_t marks = pending->marks[bit / 64];
 
-    if (pending->before != NULL)
-        marks |= pending->before->marks[bit / 64];
-    return (marks >> bit % 64 & 1) != 0;
+    return (pending->marks[bit / 64] >> bit % 64 & 1) != 0;
 }
 
 static void note_mark(struct pending *pending, const uint8_t mark[32])

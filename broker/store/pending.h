@@ -29,14 +29,11 @@ struct pending_lease {
 };
 
 /**
- * All changes of the batch under way, in order, and what they make of leases. Where the batch
- * before it is durable but not applied yet, its changes come first.
+ * All changes of the batch under way, in order, and what they make of leases.
  *
  * Threads: confined
  */
 struct pending {
-    const struct pending
-        *before; /* borrowed until pending_settle(); NULL: all that is is applied */
     struct pending_change *changes;
     size_t count;
     struct pending_lease *leases;
@@ -53,19 +50,8 @@ void pending_clear(struct pending *pending);
 void pending_add(struct pending *pending, const struct leases *leases,
                  const struct pending_change *change);
 
-/** What came before, if there is any, is applied now: from here on rows say it. */
-void pending_settle(struct pending *pending, const struct leases *leases);
-
-/** How many changes there are, those before the batch among them; and each, in order. */
-size_t pending_count(const struct pending *pending);
-const struct pending_change *pending_at(const struct pending *pending, size_t i);
-
-/** As many leases as there can be, and each; NULL: another one says what becomes of it. */
-size_t pending_lease_count(const struct pending *pending);
-const struct pending_lease *pending_lease_at(const struct pending *pending, size_t i);
-
-/** Whether a mark may be among those that are changed; false: it is not. */
+/** Whether a mark may be among those that the batch changes; false: it is not. */
 bool pending_may_change(const struct pending *pending, const uint8_t mark[32]);
 
-/** The lease of an id that is changed, or NULL. */
+/** The lease of an id that the batch changes, or NULL. */
 const struct pending_lease *pending_lease(const struct pending *pending, const char id[ID_LEN]);

@@ -188,8 +188,8 @@ bool state_has_room_for_approvals(const struct state *state, const struct pendin
             count += opens_approval(state, &proposal->entries[i].changes[k]);
     if (count == 0)
         return true;
-    for (size_t i = 0; i < pending_count(pending); i++)
-        count += opens_approval(state, pending_at(pending, i)->change);
+    for (size_t i = 0; i < pending->count; i++)
+        count += opens_approval(state, pending->changes[i].change);
     return state->approvals.count + state->approvals.elsewhere_count + count <=
                STORE_APPROVALS_MAX ||
            approvals_count(&state->approvals, now_s) + count <= STORE_APPROVALS_MAX;
@@ -211,8 +211,8 @@ static struct store_mark expected_mark(const struct state *state, const struct p
 {
     struct store_mark mark = marks_find(&state->marks, key, now_s);
 
-    for (size_t i = 0; i < pending_count(pending) && pending_may_change(pending, key); i++) {
-        const struct pending_change *item = pending_at(pending, i);
+    for (size_t i = 0; i < pending->count && pending_may_change(pending, key); i++) {
+        const struct pending_change *item = &pending->changes[i];
 
         if (is_of_mark(item->change) && memcmp(item->change->mark, key, MARK_LEN) == 0)
             mark = mark_after(state, mark, item);
@@ -234,8 +234,8 @@ static bool is_usable(const struct store_mark *mark, const struct store_guard *g
 static bool are_blocks_of(const struct state *state, const struct pending *pending,
                           uint64_t version)
 {
-    for (size_t i = 0; i < pending_count(pending); i++)
-        if (is_of_block(pending_at(pending, i)->change))
+    for (size_t i = 0; i < pending->count; i++)
+        if (is_of_block(pending->changes[i].change))
             return false;
     return state->blocks.version == version;
 }
@@ -247,8 +247,8 @@ static bool is_approved(const struct state *state, const struct pending *pending
     struct store_approval approval =
         approvals_find(&state->approvals, APPROVAL_BY_ID, guard->lease_id);
 
-    for (size_t i = 0; i < pending_count(pending); i++) {
-        const struct pending_change *item = pending_at(pending, i);
+    for (size_t i = 0; i < pending->count; i++) {
+        const struct pending_change *item = &pending->changes[i];
 
         if (item->change->kind == STORE_PUT_APPROVAL &&
             memcmp(item->change->approval.id, guard->lease_id, ID_LEN) == 0)

@@ -63,23 +63,15 @@ void store_call_done(struct batch *batch)
     batch->end = &batch->first;
 }
 
-/* Under the lock. */
-static struct store_proposal *empty_queue(struct store *store)
-{
-    struct store_proposal *list = store->first;
-
-    store->first = NULL;
-    store->end = &store->first;
-    store->queued_count = 0;
-    return list;
-}
-
 void store_fail_queue(struct store *store, const char *cause)
 {
     struct store_proposal *list = NULL;
 
     (void)pthread_mutex_lock(&store->lock);
-    list = empty_queue(store);
+    list = store->first;
+    store->first = NULL;
+    store->end = &store->first;
+    store->queued_count = 0;
     (void)pthread_mutex_unlock(&store->lock);
     while (list != NULL) {
         struct store_proposal *each = list;
@@ -112,15 +104,19 @@ bool store_is_busy(struct store *store)
 }
 
 /* Wait for proposals or a tick; NULL with `*is_over` when closing and nothing is left. */
-static struct store_proposal *take_queue(struct store *store, bool *is_over)
+static struct store_proposal *take_queue(struct store *store, const struct timespec *tick_at,
+                                         bool *is_over)
 {
     struct store_proposal *list = NULL;
     int outcome = 0;
 
     (void)pthread_mutex_lock(&store->lock);
     while (store->first == NULL && !store->is_closing && outcome == 0)
-        outcome = pthread_cond_timedwait(&store->wake, &store->lock, &store->tick_at);
-    list = empty_queue(store);
+        outcome = pthread_cond_timedwait(&store->wake, &store->lock, tick_at);
+    list = store->first;
+    store->first = NULL;
+    store->end = &store->first;
+    store->queued_count = 0;
     *is_over = list == NULL && store->is_closing;
     (void)pthread_mutex_unlock(&store->lock);
     return list;
@@ -149,35 +145,23 @@ static bool is_past(const struct timespec *at)
     return now.tv_sec > at->tv_sec || (now.tv_sec == at->tv_sec && now.tv_nsec >= at->tv_nsec);
 }
 
-struct store_proposal *store_take_more(struct store *store)
-{
-    struct store_proposal *list = NULL;
-
-    if (is_past(&store->tick_at))
-        return NULL;
-    (void)pthread_mutex_lock(&store->lock);
-    list = empty_queue(store);
-    (void)pthread_mutex_unlock(&store->lock);
-    return list;
-}
-
 /* Without proposals the thread still has its housekeeping. */
 static void *run(void *context)
 {
     struct store *store = context;
+    struct timespec tick_at = next_tick(store);
     bool is_over = false;
 
-    store->tick_at = next_tick(store);
     for (;;) {
-        struct store_proposal *list = take_queue(store, &is_over);
+        struct store_proposal *list = take_queue(store, &tick_at, &is_over);
 
         if (is_over)
             return NULL;
         if (list != NULL)
             store->backend->commit(store, list);
-        if (is_past(&store->tick_at)) {
+        if (is_past(&tick_at)) {
             store->backend->tick(store);
-            store->tick_at = next_tick(store);
+            tick_at = next_tick(store);
         }
     }
 }

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "store/batch.h"
 #include "store/store.h"
@@ -102,7 +101,6 @@ struct store {
     const struct store_backend *backend;
 
     /* the store's thread's alone */
-    struct timespec tick_at;
     int64_t time_ms;     /* of the last entry */
     int64_t marks_ms;    /* what marks were last held against */
     int64_t marks_at_ms; /* the monotonic clock then */
@@ -163,9 +161,6 @@ bool store_is_closing(struct store *store);
 
 /** Whether proposals wait. */
 bool store_is_busy(struct store *store);
-
-/** What waits in the queue, to go on with; NULL: nothing does, or a tick is due before. */
-struct store_proposal *store_take_more(struct store *store);
 
 /** What differs between readers of one backend and another; the first member of each. */
 struct store_reader_backend {

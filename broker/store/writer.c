@@ -153,7 +153,10 @@ static enum writer_outcome write_frame(struct writer *writer, struct str frame)
     failure = segment_write(writer->file, written, writer->used);
     if (failure != 0)
         return undo_write(writer, written.len, failure);
-    writer->begun_len = frame.len;
+    if (fdatasync(writer->file) != 0)
+        return WRITER_BROKEN;
+    writer->last_frame = writer->used;
+    writer->used += frame.len;
     return WRITER_DURABLE;
 }
 
@@ -216,8 +219,8 @@ static void ask_ahead(struct writer *writer)
         grower_want(&writer->grower, zeros_for(writer, writer->used, 0));
 }
 
-enum writer_outcome writer_begin(struct writer *writer, struct str frame, uint64_t index,
-                                 bool is_revocation)
+enum writer_outcome writer_append(struct writer *writer, struct str frame, uint64_t index,
+                                  bool is_revocation)
 {
     enum writer_outcome outcome = WRITER_DURABLE;
 
@@ -228,30 +231,11 @@ enum writer_outcome writer_begin(struct writer *writer, struct str frame, uint64
             return outcome;
     }
     outcome = make_room(writer, frame.len, is_revocation);
-    return outcome == WRITER_DURABLE ? write_frame(writer, frame) : outcome;
-}
-
-void writer_hurry(const struct writer *writer)
-{
-    file_begin_sync(writer->file, writer->used, writer->begun_len);
-}
-
-enum writer_outcome writer_end(struct writer *writer)
-{
-    if (fdatasync(writer->file) != 0)
-        return WRITER_BROKEN;
-    writer->last_frame = writer->used;
-    writer->used += writer->begun_len;
-    ask_ahead(writer);
-    return WRITER_DURABLE;
-}
-
-enum writer_outcome writer_append(struct writer *writer, struct str frame, uint64_t index,
-                                  bool is_revocation)
-{
-    enum writer_outcome outcome = writer_begin(writer, frame, index, is_revocation);
-
-    return outcome == WRITER_DURABLE ? writer_end(writer) : outcome;
+    if (outcome == WRITER_DURABLE)
+        outcome = write_frame(writer, frame);
+    if (outcome == WRITER_DURABLE)
+        ask_ahead(writer);
+    return outcome;
 }
 
 bool writer_is_sound(struct writer *writer)

@@ -20,7 +20,6 @@ struct writer {
     uint64_t first_index; /* of the segment */
     uint64_t used;
     uint64_t last_frame;  /* offset of the frame before `used`; `used` when there is none */
-    uint64_t begun_len;   /* of the frame behind `used` that is written, but not durable yet */
     uint64_t segment_len; /* a segment is not used past it */
     struct grower grower;
 };
@@ -41,20 +40,9 @@ bool writer_open(struct writer *writer, bool is_torn, struct error *error) MUST_
 void writer_close(struct writer *writer);
 
 /**
- * Write a frame whose first entry is `index`; writer_end() makes it durable, and nothing else may
- * be begun before. FRAME_ZEROS_BEHIND zeros stand behind it in memory. WRITER_DURABLE: it will be
- * with writer_end().
+ * Append a frame whose first entry is `index`, and sync it. FRAME_ZEROS_BEHIND zeros stand behind
+ * it in memory.
  */
-enum writer_outcome writer_begin(struct writer *writer, struct str frame, uint64_t index,
-                                 bool is_revocation) MUST_USE;
-
-/** Have what was begun on its way to the disk, for who does something else before writer_end(). */
-void writer_hurry(const struct writer *writer);
-
-/** Wait until what was begun is durable: WRITER_DURABLE or WRITER_BROKEN. */
-enum writer_outcome writer_end(struct writer *writer) MUST_USE;
-
-/** Both, one behind the other. */
 enum writer_outcome writer_append(struct writer *writer, struct str frame, uint64_t index,
                                   bool is_revocation) MUST_USE;
 

@@ -1,4 +1,4 @@
-/* Conformance: what a batch changes counts for the next one, be it applied by then or not. */
+/* Conformance: what a batch changes counts for the next one. */
 #include "store/approvals.h"
 #include "store/conformance.h"
 #include "store/frame.h"

@@ -351,7 +351,7 @@ static void an_error_while_working_ahead_fences(void **state)
     store_close(store);
 }
 
-/* --- a batch that fails while the one before it is durable, and not applied yet --- */
+/* --- a batch that fails behind one that is durable --- */
 
 /* Called in a proposal's place when it is done, before it is told. */
 struct hook {
