@@ -521,7 +521,7 @@ struct policy_files {
 /**
  * Find the policy files of a folder. Mistakes go to `diagnostics`.
  *
- * Errors: ERROR_IO (the folder itself), ERROR_MEMORY
+ * Errors: ERROR_CONFIG (there is no such folder), ERROR_IO (it cannot be read), ERROR_MEMORY
  * Source: security-rules.md 5.2
  */
 bool policy_files_list(const char *folder, struct arena *arena, struct diagnostics *diagnostics,

@@ -102,7 +102,7 @@ static void a_folder_that_is_not_there_is_an_error_of_its_own(void **state)
     struct loading *loading = *state;
 
     assert_false(load_folder(loading, path_of(loading, "nope")));
-    assert_int_equal(loading->error.code, ERROR_IO);
+    assert_int_equal(loading->error.code, ERROR_CONFIG);
 }
 
 static void a_file_in_place_of_a_folder_is_an_error(void **state)
@@ -111,7 +111,7 @@ static void a_file_in_place_of_a_folder_is_an_error(void **state)
 
     world_write(loading->folder, "p.yaml", GOOD);
     assert_false(load_folder(loading, path_of(loading, "p.yaml")));
-    assert_int_equal(loading->error.code, ERROR_IO);
+    assert_int_equal(loading->error.code, ERROR_CONFIG);
 }
 
 static void one_bad_file_refuses_all(void **state)
