@@ -246,24 +246,9 @@ static bool start_ledger(struct broker *broker, struct diagnostics *diagnostics,
                          struct error *error)
 {
     const struct config *config = broker->config;
-    struct ledger_options options = {
-        .store = config->store,
-        .database = config->store_url,
-        .dsn_file = config->store_dsn_file,
-        .origin = config->origin,
-        .broker = config->broker,
-        .witnesses = config->ledger.witnesses,
-        .witness_count = config->ledger.witness_count,
-        .quorum = config->ledger.quorum,
-        .mirrors = config->ledger.mirrors,
-        .mirror_count = config->ledger.mirror_count,
-        .upstream = broker->upstream,
-    };
-    struct key *next_keys[NOTE_LOGS_MAX];
 
     (void)diagnostics;
-    if (!witnessing_take_keys(config, broker->keys, next_keys, &options, error) ||
-        !ledger_open(&options, &broker->ledger, error))
+    if (!witnessing_open(config, broker->keys, broker->upstream, true, &broker->ledger, error))
         return false;
     broker->denials = tally_new(DENIALS_SINGLE_MAX);
     broker->differences = tally_new(0);

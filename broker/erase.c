@@ -60,26 +60,6 @@ static bool erase(struct ledger *ledger, const struct erase_options *options,
     return erase_all(ledger, &erasure, outcome, error);
 }
 
-static bool open_ledger(const struct config *config, struct keys *keys, struct upstream *upstream,
-                        struct ledger **ledger, struct error *error)
-{
-    struct ledger_options options = {
-        .store = config->store,
-        .database = config->store_url,
-        .dsn_file = config->store_dsn_file,
-        .origin = config->origin,
-        .broker = config->broker,
-        .witnesses = config->ledger.witnesses,
-        .witness_count = config->ledger.witness_count,
-        .quorum = config->ledger.quorum,
-        .upstream = upstream,
-    };
-    struct key *next_keys[NOTE_LOGS_MAX];
-
-    return witnessing_take_keys(config, keys, next_keys, &options, error) &&
-           ledger_open(&options, ledger, error);
-}
-
 bool erase_offline(const struct erase_options *options, struct diagnostics *diagnostics,
                    struct erase_outcome *outcome, struct error *error)
 {
@@ -90,7 +70,7 @@ bool erase_offline(const struct erase_options *options, struct diagnostics *diag
     bool is_done = config_load(options->config, diagnostics, &config, error) &&
                    keys_open(&config->keys, clock_wall_s(), &keys, error) &&
                    upstream_start(&upstream, error) &&
-                   open_ledger(config, keys, upstream, &ledger, error) &&
+                   witnessing_open(config, keys, upstream, false, &ledger, error) &&
                    erase(ledger, options, outcome, error);
 
     ledger_leave_witnesses(ledger);

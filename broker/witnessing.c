@@ -13,9 +13,9 @@ static const char *const state_names[] = {
     [WATCHER_CONFLICT] = "conflict",
 };
 
-bool witnessing_take_keys(const struct config *config, struct keys *keys,
-                          struct key *next_keys[NOTE_LOGS_MAX], struct ledger_options *options,
-                          struct error *error)
+static bool take_keys(const struct config *config, struct keys *keys,
+                      struct key *next_keys[NOTE_LOGS_MAX], struct ledger_options *options,
+                      struct error *error)
 {
     const struct config_ledger *ledger = &config->ledger;
 
@@ -27,6 +27,28 @@ bool witnessing_take_keys(const struct config *config, struct keys *keys,
     options->next_keys = next_keys;
     options->next_key_count = ledger->key_count - 1;
     return true;
+}
+
+bool witnessing_open(const struct config *config, struct keys *keys, struct upstream *upstream,
+                     bool has_mirrors, struct ledger **ledger, struct error *error)
+{
+    struct ledger_options options = {
+        .store = config->store,
+        .database = config->store_url,
+        .dsn_file = config->store_dsn_file,
+        .origin = config->origin,
+        .broker = config->broker,
+        .witnesses = config->ledger.witnesses,
+        .witness_count = config->ledger.witness_count,
+        .quorum = config->ledger.quorum,
+        .mirrors = config->ledger.mirrors,
+        .mirror_count = has_mirrors ? config->ledger.mirror_count : 0,
+        .upstream = upstream,
+    };
+    struct key *next_keys[NOTE_LOGS_MAX];
+
+    return take_keys(config, keys, next_keys, &options, error) &&
+           ledger_open(&options, ledger, error);
 }
 
 /* "NAME+ID+KEY", a line each, as a list. */

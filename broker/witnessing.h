@@ -8,6 +8,7 @@
 #include "ledger/ledger.h"
 
 struct keys;
+struct upstream;
 
 /** What the broker remembers of its witnesses, to log what changes. Threads: main's, all of it. */
 struct witnessing {
@@ -15,10 +16,14 @@ struct witnessing {
     enum watcher_state mirror_states[MIRROR_WATCH_MAX];
 };
 
-/** The ledger's keys by their names, made where they are missing, into what it is opened with. */
-bool witnessing_take_keys(const struct config *config, struct keys *keys,
-                          struct key *next_keys[NOTE_LOGS_MAX], struct ledger_options *options,
-                          struct error *error) MUST_USE;
+/**
+ * Open the ledger as broker.yaml has it, with its keys by their names, made where they are missing.
+ * `has_mirrors`: others' mirrors are looked at, too.
+ *
+ * Errors: of ledger_open(), and of the keys
+ */
+bool witnessing_open(const struct config *config, struct keys *keys, struct upstream *upstream,
+                     bool has_mirrors, struct ledger **ledger, struct error *error) MUST_USE;
 
 /**
  * Record where the ledger's keys are others than before: signed by both, an auditor who has the old
